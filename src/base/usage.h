@@ -1,0 +1,15 @@
+#pragma once
+#include <cstdint>
+
+namespace bantam {
+
+/// CPU seconds (user + system) this process, or this thread, has used so far.
+double process_cpu_seconds();
+double thread_cpu_seconds();
+/// A monotonic clock in seconds.
+double wall_seconds();
+/// Peak and current resident memory of this process, in bytes (0 where the system does not tell).
+uint64_t peak_rss_bytes();
+uint64_t current_rss_bytes();
+
+}  // namespace bantam
