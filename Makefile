@@ -1,0 +1,64 @@
+# The commands a person needs; CMakePresets.json holds the builds themselves.
+#   make run      everything: set-up, build, the main job on the embedded tickets, comparison, report (SERVE=1: then serve)
+#   make test     set-up, build, all tests
+.DEFAULT_GOAL := help
+.PHONY: help run test build bench fuzz format lint setup setup-test setup-fuzz setup-lint configure edge
+
+PRESET ?= release
+JOBS ?= $(shell nproc)
+BUILD := build/$(PRESET)
+BIN := $(BUILD)/bin
+RECIPE ?= recipes/helpdesk/recipe.toml
+OUT ?= build/run
+FUZZ_RUNS ?= 1000000
+SOURCES = $(shell git ls-files '*.cc' '*.h')
+
+help: ## This list
+	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+run: configure ## Set-up, build, make the default model, compare, report; SERVE=1 goes on to serve on loopback
+	cmake --build $(BUILD) -j $(JOBS) --target bantam bantam-train generate_tickets
+	@mkdir -p $(OUT)
+	$(BIN)/generate_tickets --out $(OUT)/tickets.csv
+	$(BIN)/bantam make $(RECIPE) --data $(OUT)/tickets.csv --out $(OUT)
+ifeq ($(SERVE),1)
+	exec $(BIN)/bantam serve --config $(OUT)/serve.toml
+endif
+
+test: setup-test build ## Set-up, build, all tests
+	ctest --test-dir $(BUILD) --output-on-failure -j $(JOBS)
+
+build: configure ## Set-up and build into build/release
+	cmake --build $(BUILD) -j $(JOBS)
+
+edge: setup ## The runtime alone (no LibTorch) into build/edge
+	cmake --preset edge && cmake --build build/edge -j $(JOBS)
+
+bench: build ## Build and run the programs of bench/
+	@for program in $(BIN)/bench_*; do echo "== $$program"; $$program || exit 1; done
+
+fuzz: setup-fuzz ## FUZZ_RUNS (1,000,000) executions of each parser under ASan and UBSan
+	cmake --preset fuzz && cmake --build build/fuzz -j $(JOBS)
+	@for program in build/fuzz/bin/fuzz_*; do \
+	  corpus=build/fuzz/corpus/$$(basename $$program); mkdir -p $$corpus; \
+	  echo "== $$program"; $$program -runs=$(FUZZ_RUNS) -max_len=65536 -print_final_stats=1 $$corpus || exit 1; done
+
+format: setup-lint ## Rewrite the C++ sources in the project's style
+	clang-format -i $(SOURCES)
+
+lint: setup-lint configure ## Style and clang-tidy
+	clang-format --dry-run -Werror $(SOURCES)
+	git ls-files 'src/*.cc' | grep -v '^src/train/' | xargs -P $(JOBS) -n 4 clang-tidy-19 -p $(BUILD) --quiet
+
+setup:
+	@packaging/setup.sh build
+setup-test: setup
+	@packaging/setup.sh test
+setup-fuzz: setup
+	@packaging/setup.sh fuzz
+setup-lint: setup
+	@packaging/setup.sh lint
+
+# LibTorch may have arrived since the folder was first configured.
+configure: setup
+	cmake --preset $(PRESET) $(if $(filter release dev,$(PRESET)),-DBANTAM_TRAIN=ON)
