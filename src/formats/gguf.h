@@ -1,6 +1,7 @@
 #pragma once
 // GGUF version 3 (and 2, read only): https://github.com/ggml-org/ggml/blob/master/docs/gguf.md
-// The parser takes hostile bytes: every count and offset is checked before it is used, multiplied or allocated for.
+// The parser takes hostile bytes: every count and offset is checked before it is used, multiplied or
+// allocated for.
 
 #include <cstddef>
 #include <cstdint>
@@ -33,11 +34,12 @@ std::string ggml_type_name(uint32_t type);
 /// The type named "f16", "Q8_0", … (any case). Errors: kInvalidArgument listing the names.
 Result<GgmlType> ggml_type_from_name(std::string_view name);
 
-using GgufArray = std::variant<std::vector<uint8_t>, std::vector<int8_t>, std::vector<uint16_t>, std::vector<int16_t>,
-                               std::vector<uint32_t>, std::vector<int32_t>, std::vector<float>, std::vector<bool>,
-                               std::vector<std::string>, std::vector<uint64_t>, std::vector<int64_t>, std::vector<double>>;
-using GgufValue = std::variant<uint8_t, int8_t, uint16_t, int16_t, uint32_t, int32_t, float, bool, std::string, uint64_t,
-                               int64_t, double, GgufArray>;
+using GgufArray =
+    std::variant<std::vector<uint8_t>, std::vector<int8_t>, std::vector<uint16_t>, std::vector<int16_t>,
+                 std::vector<uint32_t>, std::vector<int32_t>, std::vector<float>, std::vector<bool>,
+                 std::vector<std::string>, std::vector<uint64_t>, std::vector<int64_t>, std::vector<double>>;
+using GgufValue = std::variant<uint8_t, int8_t, uint16_t, int16_t, uint32_t, int32_t, float, bool,
+                               std::string, uint64_t, int64_t, double, GgufArray>;
 
 struct GgufTensor {
   std::string name;
@@ -48,11 +50,12 @@ struct GgufTensor {
   uint64_t elements() const;
 };
 
-/// A parsed file. open() maps it and owns the map; parse() only looks at the caller's bytes, which must outlive the object.
+/// A parsed file. open() maps it and owns the map; parse() only looks at the caller's bytes, which must
+/// outlive the object.
 class GgufFile {
  public:
-  /// Errors: those of MappedFile::open; kCorrupt naming the file, the field, what was found and expected; kUnsupported for a
-  /// version, endianness or tensor type we do not read (the message names it).
+  /// Errors: those of MappedFile::open; kCorrupt naming the file, the field, what was found and expected;
+  /// kUnsupported for a version, endianness or tensor type we do not read (the message names it).
   static Result<GgufFile> open(const std::string& path);
   static Result<GgufFile> parse(std::span<const std::byte> bytes, std::string name = "gguf");
 
@@ -63,10 +66,12 @@ class GgufFile {
 
   const GgufValue* find(std::string_view key) const;
   const GgufTensor* find_tensor(std::string_view name) const;
-  std::span<const std::byte> data(const GgufTensor& tensor) const { return bytes_.subspan(tensor.offset, tensor.bytes); }
+  std::span<const std::byte> data(const GgufTensor& tensor) const {
+    return bytes_.subspan(tensor.offset, tensor.bytes);
+  }
 
-  /// Typed metadata. A missing key is kNotFound, a key of another type kCorrupt (both name file and key). Integers of any
-  /// width and sign are taken when the value fits; floats from f32 or f64.
+  /// Typed metadata. A missing key is kNotFound, a key of another type kCorrupt (both name file and key).
+  /// Integers of any width and sign are taken when the value fits; floats from f32 or f64.
   Result<uint64_t> get_uint(std::string_view key) const;
   Result<double> get_float(std::string_view key) const;
   Result<bool> get_bool(std::string_view key) const;
@@ -95,11 +100,14 @@ class GgufWriter {
   void set(std::string key, GgufValue value);
   void remove(std::string_view key);
   const GgufValue* find(std::string_view key) const;
-  /// `data` is copied; its size must be what type and shape say (shape: fastest dimension first), else kInvalidArgument.
-  Status add_tensor(std::string name, GgmlType type, std::vector<uint64_t> shape, std::span<const std::byte> data);
+  /// `data` is copied; its size must be what type and shape say (shape: fastest dimension first), else
+  /// kInvalidArgument.
+  Status add_tensor(std::string name, GgmlType type, std::vector<uint64_t> shape,
+                    std::span<const std::byte> data);
   /// Copies every metadata pair of `file` (not the tensors).
   void copy_metadata(const GgufFile& file);
-  /// general.alignment is 32. Errors: kNoSpace, kIo; the old file, if any, is then untouched.
+  /// The alignment is 32 (a copied general.alignment is left out). Errors: kNoSpace, kIo; the old file, if
+  /// any, is then untouched.
   Status write(const std::string& path) const;
 
  private:
