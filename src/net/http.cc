@@ -1,0 +1,154 @@
+#include "net/http.h"
+
+#include <arpa/inet.h>
+
+#include <algorithm>
+#include <charconv>
+
+namespace bantam::net {
+namespace {
+
+char lower(char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c; }
+
+int hex_digit(char c) {
+  if (c >= '0' && c <= '9') return c - '0';
+  char l = lower(c);
+  return l >= 'a' && l <= 'f' ? l - 'a' + 10 : -1;
+}
+
+void append_printable(std::string& out, std::string_view text) {
+  for (char c : text) {
+    if (static_cast<unsigned char>(c) >= 0x20 && c != 0x7f) out += c;
+  }
+}
+
+/// Splits "host", "host:port" and "[v6]:port"; false when it is none of these.
+bool split_authority(std::string_view authority, std::string_view& host, std::string_view& port) {
+  port = {};
+  if (authority.starts_with('[')) {
+    size_t close = authority.find(']');
+    if (close == std::string_view::npos) return false;
+    host = authority.substr(1, close - 1);
+    std::string_view rest = authority.substr(close + 1);
+    if (rest.empty()) return true;
+    if (!rest.starts_with(':')) return false;
+    port = rest.substr(1);
+    return !port.empty();
+  }
+  size_t colon = authority.find(':');
+  host = authority.substr(0, colon);
+  if (colon == std::string_view::npos) return true;
+  port = authority.substr(colon + 1);
+  return !port.empty();
+}
+
+}  // namespace
+
+std::string lower_case(std::string_view text) {
+  std::string out(text);
+  std::transform(out.begin(), out.end(), out.begin(), lower);
+  return out;
+}
+
+bool equal_without_case(std::string_view a, std::string_view b) {
+  return std::equal(a.begin(), a.end(), b.begin(), b.end(),
+                    [](char x, char y) { return lower(x) == lower(y); });
+}
+
+void Headers::set(std::string_view name, std::string value) {
+  std::erase_if(fields_, [&](const auto& field) { return equal_without_case(field.first, name); });
+  fields_.emplace_back(std::string(name), std::move(value));
+}
+
+std::optional<std::string_view> Headers::get(std::string_view name) const {
+  for (const auto& [field, value] : fields_) {
+    if (equal_without_case(field, name)) return value;
+  }
+  return std::nullopt;
+}
+
+std::string Headers::wire() const {
+  std::string out;
+  for (const auto& [name, value] : fields_) {
+    append_printable(out, name);
+    out += ": ";
+    append_printable(out, value);
+    out += "\r\n";
+  }
+  return out;
+}
+
+std::string Url::authority() const {
+  std::string out = host.find(':') == std::string::npos ? host : "[" + host + "]";
+  if (port != (tls ? 443 : 80)) out += fmt::format(":{}", port);
+  return out;
+}
+
+Result<Url> parse_url(std::string_view text) {
+  auto bad = [&](std::string_view why) {
+    return fail(Code::kInvalidArgument, "URL '{}': {}", std::string(text.substr(0, 200)), why);
+  };
+  for (char c : text) {
+    if (static_cast<unsigned char>(c) <= 0x20 || static_cast<unsigned char>(c) >= 0x7f)
+      return bad("found a space, control or non-ASCII character");
+  }
+  Url url;
+  size_t scheme_end = text.find("://");
+  if (scheme_end == std::string_view::npos) return bad("found no scheme, expected http:// or https://");
+  std::string scheme = lower_case(text.substr(0, scheme_end));
+  if (scheme != "http" && scheme != "https")
+    return bad("found scheme " + scheme + ", expected http or https");
+  url.tls = scheme == "https";
+  std::string_view rest = text.substr(scheme_end + 3);
+  if (rest.find('#') != std::string_view::npos) return bad("found a fragment");
+  size_t path = rest.find_first_of("/?");
+  std::string_view authority = rest.substr(0, path);
+  url.target = path == std::string_view::npos ? "/" : std::string(rest.substr(path));
+  if (url.target.starts_with('?')) url.target.insert(0, "/");
+  if (authority.find('@') != std::string_view::npos)
+    return bad("found a user name, which belongs into a header");
+  std::string_view host, port;
+  if (!split_authority(authority, host, port) || host.empty()) return bad("found no valid host");
+  url.host = lower_case(host);
+  url.port = url.tls ? 443 : 80;
+  if (!port.empty()) {
+    auto [end, error] = std::from_chars(port.data(), port.data() + port.size(), url.port);
+    if (error != std::errc() || end != port.data() + port.size() || url.port == 0)
+      return bad("found a port that is not in 1..65535");
+  }
+  return url;
+}
+
+std::optional<std::string> percent_decode(std::string_view text) {
+  std::string out;
+  out.reserve(text.size());
+  for (size_t i = 0; i < text.size(); ++i) {
+    if (text[i] != '%') {
+      out += text[i];
+      continue;
+    }
+    if (i + 2 >= text.size()) return std::nullopt;
+    int high = hex_digit(text[i + 1]), low = hex_digit(text[i + 2]);
+    if (high < 0 || low < 0 || high + low == 0) return std::nullopt;
+    out += static_cast<char>(high * 16 + low);
+    i += 2;
+  }
+  return out;
+}
+
+std::string host_of(std::string_view authority) {
+  std::string_view host, port;
+  if (!split_authority(authority, host, port)) return {};
+  return lower_case(host);
+}
+
+bool is_loopback(std::string_view host) {
+  std::string name = lower_case(host);
+  if (name == "localhost") return true;
+  in_addr v4{};
+  if (inet_pton(AF_INET, name.c_str(), &v4) == 1) return (ntohl(v4.s_addr) >> 24) == 127;
+  in6_addr v6{};
+  return inet_pton(AF_INET6, name.c_str(), &v6) == 1 && IN6_IS_ADDR_LOOPBACK(&v6);
+}
+
+}  // namespace bantam::net

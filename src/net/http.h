@@ -1,0 +1,65 @@
+#pragma once
+// What the HTTP server and the HTTP client share: header fields and URLs.
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include "base/result.h"
+
+namespace bantam::net {
+
+/// ASCII letters without their case, as HTTP compares names.
+bool equal_without_case(std::string_view a, std::string_view b);
+std::string lower_case(std::string_view text);
+
+/// Header fields in their order; names compare without case (RFC 9110, section 5.1).
+class Headers {
+ public:
+  Headers() = default;
+  Headers(std::initializer_list<std::pair<std::string, std::string>> fields) : fields_(fields) {}
+
+  void add(std::string name, std::string value) { fields_.emplace_back(std::move(name), std::move(value)); }
+  /// Replaces every field of that name by one.
+  void set(std::string_view name, std::string value);
+  /// The first field of that name.
+  std::optional<std::string_view> get(std::string_view name) const;
+  auto begin() const { return fields_.begin(); }
+  auto end() const { return fields_.end(); }
+  size_t size() const { return fields_.size(); }
+
+  /// "name: value\r\n" for each; control characters are dropped, so that a value never becomes a field of its
+  /// own.
+  std::string wire() const;
+
+ private:
+  std::vector<std::pair<std::string, std::string>> fields_;
+};
+
+struct Url {
+  bool tls = false;
+  std::string host;  // a name or an address; IPv6 without its brackets
+  uint16_t port = 0;
+  std::string target;  // path and query, at least "/"
+
+  /// What goes into the Host field: the port only where it is not the scheme's own.
+  std::string authority() const;
+};
+
+/// Errors: kInvalidArgument for a scheme other than http and https, no host, a bad port, user information, a
+/// fragment, or a character that does not belong into a URL.
+Result<Url> parse_url(std::string_view text);
+
+/// Percent-decoding; nullopt for a broken escape or an encoded NUL.
+std::optional<std::string> percent_decode(std::string_view text);
+
+/// The host of a Host field, an authority or an origin without its port, in lower case: "[::1]:80" gives
+/// "::1".
+std::string host_of(std::string_view authority);
+/// True for "localhost" and the loopback addresses of both families.
+bool is_loopback(std::string_view host);
+
+}  // namespace bantam::net

@@ -1,0 +1,58 @@
+#include "net/http.h"
+
+#include <gtest/gtest.h>
+
+namespace bantam::net {
+namespace {
+
+TEST(Url, Parses) {
+  auto url = parse_url("https://API.example.com/v1?x=1");
+  ASSERT_TRUE(url);
+  EXPECT_TRUE(url->tls);
+  EXPECT_EQ(url->host, "api.example.com");
+  EXPECT_EQ(url->port, 443);
+  EXPECT_EQ(url->target, "/v1?x=1");
+  EXPECT_EQ(url->authority(), "api.example.com");
+  url = parse_url("http://[::1]:8080");
+  ASSERT_TRUE(url);
+  EXPECT_EQ(url->host, "::1");
+  EXPECT_EQ(url->target, "/");
+  EXPECT_EQ(url->authority(), "[::1]:8080");
+}
+
+TEST(Url, Refuses) {
+  for (const char* text : {"", "example.com", "ftp://a/", "http://", "http://:80/", "http://a:0/",
+                           "http://a:65536/", "http://a:8x/", "http://a:/", "http://u:p@a/", "http://a/#b",
+                           "http://a/b c", "http://[::1", "http://[::1]x/", "http://a/\r\nX: y"}) {
+    EXPECT_FALSE(parse_url(text)) << text;
+  }
+}
+
+TEST(Headers, CompareWithoutCaseAndCannotBeSplit) {
+  Headers headers{{"Content-Type", "a"}, {"X", "1"}};
+  EXPECT_EQ(headers.get("content-type"), "a");
+  headers.set("CONTENT-TYPE", "b");
+  EXPECT_EQ(headers.get("Content-Type"), "b");
+  EXPECT_EQ(headers.size(), 2u);
+  EXPECT_FALSE(headers.get("Y"));
+  EXPECT_EQ((Headers{{"A", "x\r\nSet-Cookie: y"}}.wire()), "A: xSet-Cookie: y\r\n");
+}
+
+TEST(Http, PercentDecoding) {
+  EXPECT_EQ(percent_decode("a%2Fb"), "a/b");
+  EXPECT_EQ(percent_decode("plain"), "plain");
+  for (const char* text : {"%", "%2", "%zz", "%00"}) EXPECT_FALSE(percent_decode(text)) << text;
+}
+
+TEST(Http, Loopback) {
+  for (const char* host : {"localhost", "LOCALHOST", "127.0.0.1", "127.9.8.7", "::1"})
+    EXPECT_TRUE(is_loopback(host)) << host;
+  for (const char* host : {"0.0.0.0", "example.com", "localhost.example.com", "128.0.0.1", "::", ""})
+    EXPECT_FALSE(is_loopback(host)) << host;
+  EXPECT_EQ(host_of("[::1]:80"), "::1");
+  EXPECT_EQ(host_of("LocalHost:80"), "localhost");
+  EXPECT_EQ(host_of("[broken"), "");
+}
+
+}  // namespace
+}  // namespace bantam::net
