@@ -1,0 +1,91 @@
+#include "cli/app.h"
+
+#include <algorithm>
+#include <memory>
+#include <vector>
+
+#include "base/file.h"
+#include "cli/config.h"
+
+namespace bantam::cli {
+namespace {
+
+/// "--max-tokens" -> "BANTAM_MAX_TOKENS".
+std::string environment_twin(const std::string& long_name) {
+  std::string out = "BANTAM_" + long_name;
+  std::transform(out.begin(), out.end(), out.begin(), [](char c) {
+    return c == '-' ? '_' : static_cast<char>(std::toupper(static_cast<unsigned char>(c)));
+  });
+  return out;
+}
+
+void add_common(CLI::App& verb, Common& common) {
+  verb.set_help_flag("-h,--help", "Print this help and exit");
+  verb.add_flag("-q,--quiet", common.quiet, "No progress and no messages on standard error; errors still");
+  verb.add_option("--config", common.config, "TOML file with defaults for flags")->type_name("FILE");
+}
+
+void add_twins(CLI::App& verb) {
+  for (CLI::Option* option : verb.get_options()) {
+    if (option->get_lnames().empty() || option->get_lnames().front() == "help") continue;
+    option->envname(environment_twin(option->get_lnames().front()));
+  }
+}
+
+Status load_config(Common& common, CLI::App& chosen, const std::vector<CLI::App*>& all) {
+  if (common.config.empty()) common.config = default_config_path();
+  if (common.config.empty()) return {};
+  BANTAM_ASSIGN(std::string text, read_file(common.config, uint64_t{1} << 24));
+  return apply_config(common.config, text, chosen, all);
+}
+
+/// Help and version go to standard output and are no failure; everything else is wrong use.
+int report_parse_error(const CLI::App& app, const CLI::ParseError& error) {
+  if (error.get_exit_code() == static_cast<int>(CLI::ExitCodes::Success)) return app.exit(error);
+  std::string verb;
+  for (const CLI::App* chosen : app.get_subcommands()) verb = chosen->get_name();
+  return report_misuse(verb, error.what());
+}
+
+}  // namespace
+
+void add_json(CLI::App& verb, const Common& common) {
+  // The frame owns `common` and hands it to verbs read-only; only the parser writes it.
+  verb.add_flag("--json", const_cast<Common&>(common).json, "Print the result as JSON");
+}
+
+int run_app(int argc, const char* const* argv, const char* about, std::span<const Verb> verbs,
+            std::span<const Verb> listed) {
+  CLI::App app(about, "bantam");
+  app.set_version_flag("--version", "bantam " BANTAM_VERSION);
+  app.require_subcommand(1);
+  app.footer(
+      "Exit codes: 0 done, 1 failed, 2 wrong use. Each flag --some-name can be set by BANTAM_SOME_NAME or in "
+      "a config\n"
+      "file; a flag beats the environment, which beats the file. `bantam VERB --help` shows examples.");
+  Common common;
+  std::vector<CLI::App*> apps;
+  std::vector<Action> actions;
+  for (const Verb& verb : verbs) {
+    CLI::App* sub = app.add_subcommand(verb.name, verb.help);
+    actions.push_back(verb.add(*sub, common));
+    add_common(*sub, common);
+    add_twins(*sub);
+    apps.push_back(sub);
+  }
+  for (const Verb& verb : listed) app.add_subcommand(verb.name, verb.help);
+  try {
+    app.parse(argc, argv);
+  } catch (const CLI::ParseError& error) {
+    return report_parse_error(app, error);
+  }
+  auto chosen = std::find_if(apps.begin(), apps.end(), [](const CLI::App* sub) { return sub->parsed(); });
+  if (chosen == apps.end()) return report_misuse("", "this verb lives in another program");
+  if (Status status = load_config(common, **chosen, apps); !status) {
+    report(status.error());
+    return kMisuse;
+  }
+  return actions[chosen - apps.begin()]();
+}
+
+}  // namespace bantam::cli

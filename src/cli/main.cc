@@ -1,0 +1,30 @@
+// bantam: the verbs that need no LibTorch. The others are in bantam-train, which is started in our place.
+
+#include "cli/app.h"
+#include "cli/train_program.h"
+#include "cli/verbs.h"
+
+namespace {
+
+using bantam::cli::Verb;
+
+constexpr Verb kVerbs[] = {
+    {"run", "Answer a prompt, a pipe or a conversation", bantam::cli::add_run},
+    {"serve", "Serve models and teams over an OpenAI-compatible API", bantam::cli::add_serve},
+    {"eval", "Measure a model on labelled data or on text", bantam::cli::add_eval},
+    {"compare", "A small model beside a large one: size, speed, accuracy, cost", bantam::cli::add_compare},
+    {"bench", "Measure prefill and decoding speed, load time and memory", bantam::cli::add_bench},
+    {"quantize", "Rewrite a model's weights in a smaller format", bantam::cli::add_quantize},
+    {"calibrate", "Fit a model's confidence and its threshold on held-back data", bantam::cli::add_calibrate},
+    {"tokenize", "Print the token ids of a text", bantam::cli::add_tokenize},
+    {"show", "Print what a model file holds", bantam::cli::add_show},
+};
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  if (argc > 1 && bantam::cli::is_training_verb(argv[1])) return bantam::cli::start_training_program(argv);
+  return bantam::cli::run_app(argc, argv,
+                              "Makes small language models out of large ones, runs them, and teams them up.",
+                              kVerbs, bantam::cli::training_verbs());
+}

@@ -1,0 +1,23 @@
+#pragma once
+// One function per verb, each in verb_NAME.cc: adds the verb's options and returns what runs when it was
+// chosen (see app.h).
+
+#include "cli/app.h"
+#include "runtime/engine.h"
+
+namespace bantam::cli {
+
+Action add_run(CLI::App& verb, const Common& common);
+Action add_serve(CLI::App& verb, const Common& common);
+Action add_eval(CLI::App& verb, const Common& common);
+Action add_compare(CLI::App& verb, const Common& common);
+Action add_bench(CLI::App& verb, const Common& common);
+Action add_quantize(CLI::App& verb, const Common& common);
+Action add_calibrate(CLI::App& verb, const Common& common);
+Action add_tokenize(CLI::App& verb, const Common& common);
+Action add_show(CLI::App& verb, const Common& common);
+
+/// --threads and --context, bound to `options`, which must outlive the parsing.
+void add_engine_options(CLI::App& verb, runtime::EngineOptions& options);
+
+}  // namespace bantam::cli
