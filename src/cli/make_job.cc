@@ -1,0 +1,425 @@
+#include "cli/make_job.h"
+
+#include <filesystem>
+
+#include "base/hash.h"
+#include "base/usage.h"
+#include "cli/make_stages.h"
+#include "compress/calibrate.h"
+#include "compress/quantize.h"
+#include "eval/linear_baseline.h"
+#include "runtime/engine.h"
+
+namespace bantam::cli {
+namespace {
+
+using formats::Example;
+using nlohmann::json;
+namespace fs = std::filesystem;
+
+struct Parts {
+  std::vector<std::string> labels;
+  std::vector<Example> train, calibration, validation;
+  std::string sha256;
+};
+
+std::string shape_text(const model::Config& c) {
+  return fmt::format("{} layers x {}, {} heads, FFN {}", c.layers, c.dim, c.heads, c.ffn_dim);
+}
+
+/// A model of the comparison: its file and what making it cost.
+struct Made {
+  std::string name, file;
+  double cpu_seconds = 0;
+};
+
+class Maker {
+ public:
+  Maker(const Recipe& recipe, const MakeOptions& options)
+      : recipe_(recipe), options_(options), stages_(options.out, options.say) {}
+
+  Result<eval::Comparison> run() {
+    BANTAM_TRY(prepare());
+    BANTAM_TRY(make_teacher());
+    BANTAM_TRY(make_students());
+    BANTAM_TRY(choose_student());
+    BANTAM_TRY(calibrate_student());
+    return compare();
+  }
+
+ private:
+  Status prepare() {
+    std::error_code error;
+    fs::create_directories(options_.out + "/state", error);
+    if (error) return fail(Code::kIo, "{}: cannot be created: {}", options_.out, error.message());
+    if (recipe_.file.empty())
+      return fail(Code::kInvalidArgument, "{}: no data: neither data.file nor --data", recipe_.path);
+    BANTAM_ASSIGN(auto data, formats::load_labelled(recipe_.file, recipe_.input, recipe_.label));
+    if (data.labels.size() < 2) {
+      return fail(Code::kInvalidArgument, "{}: found {} label in column '{}', expected at least two",
+                  recipe_.file, data.labels.size(), recipe_.label);
+    }
+    const double train = 1.0 - recipe_.calibration_share - recipe_.validation_share;
+    auto parts =
+        formats::split(data, {train, recipe_.calibration_share, recipe_.validation_share}, recipe_.seed);
+    parts_ = {data.labels, std::move(parts[0]), std::move(parts[1]), std::move(parts[2]), data.sha256};
+    base_print_ =
+        fmt::format("{} {} {} {} {} {} {} v{}", recipe_.task, parts_.sha256, recipe_.input, recipe_.label,
+                    recipe_.calibration_share, recipe_.validation_share, recipe_.seed, BANTAM_VERSION);
+    options_.say(fmt::format("{}: {} examples, {} labels; {} to train, {} to calibrate, {} to validate",
+                             recipe_.file, data.examples.size(), data.labels.size(), parts_.train.size(),
+                             parts_.calibration.size(), parts_.validation.size()));
+    return {};
+  }
+
+  train::JobOptions job(const std::string& out) const {
+    return {.out = out,
+            .checkpoint_seconds = 10,
+            .threads = options_.threads,
+            .progress = options_.progress,
+            .cancel = options_.cancel};
+  }
+
+  /// One stage; its file and cost are remembered as a candidate of the comparison under `name`.
+  Result<Made> stage(const std::string& name, const std::string& file, const std::string& print,
+                     const std::function<Result<json>(const std::string&)>& work) {
+    auto result = stages_.run(name, file, base_print_ + "\n" + print, work);
+    if (!result) return std::unexpected(std::move(result).error().in(name));
+    provenance_[name] = result->contains("kept") ? (*result)["kept"] : json::object();
+    return Made{name, stages_.path(file), result->value("cpu_seconds", 0.0)};
+  }
+
+  static json cost(const train::JobReport& report) {
+    return {{"cpu_seconds", report.cpu_seconds},
+            {"kept", {{"steps", report.steps}, {"tokens", report.tokens}}}};
+  }
+
+  Status make_teacher() {
+    if (!recipe_.teacher_file.empty()) {
+      const double start = process_cpu_seconds();
+      BANTAM_ASSIGN(auto file, formats::GgufFile::open(recipe_.teacher_file));
+      BANTAM_ASSIGN(auto task, model::read_task(file));
+      if (!task || task->labels != parts_.labels) {
+        return fail(Code::kInvalidArgument, "{}: is no classifier with the labels of {}",
+                    recipe_.teacher_file, recipe_.file);
+      }
+      teacher_ = {"teacher", recipe_.teacher_file, process_cpu_seconds() - start};
+    } else {
+      const auto& r = recipe_;
+      const std::string print =
+          fmt::format("{} {} {}", r.vocab_size, shape_print(r.teacher), optim_print(r.teacher_train));
+      BANTAM_ASSIGN(
+          teacher_, stage("teacher", "teacher.gguf", print, [&](const std::string& path) -> Result<json> {
+            BANTAM_ASSIGN(auto text, train::prepare_task(r.task, parts_.labels, parts_.train, r.vocab_size));
+            BANTAM_ASSIGN(auto report,
+                          train::train_classifier(parts_.train, text, r.teacher, r.teacher_train, job(path)));
+            return cost(report);
+          }));
+    }
+    BANTAM_ASSIGN(auto bytes, MappedFile::open(teacher_.file));
+    base_print_ += " teacher " + sha256_hex(bytes.bytes());
+    return {};
+  }
+
+  Result<Made> quantized(const std::string& name, const std::string& file, const Made& from) {
+    BANTAM_ASSIGN(auto bytes, MappedFile::open(from.file));
+    const std::string print =
+        fmt::format("{} {}", sha256_hex(bytes.bytes()), static_cast<int>(recipe_.quantize));
+    auto made = stage(name, file, print, [&](const std::string& path) -> Result<json> {
+      const double start = process_cpu_seconds();
+      BANTAM_ASSIGN(auto report,
+                    compress::quantize_file(from.file, path, recipe_.quantize, options_.progress));
+      if (!report.kept_names.empty()) options_.say(name + ": fell back to F16: " + report.kept_names);
+      return json{{"cpu_seconds", process_cpu_seconds() - start},
+                  {"kept",
+                   {{"rmse", report.rmse},
+                    {"fell_back", report.kept_names},
+                    {"from", fs::path(from.file).filename().string()}}}};
+    });
+    if (made) made->cpu_seconds += from.cpu_seconds;
+    return made;
+  }
+
+  Result<Made> distilled(const std::string& name, const std::string& file, const std::string& start,
+                         double cost_before) {
+    const auto& r = recipe_;
+    std::string from = shape_print(r.student);
+    if (!start.empty()) {
+      BANTAM_ASSIGN(auto bytes, MappedFile::open(start));
+      from = sha256_hex(bytes.bytes());
+    }
+    const std::string print =
+        fmt::format("{} {} {} {} {} {}", from, optim_print(r.distill.optim), r.distill.temperature,
+                    r.distill.hard_weight, r.distill.variants, augment_print(r.distill.transfer));
+    auto made = stage(name, file, print, [&](const std::string& path) -> Result<json> {
+      BANTAM_ASSIGN(auto report, train::distill(parts_.train, teacher_.file, start, r.student, r.distill,
+                                                transfer_path(), job(path)));
+      return cost(report);
+    });
+    if (made) made->cpu_seconds += cost_before;
+    return made;
+  }
+
+  /// The teacher's answers, shared by all students of this teacher; named by what they depend on.
+  std::string transfer_path() const {
+    const auto& r = recipe_;
+    const std::string print = fmt::format("{} {} {} {}", base_print_, r.distill.variants,
+                                          r.distill.optim.seed, augment_print(r.distill.transfer));
+    return stages_.path("state/answers-" + sha256_hex(print).substr(0, 16) + ".safetensors");
+  }
+
+  Status make_students() {
+    const auto& r = recipe_;
+    if (r.ablations) {
+      BANTAM_ASSIGN(Made alone, quantized("quantized alone", "teacher-quantized.gguf", teacher_));
+      ablations_.push_back(alone);
+    }
+    if (r.has_prune && r.start != "scratch") {
+      const std::string print =
+          fmt::format("{} {} {} {}", r.prune.dim, r.prune.ffn_dim, r.prune.heads, r.prune.layers);
+      BANTAM_ASSIGN(Made pruned,
+                    stage("pruned alone", "pruned.gguf", print, [&](const std::string& path) -> Result<json> {
+                      BANTAM_ASSIGN(auto report,
+                                    train::prune(parts_.train, teacher_.file, r.prune, job(path)));
+                      return json{{"cpu_seconds", report.cpu_seconds},
+                                  {"kept",
+                                   {{"from", shape_text(report.before)},
+                                    {"to", shape_text(report.after)},
+                                    {"layers", report.layers_kept},
+                                    {"heads", report.heads_kept}}}};
+                    }));
+      ablations_.push_back(pruned);
+      BANTAM_ASSIGN(Made recovered, distilled("pruned + distilled", "pruned-distilled.gguf", pruned.file,
+                                              pruned.cpu_seconds));
+      ablations_.push_back(recovered);
+      BANTAM_ASSIGN(Made done, quantized("pruned + distilled + quantized", "pruned-distilled-quantized.gguf",
+                                         recovered));
+      finalists_.push_back(done);
+    }
+    if (r.has_student && r.start != "prune") {
+      BANTAM_ASSIGN(Made alone, distilled("distilled alone", "distilled.gguf", "", 0));
+      ablations_.push_back(alone);
+      BANTAM_ASSIGN(Made done, quantized("distilled + quantized", "distilled-quantized.gguf", alone));
+      finalists_.push_back(done);
+    }
+    return {};
+  }
+
+  Result<std::shared_ptr<const runtime::Engine>> engine(const Made& model) const {
+    return runtime::Engine::load(model.file, {.threads = 1, .context_length = 0, .batch = 256});
+  }
+
+  /// Scores of every label for each example, for selection and calibration.
+  Result<std::vector<std::vector<double>>> scores(const Made& model,
+                                                  std::span<const Example> examples) const {
+    BANTAM_ASSIGN(auto loaded, engine(model));
+    BANTAM_ASSIGN(auto session, loaded->new_session());
+    std::vector<std::vector<double>> out;
+    for (const auto& example : examples) {
+      if (options_.cancel.stop_requested())
+        return fail(Code::kCancelled, "stopped while scoring {}", model.name);
+      BANTAM_ASSIGN(auto prompt, loaded->task_prompt(example.text));
+      BANTAM_ASSIGN(auto choice, session->choose(prompt, loaded->task_choices()));
+      out.push_back(std::move(choice.scores));
+      if (options_.progress && out.size() % 64 == 0)
+        options_.progress({"score " + model.name, out.size(), examples.size(), ""});
+    }
+    if (options_.progress) options_.progress({"score " + model.name, examples.size(), examples.size(), ""});
+    return out;
+  }
+
+  static int32_t best_of(const std::vector<double>& scores) {
+    return static_cast<int32_t>(std::max_element(scores.begin(), scores.end()) - scores.begin());
+  }
+
+  /// Of two finalists the one that is right more often on the calibration part; the validation part is never
+  /// looked at for this.
+  Status choose_student() {
+    size_t best = 0, most = 0;
+    for (size_t i = 0; i < finalists_.size(); ++i) {
+      BANTAM_ASSIGN(auto found, scores(finalists_[i], parts_.calibration));
+      size_t right = 0;
+      for (size_t k = 0; k < found.size(); ++k)
+        right += best_of(found[k]) == parts_.calibration[k].label ? 1 : 0;
+      options_.say(
+          fmt::format("{}: {} of {} right on the calibration part", finalists_[i].name, right, found.size()));
+      if (i == 0 || right > most) {
+        best = i;
+        most = right;
+        student_scores_ = std::move(found);
+      }
+    }
+    product_ = finalists_[best];
+    for (size_t i = 0; i < finalists_.size(); ++i) {
+      if (i != best) ablations_.push_back(finalists_[i]);
+    }
+    return {};
+  }
+
+  /// Temperature and threshold from the calibration part go into the product, with where it came from.
+  Status calibrate_student() {
+    BANTAM_ASSIGN(auto teacher_scores, scores(teacher_, parts_.calibration));
+    std::vector<compress::ScoredExample> examples;
+    for (size_t i = 0; i < parts_.calibration.size(); ++i) {
+      examples.push_back({student_scores_[i], parts_.calibration[i].label, best_of(teacher_scores[i])});
+    }
+    compress::CalibrateOptions how{.target = recipe_.target, .error = recipe_.error, .seed = recipe_.seed};
+    auto report = compress::calibrate(examples, how);
+    if (!report && report.error().code == Code::kInvalidArgument) {
+      options_.say("no threshold: " + report.error().message +
+                   "; the team will send every request to the teacher");
+      how.target = 0;
+      report = compress::calibrate(examples, how);
+      if (report) report->calibration.threshold = 1.0;
+    }
+    if (!report) return std::unexpected(std::move(report).error().in("calibrate"));
+    model::Calibration calibration = report->calibration;
+    BANTAM_ASSIGN(auto source, formats::GgufFile::open(product_.file));
+    const std::string print =
+        fmt::format("{} {:.17g} {:.17g} {:.17g}", sha256_hex(MappedFile::open(product_.file)->bytes()),
+                    calibration.temperature, calibration.threshold, calibration.target);
+    BANTAM_ASSIGN(
+        Made made, stage("student", "student.gguf", print, [&](const std::string& path) -> Result<json> {
+          BANTAM_ASSIGN(auto task, model::read_task(source));
+          task->calibration = calibration;
+          task->provenance = json{
+              {"bantam", BANTAM_VERSION},
+              {"data_sha256", parts_.sha256},
+              {"recipe_sha256", recipe_.sha256},
+              {"seed", recipe_.seed},
+              {"examples",
+               {{"train", parts_.train.size()},
+                {"calibration", parts_.calibration.size()},
+                {"validation", parts_.validation.size()}}},
+              {"teacher_sha256", sha256_hex(MappedFile::open(teacher_.file)->bytes())},
+              {"made_by", product_.name},
+              {"steps",
+               provenance_}}.dump();
+          formats::GgufWriter file;
+          file.copy_metadata(source);
+          model::write_task(*task, file);
+          for (const auto& tensor : source.tensors())
+            BANTAM_TRY(file.add_tensor(tensor.name, tensor.type, tensor.shape, source.data(tensor)));
+          BANTAM_TRY(file.write(path));
+          return json::object();
+        }));
+    made.cpu_seconds = product_.cpu_seconds;
+    options_.say(fmt::format("calibrated: temperature {:.3f}, threshold {:.4f}", calibration.temperature,
+                             calibration.threshold));
+    product_ = made;
+    product_.name = "student";
+    return {};
+  }
+
+  Result<eval::Candidate> candidate(const Made& model) {
+    BANTAM_ASSIGN(auto loaded, engine(model));
+    eval::Candidate out;
+    out.name = model.name;
+    out.detail = shape_text(loaded->config());
+    out.parameters = model::parameter_count(loaded->config());
+    out.file_bytes = loaded->file_bytes();
+    out.memory_bytes = loaded->memory().total();
+    out.training_cpu_seconds = model.cpu_seconds;
+    auto step = [&](const Progress& p) {
+      if (options_.progress) options_.progress({"validate " + model.name, p.done, p.total, p.note});
+    };
+    BANTAM_ASSIGN(out.predictions, eval::predict_all(*loaded, parts_.validation, step));
+    return out;
+  }
+
+  Result<eval::Candidate> linear_baseline() {
+    const double start = process_cpu_seconds();
+    BANTAM_ASSIGN(auto model, eval::LinearBaseline::train(parts_.train, parts_.labels.size()));
+    eval::Candidate out;
+    out.name = "linear baseline";
+    out.detail = "TF-IDF words 1-2, characters 2-5, linear SVM";
+    out.parameters = model.features() * parts_.labels.size();
+    out.file_bytes = out.memory_bytes = model.bytes();
+    out.training_cpu_seconds = process_cpu_seconds() - start;
+    for (const auto& example : parts_.validation) {
+      const double wall = wall_seconds(), cpu = thread_cpu_seconds();
+      const int32_t label = model.predict(example.text);
+      out.predictions.push_back({.label = label,
+                                 .confidence = 0,
+                                 .latency = wall_seconds() - wall,
+                                 .cpu = thread_cpu_seconds() - cpu,
+                                 .prompt_tokens = 0});
+    }
+    return out;
+  }
+
+  Result<eval::Comparison> compare() {
+    eval::Comparison out;
+    out.task = recipe_.task;
+    out.data = fs::path(recipe_.file).filename().string() + ", validation part";
+    out.n = parts_.validation.size();
+    out.cost = recipe_.cost;
+    out.labels = parts_.labels;
+    out.target = recipe_.target;
+    for (const auto& example : parts_.validation) out.gold.push_back(example.label);
+    BANTAM_ASSIGN(auto llm, candidate(teacher_));
+    BANTAM_ASSIGN(auto slm, candidate(product_));
+    out.candidates = {std::move(llm), std::move(slm)};
+    out.llm = 0;
+    out.slm = 1;
+    if (recipe_.ablations) {
+      for (const auto& model : ablations_) {
+        BANTAM_ASSIGN(auto row, candidate(model));
+        out.candidates.push_back(std::move(row));
+      }
+    }
+    BANTAM_ASSIGN(auto linear, linear_baseline());
+    out.candidates.push_back(std::move(linear));
+    BANTAM_ASSIGN(auto file, formats::GgufFile::open(product_.file));
+    BANTAM_ASSIGN(auto task, model::read_task(file));
+    out.threshold = task->calibration.threshold;
+    BANTAM_TRY(write_file(stages_.path("report.txt"), eval::to_text(out)));
+    BANTAM_TRY(write_file(stages_.path("report.json"), eval::to_json(out)));
+    BANTAM_TRY(write_file(stages_.path("report.html"), eval::to_html(out)));
+    BANTAM_TRY(write_file(stages_.path("serve.toml"), serve_config()));
+    return out;
+  }
+
+  /// A configuration for `bantam serve` with both models and their team.
+  std::string serve_config() const {
+    const std::string teacher =
+        recipe_.teacher_file.empty() ? "teacher.gguf" : fs::absolute(teacher_.file).string();
+    return fmt::format(
+        "# Both models and their team, for: bantam serve --config serve.toml\n\n"
+        "[[models]]\nname = \"{0}-slm\"\npath = \"student.gguf\"\n\n"
+        "[[models]]\nname = \"{0}-llm\"\npath = \"{1}\"\n\n"
+        "[[teams]]\nname = \"{0}\"\nstrategy = \"cascade\"\nslm = \"{0}-slm\"\nllm = \"{0}-llm\"\n",
+        recipe_.task, teacher);
+  }
+
+  static std::string augment_print(const train::AugmentOptions& a) {
+    return fmt::format("{} {} {} {} {}", a.lower, a.drop_word, a.swap_words, a.typo, a.bpe_dropout);
+  }
+  static std::string shape_print(const model::Config& c) {
+    return fmt::format("{} {} {} {} {} {} {} {}", c.context_length, c.dim, c.layers, c.heads, c.kv_heads,
+                       c.head_dim, c.ffn_dim, c.tied_head);
+  }
+  static std::string optim_print(const train::OptimOptions& o) {
+    return fmt::format("{} {} {} {} {} {} {} {} {} {} {} {}", o.epochs, o.batch, o.learning_rate,
+                       o.weight_decay, o.warmup, o.clip, o.dropout, o.label_smoothing, o.lm_weight, o.ema,
+                       o.seed, augment_print(o.augment));
+  }
+
+  const Recipe& recipe_;
+  const MakeOptions& options_;
+  Stages stages_;
+  Parts parts_;
+  std::string base_print_;
+  Made teacher_, product_;
+  std::vector<Made> ablations_, finalists_;
+  std::vector<std::vector<double>> student_scores_;
+  json provenance_ = json::object();
+};
+
+}  // namespace
+
+Result<eval::Comparison> make(const Recipe& recipe, const MakeOptions& options) {
+  return Maker(recipe, options).run();
+}
+
+}  // namespace bantam::cli

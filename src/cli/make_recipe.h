@@ -1,0 +1,48 @@
+#pragma once
+// A recipe: one TOML file that says how a small model is made for a task. docs/recipes.md explains every key.
+
+#include <string>
+
+#include "base/result.h"
+#include "eval/compare.h"
+#include "formats/gguf.h"
+#include "model/config.h"
+#include "train/train.h"
+
+namespace bantam::cli {
+
+struct Recipe {
+  std::string path, sha256;  // of the file itself
+  std::string task;
+  // [data]
+  std::string file, input = "text", label = "label";  // a relative file is looked for beside the recipe
+  double calibration_share = 0.15, validation_share = 0.15;
+  uint64_t seed = 1;
+  // [tokenizer]
+  uint64_t vocab_size = 4096;
+  // [teacher], [teacher.train]
+  std::string teacher_file;  // a finished teacher to start from instead of training one
+  model::Config teacher;
+  train::OptimOptions teacher_train;
+  // [distill]: what every distillation below shares
+  train::DistillOptions distill;
+  // [student]: trained from random weights; [prune]: cut from the teacher. `start` says which becomes the
+  // product.
+  model::Config student;
+  train::PruneOptions prune;
+  bool has_student = false, has_prune = false;
+  std::string start =
+      "best";  // "prune", "scratch" or "best": the better one on the calibration part, after quantization
+  formats::GgmlType quantize = formats::GgmlType::kQ8_0;
+  // [calibrate]
+  double target = 0.99, error = 0.05;
+  // [compare]
+  bool ablations = true;
+  eval::CostModel cost;
+};
+
+/// Errors: those of TomlTable; kInvalidArgument for shares that leave nothing to train on, or neither
+/// [student] nor [prune].
+Result<Recipe> read_recipe(const std::string& path);
+
+}  // namespace bantam::cli

@@ -1,0 +1,179 @@
+#include <algorithm>
+#include <memory>
+
+#include "cli/interrupt.h"
+#include "cli/progress_bar.h"
+#include "cli/verbs.h"
+#include "compress/calibrate.h"
+#include "formats/gguf.h"
+#include "formats/labelled.h"
+
+namespace bantam::cli {
+namespace {
+
+using runtime::Engine;
+
+struct Options {
+  std::string model, llm, data, out, input = "text", label = "label";
+  compress::CalibrateOptions calibrate;
+  runtime::EngineOptions engine;
+};
+
+/// Where each of `names` stands in `among`; -1 for those that are not there.
+std::vector<int32_t> positions(const std::vector<std::string>& names, const std::vector<std::string>& among) {
+  std::vector<int32_t> out;
+  for (const std::string& name : names) {
+    auto at = std::find(among.begin(), among.end(), name);
+    out.push_back(at == among.end() ? -1 : static_cast<int32_t>(at - among.begin()));
+  }
+  return out;
+}
+
+struct Scorer {
+  const Engine& slm;
+  const Engine* llm;  // may be null: temperature only
+  std::vector<int32_t> llm_to_slm;
+
+  Result<compress::ScoredExample> operator()(runtime::Session& slm_session, runtime::Session* llm_session,
+                                             const formats::Example& example) const {
+    compress::ScoredExample out;
+    BANTAM_ASSIGN(auto prompt, slm.task_prompt(example.text));
+    BANTAM_ASSIGN(auto choice, slm_session.choose(prompt, slm.task_choices(), 1.0, Interrupt::token()));
+    out.scores = std::move(choice.scores);
+    out.gold = example.label;
+    if (llm != nullptr) {
+      BANTAM_ASSIGN(auto answer, llm->classify(*llm_session, example.text, Interrupt::token()));
+      out.llm_label = llm_to_slm[answer.best];
+    }
+    return out;
+  }
+};
+
+Result<std::vector<compress::ScoredExample>> score_all(const Engine& slm, const Engine* llm,
+                                                       const std::vector<formats::Example>& examples,
+                                                       const ProgressSink& progress) {
+  Scorer scorer{slm, llm, {}};
+  if (llm != nullptr) scorer.llm_to_slm = positions(llm->task()->labels, slm.task()->labels);
+  BANTAM_ASSIGN(auto slm_session, slm.new_session());
+  std::unique_ptr<runtime::Session> llm_session;
+  if (llm != nullptr) {
+    BANTAM_ASSIGN(llm_session, llm->new_session());
+  }
+  std::vector<compress::ScoredExample> out;
+  for (const formats::Example& example : examples) {
+    auto scored = scorer(*slm_session, llm_session.get(), example);
+    if (!scored) return std::unexpected(std::move(scored).error().in(fmt::format("line {}", example.line)));
+    out.push_back(std::move(*scored));
+    if (progress) progress({"calibrate", out.size(), examples.size(), ""});
+  }
+  return out;
+}
+
+/// The same model with another calibration.
+Status write_calibrated(const Options& options, const model::Calibration& calibration) {
+  BANTAM_ASSIGN(auto file, formats::GgufFile::open(options.model));
+  BANTAM_ASSIGN(auto task, model::read_task(file));
+  task->calibration = calibration;
+  formats::GgufWriter writer;
+  writer.copy_metadata(file);
+  model::write_task(*task, writer);
+  for (const auto& tensor : file.tensors()) {
+    BANTAM_TRY(writer.add_tensor(tensor.name, tensor.type, tensor.shape, file.data(tensor)));
+  }
+  return writer.write(options.out.empty() ? options.model : options.out);
+}
+
+Result<std::shared_ptr<const Engine>> load_with_task(const std::string& path,
+                                                     const runtime::EngineOptions& options) {
+  BANTAM_ASSIGN(auto engine, Engine::load(path, options));
+  if (!engine->task())
+    return fail(Code::kInvalidArgument, "{}: has no task (bantam.task.kind) to calibrate for", path);
+  return engine;
+}
+
+Result<compress::CalibrationReport> calibrate(const Options& options, const Common& common) {
+  BANTAM_ASSIGN(auto slm, load_with_task(options.model, options.engine));
+  std::shared_ptr<const Engine> llm;
+  if (!options.llm.empty()) {
+    BANTAM_ASSIGN(llm, load_with_task(options.llm, options.engine));
+  }
+  const auto& labels = slm->task()->labels;
+  BANTAM_ASSIGN(auto data, formats::load_labelled(options.data, options.input, options.label, labels));
+  auto to_slm = positions(data.labels, labels);
+  for (auto& example : data.examples) example.label = to_slm[example.label];
+  ProgressBar bar(common.quiet);
+  BANTAM_ASSIGN(auto scored, score_all(*slm, llm.get(), data.examples, bar.sink()));
+  bar.finish();
+  compress::CalibrateOptions how = options.calibrate;
+  if (!llm) how.target = 0;
+  BANTAM_ASSIGN(auto report, compress::calibrate(scored, how));
+  BANTAM_TRY(write_calibrated(options, report.calibration));
+  return report;
+}
+
+Json as_json(const compress::CalibrationReport& report, const std::string& written) {
+  const model::Calibration& c = report.calibration;
+  return {{"model", written},
+          {"temperature", c.temperature},
+          {"ece_before", c.ece_before},
+          {"ece_after", c.ece_after},
+          {"nll_before", report.nll_before},
+          {"nll_after", report.nll_after},
+          {"target", c.target},
+          {"threshold", c.threshold},
+          {"local_share", report.threshold.local_share},
+          {"losses", report.threshold.losses},
+          {"gains", report.threshold.gains},
+          {"p_value", report.threshold.p_value},
+          {"examples", c.examples}};
+}
+
+std::string as_text(const compress::CalibrationReport& report) {
+  const model::Calibration& c = report.calibration;
+  std::string out = fmt::format("temperature {:.4f}: calibration error {:.2f} % -> {:.2f} % on {} examples\n",
+                                c.temperature, 100 * c.ece_before, 100 * c.ece_after, c.examples);
+  if (c.target > 0) {
+    out += fmt::format(
+        "threshold {:.4f} for {:.1f} % of the large model's accuracy: {:.1f} % of the requests stay local\n",
+        c.threshold, 100 * c.target, 100 * report.threshold.local_share);
+  }
+  return out;
+}
+
+}  // namespace
+
+Action add_calibrate(CLI::App& verb, const Common& common) {
+  auto options = std::make_shared<Options>();
+  verb.add_option("MODEL", options->model, "Small model to calibrate (.gguf, made for a task)")->required();
+  verb.add_option("--llm", options->llm, "Large model of the team (without: temperature only)")
+      ->type_name("MODEL");
+  verb.add_option("--data", options->data, "Labelled data that neither model was trained on")
+      ->required()
+      ->type_name("FILE");
+  verb.add_option("--input", options->input, "Column of the input")->capture_default_str();
+  verb.add_option("--label", options->label, "Column of the label")->capture_default_str();
+  verb.add_option("--target", options->calibrate.target,
+                  "Wanted accuracy of the team, as a share of the large model's")
+      ->capture_default_str();
+  verb.add_option("--error", options->calibrate.error,
+                  "Probability with which the threshold may miss the target")
+      ->capture_default_str();
+  verb.add_option("--seed", options->calibrate.seed, "Seed of the division of the data")
+      ->capture_default_str();
+  verb.add_option("--out", options->out,
+                  "Model file to write (default: MODEL itself, replaced when all is done)")
+      ->type_name("FILE");
+  add_engine_options(verb, options->engine);
+  add_json(verb, common);
+  verb.footer(
+      "Example:\n  bantam calibrate student.gguf --llm teacher.gguf --data held-back.csv --target 0.99");
+  return [options, &common] {
+    Interrupt interrupt;
+    auto result = calibrate(*options, common);
+    if (!result) return report(result.error());
+    const std::string& written = options->out.empty() ? options->model : options->out;
+    return common.json ? print_json(as_json(*result, written)) : print_text(as_text(*result));
+  };
+}
+
+}  // namespace bantam::cli

@@ -1,0 +1,163 @@
+#include <algorithm>
+#include <filesystem>
+#include <memory>
+
+#include "base/file.h"
+#include "base/usage.h"
+#include "cli/progress_bar.h"
+#include "cli/verbs.h"
+#include "eval/compare.h"
+#include "eval/linear_baseline.h"
+#include "formats/labelled.h"
+#include "model/config.h"
+
+namespace bantam::cli {
+namespace {
+
+using runtime::Engine;
+
+struct Options {
+  std::string slm, llm, data, train, html, input = "text", label = "label";
+  eval::CostModel cost;
+  runtime::EngineOptions engine{.threads = 1};
+};
+
+/// CPU seconds that the model's provenance says its making took; 0 where it does not say.
+double training_cpu_seconds(const Engine& engine) {
+  Json provenance = Json::parse(engine.task()->provenance, nullptr, false);
+  auto value = provenance.is_object() ? provenance.find("training_cpu_seconds") : provenance.end();
+  return value != provenance.end() && value->is_number() ? value->get<double>() : 0.0;
+}
+
+Result<std::shared_ptr<const Engine>> load_for(const std::string& path, const Options& options) {
+  BANTAM_ASSIGN(auto engine, Engine::load(path, options.engine));
+  if (!engine->task())
+    return fail(Code::kInvalidArgument, "{}: has no task (bantam.task.kind) to compare on", path);
+  return engine;
+}
+
+/// Predictions speak the model's own label order; the comparison has one order for all.
+void translate(std::vector<eval::Prediction>& predictions, const std::vector<std::string>& from,
+               const std::vector<std::string>& to) {
+  for (eval::Prediction& prediction : predictions) {
+    auto at = std::find(to.begin(), to.end(), from[prediction.label]);
+    prediction.label = at == to.end() ? -1 : static_cast<int32_t>(at - to.begin());
+  }
+}
+
+Result<eval::Candidate> measure(const std::string& path, const Engine& engine,
+                                const formats::LabelledData& data, const std::vector<std::string>& labels,
+                                const ProgressSink& progress) {
+  const model::Config& config = engine.config();
+  eval::Candidate out;
+  out.name = std::filesystem::path(path).filename().string();
+  out.detail = fmt::format("{}, {} layers x {}", config.architecture, config.layers, config.dim);
+  out.parameters = model::parameter_count(config);
+  out.file_bytes = engine.file_bytes();
+  out.memory_bytes = engine.memory().total();
+  out.training_cpu_seconds = training_cpu_seconds(engine);
+  ProgressSink named;
+  if (progress) {
+    named = [&](Progress step) {
+      step.step = out.name;
+      progress(step);
+    };
+  }
+  BANTAM_ASSIGN(out.predictions, eval::predict_all(engine, data.examples, named));
+  translate(out.predictions, engine.task()->labels, labels);
+  return out;
+}
+
+/// Trained on --train here and now, and measured on the same examples as the models.
+Result<eval::Candidate> linear_baseline(const Options& options, const formats::LabelledData& data,
+                                        const std::vector<std::string>& labels) {
+  BANTAM_ASSIGN(auto train, formats::load_labelled(options.train, options.input, options.label, labels));
+  double start = process_cpu_seconds();
+  BANTAM_ASSIGN(auto baseline, eval::LinearBaseline::train(train.examples, train.labels.size()));
+  eval::Candidate out;
+  out.name = "linear baseline";
+  out.detail = "TF-IDF of words and characters, linear SVM";
+  out.training_cpu_seconds = process_cpu_seconds() - start;
+  out.parameters = baseline.features() * train.labels.size();
+  out.file_bytes = out.memory_bytes = baseline.bytes();
+  for (const formats::Example& example : data.examples) {
+    double wall = wall_seconds(), cpu = thread_cpu_seconds();
+    eval::Prediction prediction{.label = baseline.predict(example.text)};
+    prediction.latency = wall_seconds() - wall;
+    prediction.cpu = thread_cpu_seconds() - cpu;
+    out.predictions.push_back(prediction);
+  }
+  translate(out.predictions, train.labels, labels);
+  return out;
+}
+
+Result<eval::Comparison> compare(const Options& options, const Common& common) {
+  BANTAM_ASSIGN(auto slm, load_for(options.slm, options));
+  BANTAM_ASSIGN(auto llm, load_for(options.llm, options));
+  const auto& labels = slm->task()->labels;
+  BANTAM_ASSIGN(auto data, formats::load_labelled(options.data, options.input, options.label, labels));
+  eval::Comparison out;
+  out.task = slm->task()->name;
+  out.data = options.data;
+  out.n = data.examples.size();
+  out.cost = options.cost;
+  out.labels = labels;
+  for (const formats::Example& example : data.examples) {
+    auto at = std::find(labels.begin(), labels.end(), data.labels[example.label]);
+    out.gold.push_back(static_cast<int32_t>(at - labels.begin()));
+  }
+  ProgressBar bar(common.quiet);
+  BANTAM_ASSIGN(auto small, measure(options.slm, *slm, data, labels, bar.sink()));
+  BANTAM_ASSIGN(auto large, measure(options.llm, *llm, data, labels, bar.sink()));
+  bar.finish();
+  out.candidates = {std::move(large), std::move(small)};
+  out.llm = 0;
+  out.slm = 1;
+  if (!options.train.empty()) {
+    BANTAM_ASSIGN(auto linear, linear_baseline(options, data, labels));
+    out.candidates.push_back(std::move(linear));
+  }
+  out.threshold = slm->task()->calibration.threshold;
+  out.target = slm->task()->calibration.target;
+  return out;
+}
+
+int run_compare(const Options& options, const Common& common) {
+  auto comparison = compare(options, common);
+  if (!comparison) return report(comparison.error());
+  if (!options.html.empty()) {
+    if (Status written = write_file(options.html, eval::to_html(*comparison)); !written)
+      return report(written.error());
+    if (!common.quiet) fmt::print(stderr, "report: {}\n", options.html);
+  }
+  return print_text(common.json ? eval::to_json(*comparison) + "\n" : eval::to_text(*comparison));
+}
+
+}  // namespace
+
+Action add_compare(CLI::App& verb, const Common& common) {
+  auto options = std::make_shared<Options>();
+  verb.add_option("SLM", options->slm, "Small model (.gguf, made for a task)")->required();
+  verb.add_option("LLM", options->llm, "Large model (.gguf, made for the same task)")->required();
+  verb.add_option("--data", options->data, "Labelled data that neither model was trained on")
+      ->required()
+      ->type_name("FILE");
+  verb.add_option("--input", options->input, "Column of the input")->capture_default_str();
+  verb.add_option("--label", options->label, "Column of the label")->capture_default_str();
+  verb.add_option("--train", options->train, "Training data of the models: adds the linear baseline")
+      ->type_name("FILE");
+  verb.add_option("--html", options->html, "Also write a report with charts")->type_name("FILE");
+  verb.add_option("--cpu-hour-price", options->cost.cpu_hour_price, "Price of one CPU-hour")
+      ->capture_default_str();
+  verb.add_option("--currency", options->cost.currency, "Its currency")->capture_default_str();
+  add_engine_options(verb, options->engine);
+  add_json(verb, common);
+  verb.footer(
+      "Latency and CPU time are of single requests, on one thread unless --threads says otherwise.\n"
+      "Example:\n"
+      "  bantam compare student.gguf teacher.gguf --data validation.csv --train train.csv --html "
+      "report.html");
+  return [options, &common] { return run_compare(*options, common); };
+}
+
+}  // namespace bantam::cli

@@ -1,0 +1,144 @@
+#include <unistd.h>
+
+#include <iostream>
+#include <memory>
+
+#include "base/file.h"
+#include "cli/interrupt.h"
+#include "cli/responder.h"
+#include "cli/verbs.h"
+
+namespace bantam::cli {
+namespace {
+
+struct Options {
+  std::string model, prompt;
+  CLI::Option* prompt_given = nullptr;
+  RunOptions run;
+  runtime::EngineOptions engine;
+};
+
+Json as_json(const Answer& answer) {
+  Json out = {{"text", answer.text},
+              {"finish", answer.finish},
+              {"prompt_tokens", answer.prompt_tokens},
+              {"completion_tokens", answer.completion_tokens}};
+  if (!answer.tokens.empty()) out["tokens"] = answer.tokens;
+  if (answer.confidence) out["confidence"] = *answer.confidence;
+  if (answer.threshold) {
+    out["threshold"] = *answer.threshold;
+    out["kept"] = *answer.confidence >= *answer.threshold;
+  }
+  if (!answer.probabilities.empty()) {
+    Json& list = out["probabilities"] = Json::object();
+    for (const auto& [label, probability] : answer.probabilities) list[label] = probability;
+  }
+  out["seconds"] = answer.seconds;
+  return out;
+}
+
+/// What is worth knowing beside the answer, for a person at a terminal.
+void print_note(const Answer& answer) {
+  std::string note = fmt::format("{} + {} tokens in {:.2f} s", answer.prompt_tokens, answer.completion_tokens,
+                                 answer.seconds);
+  if (answer.confidence) note += fmt::format(", confidence {:.3f}", *answer.confidence);
+  if (answer.threshold) {
+    note += fmt::format(" ({} the calibrated threshold {:.3f})",
+                        *answer.confidence >= *answer.threshold ? "at or above" : "below", *answer.threshold);
+  }
+  if (answer.finish == "length") note += ", ended by --max-tokens or the context's end";
+  fmt::print(stderr, "[{}]\n", note);
+}
+
+bool print_part(std::string_view text) { return print_text(text) == kDone; }
+
+int answer_once(Responder& responder, const std::string& prompt, const Common& common) {
+  auto answer = responder.ask(prompt, common.json ? TextSink{} : TextSink{print_part});
+  if (!answer) return report(answer.error());
+  int code = common.json ? print_json(as_json(*answer)) : print_text("\n");
+  if (answer->finish == "cancelled") return kInterrupted;
+  if (!common.json && !common.quiet && ::isatty(STDERR_FILENO) == 1) print_note(*answer);
+  return code;
+}
+
+int converse(Responder& responder, const Common& common) {
+  if (!common.quiet)
+    fmt::print(stderr, "{}\nEnd with Ctrl-D; /reset forgets the conversation.\n", responder.description());
+  std::string line;
+  while (true) {
+    fmt::print(stderr, "> ");
+    Interrupt::idle(true);
+    bool got = static_cast<bool>(std::getline(std::cin, line));
+    Interrupt::idle(false);
+    if (!got) break;
+    if (line.empty()) continue;
+    if (line == "/reset") {
+      responder.reset();
+      continue;
+    }
+    int code = answer_once(responder, line, common);
+    if (code == kInterrupted) Interrupt::reset();  // Ctrl-C ends the answer, not the conversation
+  }
+  fmt::print(stderr, "\n");
+  return kDone;
+}
+
+int run(const Options& options, const Common& common) {
+  if (Status sampling = runtime::check(options.run.sampling); !sampling) {
+    return report_misuse("run", sampling.error().message);
+  }
+  Interrupt interrupt;
+  auto engine = runtime::Engine::load(options.model, options.engine);
+  if (!engine) return report(engine.error());
+  auto responder = make_responder(*engine, options.run);
+  if (!responder) return report(responder.error());
+  if (options.prompt_given->count() > 0) return answer_once(**responder, options.prompt, common);
+  if (::isatty(STDIN_FILENO) == 1) return converse(**responder, common);
+  auto piped = read_file("/dev/stdin");
+  if (!piped) return report(piped.error());
+  return answer_once(**responder, *piped, common);
+}
+
+void add_generation(CLI::App& verb, RunOptions& run) {
+  verb.add_option("-n,--max-tokens", run.max_tokens, "Longest answer, in tokens")->capture_default_str();
+  verb.add_option("--temp", run.sampling.temperature, "Temperature; 0 takes the likeliest token")
+      ->capture_default_str();
+  verb.add_option("--top-k", run.sampling.top_k, "Draw from the k likeliest tokens (0: all)")
+      ->capture_default_str();
+  verb.add_option("--top-p", run.sampling.top_p, "Draw from the likeliest tokens whose probabilities reach p")
+      ->capture_default_str();
+  verb.add_option("--min-p", run.sampling.min_p,
+                  "Leave out tokens below this share of the likeliest one's probability")
+      ->capture_default_str();
+  verb.add_option("-s,--seed", run.sampling.seed, "Seed of the draws")->capture_default_str();
+  verb.add_option("--stop", run.stop, "End before this text (may be repeated)")->type_name("TEXT");
+  verb.add_option("--choices", run.choices, "The answer is one of these, with its probability")
+      ->delimiter(',')
+      ->type_name("A,B,…");
+  verb.add_flag("--raw", run.raw, "Continue the prompt as it is: no task, no chat template");
+  verb.add_flag("--parse-special", run.parse_special,
+                "With --raw: control tokens written in the prompt are parsed");
+}
+
+}  // namespace
+
+Action add_run(CLI::App& verb, const Common& common) {
+  auto options = std::make_shared<Options>();
+  verb.add_option("MODEL", options->model, "Model file (.gguf)")->required();
+  options->prompt_given = verb.add_option(
+      "PROMPT", options->prompt, "The prompt (default: standard input; a conversation on a terminal)");
+  add_generation(verb, options->run);
+  add_engine_options(verb, options->engine);
+  add_json(verb, common);
+  verb.footer(
+      "A model made for a task answers with one of its labels; a model with a chat template converses; any "
+      "other continues the\n"
+      "text.\n"
+      "Examples:\n"
+      "  bantam run tickets.gguf 'I was charged twice' --json\n"
+      "  bantam run stories.gguf 'Once upon a time' --max-tokens 100 --temp 0.8 --seed 7\n"
+      "  cat letter.txt | bantam run model.gguf --choices complaint,praise,question");
+  return [options, &common] { return run(*options, common); };
+}
+
+}  // namespace bantam::cli
