@@ -1,0 +1,86 @@
+#include <algorithm>
+#include <cmath>
+#include <limits>
+#include <utility>
+#include <vector>
+
+#include "kernels/ref/ref.h"
+#include "tensor/half.h"
+
+namespace bantam::kernels::ref {
+namespace {
+
+void rotate(float& a, float& b, float cos, float sin) {
+  const float x = a, y = b;
+  a = x * cos - y * sin;
+  b = x * sin + y * cos;
+}
+
+float value_of(float x) { return x; }
+float value_of(uint16_t x) { return tensor::half_to_float(x); }
+
+/// Straight from the definition: all scores, then the softmax, then the weighted sum, in double.
+template <class Element>
+void attention(const Attention& a) {
+  const auto* keys = static_cast<const Element*>(a.keys);
+  const auto* values = static_cast<const Element*>(a.values);
+  for (size_t t = 0; t < a.queries; ++t) {
+    const size_t seen = size_t{a.positions[t]} + 1;
+    std::vector<double> weight(seen);
+    for (size_t j = 0; j < seen; ++j) {
+      for (size_t c = 0; c < a.head_dim; ++c) {
+        weight[j] += static_cast<double>(a.q[t * a.q_stride + c]) * value_of(keys[j * a.kv_stride + c]);
+      }
+      weight[j] *= a.scale;
+    }
+    const double largest = *std::max_element(weight.begin(), weight.end());
+    double total = 0;
+    for (double& w : weight) total += w = std::exp(w - largest);
+    for (size_t c = 0; c < a.head_dim; ++c) {
+      double sum = 0;
+      for (size_t j = 0; j < seen; ++j) sum += weight[j] * value_of(values[j * a.kv_stride + c]);
+      a.out[t * a.out_stride + c] = static_cast<float>(sum / total);
+    }
+  }
+}
+
+}  // namespace
+
+void rms_norm(const float* x, const float* weight, float eps, size_t n, float* y) {
+  double squares = 0;
+  for (size_t i = 0; i < n; ++i) squares += static_cast<double>(x[i]) * x[i];
+  const auto scale = static_cast<float>(1.0 / std::sqrt(squares / static_cast<double>(n) + eps));
+  for (size_t i = 0; i < n; ++i) y[i] = x[i] * scale * weight[i];
+}
+
+void rope_interleaved(float* x, const float* cos, const float* sin, size_t head_dim) {
+  for (size_t i = 0; i < head_dim / 2; ++i) rotate(x[2 * i], x[2 * i + 1], cos[i], sin[i]);
+}
+
+void rope_half(float* x, const float* cos, const float* sin, size_t head_dim) {
+  for (size_t i = 0; i < head_dim / 2; ++i) rotate(x[i], x[i + head_dim / 2], cos[i], sin[i]);
+}
+
+void swiglu(float* gate, const float* up, size_t n) {
+  for (size_t i = 0; i < n; ++i) gate[i] = gate[i] / (1.0F + std::exp(-gate[i])) * up[i];
+}
+
+void add(float* x, const float* y, size_t n) {
+  for (size_t i = 0; i < n; ++i) x[i] += y[i];
+}
+
+void softmax(float* x, size_t n) {
+  if (n == 0) return;
+  const float largest = *std::max_element(x, x + n);
+  double total = 0;
+  for (size_t i = 0; i < n; ++i) total += x[i] = std::exp(x[i] - largest);
+  for (size_t i = 0; i < n; ++i) x[i] = static_cast<float>(x[i] / total);
+}
+
+void attention_f32(const Attention& a) { attention<float>(a); }
+void attention_f16(const Attention& a) { attention<uint16_t>(a); }
+
+void f32_to_f16(const float* x, uint16_t* y, size_t n) { std::transform(x, x + n, y, tensor::float_to_half); }
+void f16_to_f32(const uint16_t* x, float* y, size_t n) { std::transform(x, x + n, y, tensor::half_to_float); }
+
+}  // namespace bantam::kernels::ref

@@ -1,0 +1,25 @@
+#pragma once
+// The kernels for AVX2 with FMA and F16C. See table.h for what each computes.
+
+#include "kernels/table.h"
+
+namespace bantam::kernels::x86_avx2 {
+
+void matmul_f32(const Product& p);
+void matmul_f16(const Product& p);
+void matmul_q8_0(const Product& p);
+void matmul_q4_0(const Product& p);
+void pack_tiles(const float* x, size_t x_stride, size_t rows, size_t blocks, ActivationTile* tiles);
+void pack_blocks(const float* x, size_t blocks, ActivationBlock* out);
+void rms_norm(const float* x, const float* weight, float eps, size_t n, float* y);
+void rope_interleaved(float* x, const float* cos, const float* sin, size_t head_dim);
+void rope_half(float* x, const float* cos, const float* sin, size_t head_dim);
+void swiglu(float* gate, const float* up, size_t n);
+void add(float* x, const float* y, size_t n);
+void softmax(float* x, size_t n);
+void attention_f32(const Attention& a);
+void attention_f16(const Attention& a);
+void f32_to_f16(const float* x, uint16_t* y, size_t n);
+void f16_to_f32(const uint16_t* x, float* y, size_t n);
+
+}  // namespace bantam::kernels::x86_avx2

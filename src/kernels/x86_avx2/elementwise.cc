@@ -1,0 +1,113 @@
+#include "kernels/x86_avx2/avx2.h"
+#include "kernels/x86_avx2/simd.h"
+
+namespace bantam::kernels::x86_avx2 {
+namespace {
+
+/// Calls body(offset, mask) for whole vectors of 8 and then, with fewer lanes, for the rest.
+template <class Body>
+inline void for_vectors(size_t n, Body body) {
+  const __m256i all = _mm256_set1_epi32(-1);
+  size_t i = 0;
+  for (; i + 8 <= n; i += 8) body(i, all);
+  if (i < n) body(i, lane_mask(n - i));
+}
+
+}  // namespace
+
+void rms_norm(const float* x, const float* weight, float eps, size_t n, float* y) {
+  __m256 squares = _mm256_setzero_ps();
+  for_vectors(n, [&](size_t i, __m256i mask) {
+    const __m256 v = _mm256_maskload_ps(x + i, mask);
+    squares = _mm256_fmadd_ps(v, v, squares);
+  });
+  const __m256 mean = _mm256_set1_ps(sum_of(squares) / static_cast<float>(n) + eps);
+  const __m256 scale = _mm256_div_ps(_mm256_set1_ps(1.0F), _mm256_sqrt_ps(mean));
+  for_vectors(n, [&](size_t i, __m256i mask) {
+    const __m256 v = _mm256_mul_ps(_mm256_maskload_ps(x + i, mask), scale);
+    _mm256_maskstore_ps(y + i, mask, _mm256_mul_ps(v, _mm256_maskload_ps(weight + i, mask)));
+  });
+}
+
+void rope_interleaved(float* x, const float* cos, const float* sin, size_t head_dim) {
+  const __m256i pair = _mm256_setr_epi32(0, 0, 1, 1, 2, 2, 3, 3);
+  size_t i = 0;
+  for (; i + 8 <= head_dim; i += 8) {
+    const __m256 c = _mm256_permutevar8x32_ps(_mm256_castps128_ps256(_mm_loadu_ps(cos + i / 2)), pair);
+    const __m256 s = _mm256_permutevar8x32_ps(_mm256_castps128_ps256(_mm_loadu_ps(sin + i / 2)), pair);
+    const __m256 v = _mm256_loadu_ps(x + i);
+    const __m256 swapped = _mm256_mul_ps(_mm256_permute_ps(v, 0xb1), s);
+    _mm256_storeu_ps(x + i, _mm256_addsub_ps(_mm256_mul_ps(v, c), swapped));
+  }
+  for (; i + 2 <= head_dim; i += 2) {
+    const float a = x[i], b = x[i + 1], c = cos[i / 2], s = sin[i / 2];
+    x[i] = a * c - b * s;
+    x[i + 1] = b * c + a * s;
+  }
+}
+
+void rope_half(float* x, const float* cos, const float* sin, size_t head_dim) {
+  float* y = x + head_dim / 2;
+  for_vectors(head_dim / 2, [&](size_t i, __m256i mask) {
+    const __m256 a = _mm256_maskload_ps(x + i, mask), b = _mm256_maskload_ps(y + i, mask);
+    const __m256 c = _mm256_maskload_ps(cos + i, mask), s = _mm256_maskload_ps(sin + i, mask);
+    _mm256_maskstore_ps(x + i, mask, _mm256_sub_ps(_mm256_mul_ps(a, c), _mm256_mul_ps(b, s)));
+    _mm256_maskstore_ps(y + i, mask, _mm256_add_ps(_mm256_mul_ps(b, c), _mm256_mul_ps(a, s)));
+  });
+}
+
+void swiglu(float* gate, const float* up, size_t n) {
+  const __m256 one = _mm256_set1_ps(1.0F);
+  for_vectors(n, [&](size_t i, __m256i mask) {
+    const __m256 g = _mm256_maskload_ps(gate + i, mask);
+    const __m256 e = exp_of(_mm256_sub_ps(_mm256_setzero_ps(), g));
+    const __m256 silu = _mm256_div_ps(g, _mm256_add_ps(one, e));
+    _mm256_maskstore_ps(gate + i, mask, _mm256_mul_ps(silu, _mm256_maskload_ps(up + i, mask)));
+  });
+}
+
+void add(float* x, const float* y, size_t n) {
+  for_vectors(n, [&](size_t i, __m256i mask) {
+    _mm256_maskstore_ps(x + i, mask,
+                        _mm256_add_ps(_mm256_maskload_ps(x + i, mask), _mm256_maskload_ps(y + i, mask)));
+  });
+}
+
+void softmax(float* x, size_t n) {
+  if (n == 0) return;
+  __m256 most = _mm256_set1_ps(x[0]);
+  for_vectors(n, [&](size_t i, __m256i mask) {
+    const __m256 v = _mm256_maskload_ps(x + i, mask);
+    most = _mm256_max_ps(most, _mm256_blendv_ps(most, v, _mm256_castsi256_ps(mask)));
+  });
+  const __m256 largest = _mm256_set1_ps(max_of(most));
+  __m256 total = _mm256_setzero_ps();
+  for_vectors(n, [&](size_t i, __m256i mask) {
+    const __m256 e = exp_of(_mm256_sub_ps(_mm256_maskload_ps(x + i, mask), largest));
+    total = _mm256_add_ps(total, _mm256_and_ps(e, _mm256_castsi256_ps(mask)));
+    _mm256_maskstore_ps(x + i, mask, e);
+  });
+  const __m256 share = _mm256_set1_ps(1.0F / sum_of(total));
+  for_vectors(n, [&](size_t i, __m256i mask) {
+    _mm256_maskstore_ps(x + i, mask, _mm256_mul_ps(_mm256_maskload_ps(x + i, mask), share));
+  });
+}
+
+void f32_to_f16(const float* x, uint16_t* y, size_t n) {
+  size_t i = 0;
+  for (; i + 8 <= n; i += 8) {
+    _mm_storeu_si128(reinterpret_cast<__m128i*>(y + i),
+                     _mm256_cvtps_ph(_mm256_loadu_ps(x + i), _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC));
+  }
+  for (; i < n; ++i) y[i] = _cvtss_sh(x[i], _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC);
+}
+
+void f16_to_f32(const uint16_t* x, float* y, size_t n) {
+  size_t i = 0;
+  for (; i + 8 <= n; i += 8) {
+    _mm256_storeu_ps(y + i, _mm256_cvtph_ps(_mm_loadu_si128(reinterpret_cast<const __m128i*>(x + i))));
+  }
+  for (; i < n; ++i) y[i] = half_at(x + i);
+}
+
+}  // namespace bantam::kernels::x86_avx2

@@ -1,0 +1,282 @@
+// Products of Q8_0 and Q4_0 weights with int8 activations. A block's 32 products are added as integers,
+// exactly; then sum = fma(weight scale * activation scale, dot, sum), block after block, as in ref: equal in
+// every bit.
+//
+// Many tokens: lanes are the 8 tokens of an ActivationTile; four bytes of a weight row are broadcast and meet
+// the same four columns of the 8 tokens, so nothing is added across lanes. Few tokens: lanes are 8 weight
+// rows, whose blocks are added across lanes together.
+
+#include "kernels/x86_avx2/avx2.h"
+#include "kernels/x86_avx2/simd.h"
+
+namespace bantam::kernels::x86_avx2 {
+namespace {
+
+using tensor::BlockQ4_0;
+using tensor::BlockQ8_0;
+
+__m256i broadcast4(const void* at) {
+  int32_t four;
+  memcpy(&four, at, sizeof(four));
+  return _mm256_set1_epi32(four);
+}
+
+__m256i load_tile(const ActivationTile& tile, int i) {
+  return _mm256_loadu_si256(reinterpret_cast<const __m256i*>(tile.q[i]));
+}
+
+struct Q8_0 {
+  using Block = BlockQ8_0;
+
+  /// |w| * (x with w's sign): maddubs takes unsigned times signed. 2 * 128 * 127 fits 16 bits; four such do
+  /// not.
+  static __m256i four_dots(__m256i w, __m256i x) {
+    return _mm256_madd_epi16(_mm256_maddubs_epi16(_mm256_abs_epi8(w), _mm256_sign_epi8(x, w)),
+                             _mm256_set1_epi16(1));
+  }
+
+  template <int R, int G>
+  static void dots(const Block* const (&w)[R], const ActivationTile* const (&x)[G], __m256i (&dot)[R][G]) {
+    for (auto& row : dot) {
+      for (auto& d : row) d = _mm256_setzero_si256();
+    }
+    for (int i = 0; i < 8; ++i) {
+      for (int r = 0; r < R; ++r) {
+        const __m256i four = broadcast4(w[r]->q + 4 * i);
+        for (int g = 0; g < G; ++g)
+          dot[r][g] = _mm256_add_epi32(dot[r][g], four_dots(four, load_tile(*x[g], i)));
+      }
+    }
+  }
+
+  static __m256i partial_dots(const Block& w, __m256i x) {
+    return four_dots(_mm256_loadu_si256(reinterpret_cast<const __m256i*>(w.q)), x);
+  }
+  static __m256i finish(__m256i dot, int32_t) { return dot; }
+};
+
+struct Q4_0 {
+  using Block = BlockQ4_0;
+
+  /// Sums of n * x with n in 0..15: 16 products of at most 15 * 127 fit 16 bits. sum((n - 8) x) = sum(n x) -
+  /// 8 sum(x).
+  template <int R, int G>
+  static void dots(const Block* const (&w)[R], const ActivationTile* const (&x)[G], __m256i (&dot)[R][G]) {
+    const __m256i nibble = _mm256_set1_epi8(15);
+    for (auto& row : dot) {
+      for (auto& d : row) d = _mm256_setzero_si256();
+    }
+    for (int i = 0; i < 4; ++i) {
+      for (int r = 0; r < R; ++r) {
+        const __m256i both = broadcast4(w[r]->q + 4 * i);
+        const __m256i low = _mm256_and_si256(both, nibble),
+                      high = _mm256_and_si256(_mm256_srli_epi16(both, 4), nibble);
+        for (int g = 0; g < G; ++g) {
+          dot[r][g] = _mm256_add_epi16(dot[r][g], _mm256_maddubs_epi16(low, load_tile(*x[g], i)));
+          dot[r][g] = _mm256_add_epi16(dot[r][g], _mm256_maddubs_epi16(high, load_tile(*x[g], i + 4)));
+        }
+      }
+    }
+    for (int g = 0; g < G; ++g) {
+      const __m256i offset =
+          _mm256_slli_epi32(_mm256_loadu_si256(reinterpret_cast<const __m256i*>(x[g]->sum)), 3);
+      for (int r = 0; r < R; ++r) {
+        dot[r][g] = _mm256_sub_epi32(_mm256_madd_epi16(dot[r][g], _mm256_set1_epi16(1)), offset);
+      }
+    }
+  }
+
+  static __m256i partial_dots(const Block& w, __m256i x) {
+    const __m128i both = _mm_loadu_si128(reinterpret_cast<const __m128i*>(w.q));
+    const __m256i n = _mm256_and_si256(_mm256_set_m128i(_mm_srli_epi16(both, 4), both), _mm256_set1_epi8(15));
+    return _mm256_madd_epi16(_mm256_maddubs_epi16(n, x), _mm256_set1_epi16(1));
+  }
+  static __m256i finish(__m256i dot, int32_t sum) {
+    return _mm256_sub_epi32(dot, _mm256_set1_epi32(8 * sum));
+  }
+};
+
+template <class W>
+const typename W::Block* weight_row(const Product& p, size_t i) {
+  const size_t row = p.rows != nullptr ? static_cast<size_t>(p.rows[i]) : i;
+  return reinterpret_cast<const typename W::Block*>(p.weights + row * p.row_bytes);
+}
+
+/// Writes lanes 0 .. tokens-1 of the R sums to y, where rows are adjacent and tokens y_stride apart.
+template <int R>
+void store(const __m256 (&sum)[R], size_t tokens, float* y, size_t y_stride) {
+  if constexpr (R == 4) {
+    const __m256 a = _mm256_unpacklo_ps(sum[0], sum[1]), b = _mm256_unpackhi_ps(sum[0], sum[1]);
+    const __m256 c = _mm256_unpacklo_ps(sum[2], sum[3]), d = _mm256_unpackhi_ps(sum[2], sum[3]);
+    const __m256 row[4] = {_mm256_shuffle_ps(a, c, 0x44), _mm256_shuffle_ps(a, c, 0xee),
+                           _mm256_shuffle_ps(b, d, 0x44), _mm256_shuffle_ps(b, d, 0xee)};
+    for (size_t t = 0; t < tokens; ++t) {
+      const __m256 both = row[t % 4];
+      _mm_storeu_ps(y + t * y_stride, t < 4 ? _mm256_castps256_ps128(both) : _mm256_extractf128_ps(both, 1));
+    }
+  } else {
+    alignas(32) float lanes[8];
+    for (int r = 0; r < R; ++r) {
+      _mm256_store_ps(lanes, sum[r]);
+      for (size_t t = 0; t < tokens; ++t) y[t * y_stride + r] = lanes[t];
+    }
+  }
+}
+
+/// R weight rows from row i by G tile rows from tile row g.
+template <class W, int R, int G>
+void tile(const Product& p, size_t i, size_t first) {
+  const size_t blocks = p.columns / kBlock;
+  const typename W::Block* row[R];
+  for (int r = 0; r < R; ++r) row[r] = weight_row<W>(p, i + r);
+  __m256 sum[G][R];
+  for (auto& group : sum) {
+    for (auto& s : group) s = _mm256_setzero_ps();
+  }
+  for (size_t b = 0; b < blocks; ++b) {
+    const typename W::Block* w[R];
+    const ActivationTile* x[G];
+    for (int r = 0; r < R; ++r) w[r] = row[r] + b;
+    for (int g = 0; g < G; ++g) x[g] = p.tiles + (first + g) * blocks + b;
+    __m256i dot[R][G];
+    W::template dots<R, G>(w, x, dot);
+    for (int r = 0; r < R; ++r) {
+      const __m256 scale = _mm256_set1_ps(half_at(&w[r]->scale));
+      for (int g = 0; g < G; ++g) {
+        const __m256 both = _mm256_mul_ps(scale, _mm256_loadu_ps(x[g]->scale));
+        sum[g][r] = _mm256_fmadd_ps(both, _mm256_cvtepi32_ps(dot[r][g]), sum[g][r]);
+      }
+    }
+  }
+  const size_t tiled = p.tokens - p.single_rows;
+  for (int g = 0; g < G; ++g) {
+    const size_t t = (first + g) * kTileRows;
+    store<R>(sum[g], tiled - t < kTileRows ? tiled - t : kTileRows, p.y + t * p.y_stride + i - p.begin,
+             p.y_stride);
+  }
+}
+
+template <class W, int G>
+void row_tiles(const Product& p, size_t first) {
+  size_t i = p.begin;
+  for (; i + 4 <= p.end; i += 4) tile<W, 4, G>(p, i, first);
+  for (; i < p.end; ++i) tile<W, 1, G>(p, i, first);
+}
+
+/// 8 weight rows by one token; at the lower edge the last row is repeated.
+template <class W>
+__m256 single(const typename W::Block* const (&row)[8], const ActivationBlock* x, size_t blocks) {
+  __m256 sum = _mm256_setzero_ps();
+  for (size_t b = 0; b < blocks; ++b) {
+    const __m256i q = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(x[b].q));
+    __m256i partial[8];
+    alignas(16) uint16_t scales[8];
+    for (int r = 0; r < 8; ++r) {
+      partial[r] = W::partial_dots(row[r][b], q);
+      scales[r] = row[r][b].scale;
+    }
+    const __m256 scale = _mm256_cvtph_ps(_mm_load_si128(reinterpret_cast<const __m128i*>(scales)));
+    const __m256i dot = W::finish(sums_of(partial), x[b].sum);
+    sum = _mm256_fmadd_ps(_mm256_mul_ps(scale, _mm256_set1_ps(x[b].scale)), _mm256_cvtepi32_ps(dot), sum);
+  }
+  return sum;
+}
+
+template <class W>
+void singles(const Product& p) {
+  const size_t blocks = p.columns / kBlock, tiled = p.tokens - p.single_rows;
+  for (size_t i = p.begin; i < p.end; i += 8) {
+    const typename W::Block* row[8];
+    for (size_t r = 0; r < 8; ++r) row[r] = weight_row<W>(p, i + r < p.end ? i + r : p.end - 1);
+    const size_t kept = p.end - i < 8 ? p.end - i : 8;
+    for (size_t t = 0; t < p.single_rows; ++t) {
+      alignas(32) float out[8];
+      _mm256_store_ps(out, single<W>(row, p.blocks + t * blocks, blocks));
+      memcpy(p.y + (tiled + t) * p.y_stride + i - p.begin, out, kept * sizeof(float));
+    }
+  }
+}
+
+template <class W>
+void matmul(const Product& p) {
+  size_t g = 0;
+  for (; g + 2 <= p.tile_rows; g += 2) row_tiles<W, 2>(p, g);
+  if (g < p.tile_rows) row_tiles<W, 1>(p, g);
+  singles<W>(p);
+}
+
+/// 8 floats to 8 integers, nearest even, as 32 bytes of four such: the packs interleave 128-bit halves, the
+/// permutation undoes it.
+__m256i quantise(const float* x, __m256 inverse) {
+  __m256i q[4];
+  for (int i = 0; i < 4; ++i) q[i] = _mm256_cvtps_epi32(_mm256_mul_ps(_mm256_loadu_ps(x + 8 * i), inverse));
+  const __m256i packed = _mm256_packs_epi16(_mm256_packs_epi32(q[0], q[1]), _mm256_packs_epi32(q[2], q[3]));
+  return _mm256_permutevar8x32_epi32(packed, _mm256_setr_epi32(0, 4, 1, 5, 2, 6, 3, 7));
+}
+
+__m256 magnitudes(const float* x) {
+  const __m256 sign = _mm256_set1_ps(-0.0F);
+  __m256 most = _mm256_andnot_ps(sign, _mm256_loadu_ps(x));
+  for (int i = 1; i < 4; ++i) most = _mm256_max_ps(most, _mm256_andnot_ps(sign, _mm256_loadu_ps(x + 8 * i)));
+  return most;
+}
+
+/// scale = amax / 127 through binary16; returns 127 / amax, or 0 where the scale is 0.
+__m256 scale_of(__m256 amax, float* scale) {
+  const __m256 steps = _mm256_set1_ps(127.0F);
+  const __m256 rounded = _mm256_cvtph_ps(
+      _mm256_cvtps_ph(_mm256_div_ps(amax, steps), _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC));
+  _mm256_storeu_ps(scale, rounded);
+  const __m256 some = _mm256_cmp_ps(rounded, _mm256_setzero_ps(), _CMP_NEQ_UQ);
+  return _mm256_and_ps(some, _mm256_div_ps(steps, amax));
+}
+
+}  // namespace
+
+void matmul_q8_0(const Product& p) { matmul<Q8_0>(p); }
+void matmul_q4_0(const Product& p) { matmul<Q4_0>(p); }
+
+void pack_blocks(const float* x, size_t blocks, ActivationBlock* out) {
+  for (size_t b = 0; b < blocks; ++b) {
+    alignas(32) float scale[8];
+    const __m256 inverse = scale_of(_mm256_set1_ps(max_of(magnitudes(x + b * kBlock))), scale);
+    const __m256i q = quantise(x + b * kBlock, inverse);
+    _mm256_storeu_si256(reinterpret_cast<__m256i*>(out[b].q), q);
+    const __m256i pairs = _mm256_maddubs_epi16(_mm256_set1_epi8(1), q);
+    const __m256i fours = _mm256_madd_epi16(pairs, _mm256_set1_epi16(1));
+    alignas(32) int32_t lanes[8];
+    _mm256_store_si256(reinterpret_cast<__m256i*>(lanes), fours);
+    out[b].scale = scale[0];
+    out[b].sum = lanes[0] + lanes[1] + lanes[2] + lanes[3] + lanes[4] + lanes[5] + lanes[6] + lanes[7];
+  }
+}
+
+void pack_tiles(const float* x, size_t x_stride, size_t rows, size_t blocks, ActivationTile* tiles) {
+  for (size_t b = 0; b < blocks; ++b) {
+    __m256 most[8], q[8];
+    for (size_t t = 0; t < 8; ++t) {
+      most[t] = t < rows ? magnitudes(x + t * x_stride + b * kBlock) : _mm256_setzero_ps();
+    }
+    transpose(most);
+    __m256 amax = most[0];
+    for (int i = 1; i < 8; ++i) amax = _mm256_max_ps(amax, most[i]);
+    alignas(32) float inverse[8];
+    _mm256_store_ps(inverse, scale_of(amax, tiles[b].scale));
+    for (size_t t = 0; t < 8; ++t) {
+      q[t] = t < rows
+                 ? _mm256_castsi256_ps(quantise(x + t * x_stride + b * kBlock, _mm256_set1_ps(inverse[t])))
+                 : _mm256_setzero_ps();
+    }
+    transpose(q);
+    __m256i pairs = _mm256_setzero_si256();  // 16 values of at most 127 fit 16 bits
+    for (int i = 0; i < 8; ++i) {
+      const __m256i fours = _mm256_castps_si256(q[i]);
+      _mm256_storeu_si256(reinterpret_cast<__m256i*>(tiles[b].q[i]), fours);
+      pairs = _mm256_add_epi16(pairs, _mm256_maddubs_epi16(_mm256_set1_epi8(1), fours));
+    }
+    _mm256_storeu_si256(reinterpret_cast<__m256i*>(tiles[b].sum),
+                        _mm256_madd_epi16(pairs, _mm256_set1_epi16(1)));
+  }
+}
+
+}  // namespace bantam::kernels::x86_avx2

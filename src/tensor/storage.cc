@@ -1,0 +1,25 @@
+#include "tensor/storage.h"
+
+#include <cstdlib>
+
+#include "base/checked.h"
+
+namespace bantam::tensor {
+
+void Storage::Free::operator()(void* memory) const { std::free(memory); }
+
+Result<Storage> Storage::allocate(uint64_t bytes) {
+  Storage out;
+  if (bytes == 0) return out;
+  // calloc, not aligned_alloc and memset: fresh pages of a large block are zero already and stay untouched
+  // until used.
+  const auto padded = checked_add<uint64_t>(bytes, kAlignment);
+  out.memory_.reset(padded ? std::calloc(*padded, 1) : nullptr);
+  if (out.memory_ == nullptr) return fail(Code::kLimit, "no memory for {} bytes", bytes);
+  const auto address = reinterpret_cast<uintptr_t>(out.memory_.get());
+  out.data_ = static_cast<std::byte*>(out.memory_.get()) + (kAlignment - address % kAlignment) % kAlignment;
+  out.bytes_ = bytes;
+  return out;
+}
+
+}  // namespace bantam::tensor
