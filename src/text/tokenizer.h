@@ -1,5 +1,6 @@
 #pragma once
-// Text to token ids and back. Implementations: byte-level BPE (tokenizer.ggml.model "gpt2") and SentencePiece-style BPE ("llama").
+// Text to token ids and back. Implementations: byte-level BPE (tokenizer.ggml.model "gpt2") and
+// SentencePiece-style BPE ("llama").
 
 #include <cstdint>
 #include <memory>
@@ -17,8 +18,9 @@ namespace bantam::text {
 using TokenId = int32_t;
 
 struct EncodeOptions {
-  bool add_special = true;     // BOS (and EOS) where the model's metadata asks for them
-  bool parse_special = false;  // text such as "<|answer|>" becomes its control token; never on for a user's input
+  bool add_special = true;  // BOS (and EOS) where the model's metadata asks for them
+  bool parse_special =
+      false;  // text such as "<|answer|>" becomes its control token; never on for a user's input
 };
 
 /// Immutable after construction; safe to use from many threads.
@@ -26,9 +28,11 @@ class Tokenizer {
  public:
   virtual ~Tokenizer() = default;
 
-  /// Errors: kInvalidArgument for text over 2^31 bytes or, where the vocabulary lacks byte fallback, text it cannot spell.
+  /// Errors: kInvalidArgument for text over 2^31 bytes or, where the vocabulary lacks byte fallback, text it
+  /// cannot spell.
   virtual Result<std::vector<TokenId>> encode(std::string_view text, EncodeOptions options = {}) const = 0;
-  /// The bytes a token stands for; control tokens are empty unless `special`. May be a part of a UTF-8 sequence.
+  /// The bytes a token stands for; control tokens are empty unless `special`. May be a part of a UTF-8
+  /// sequence.
   virtual std::string piece(TokenId id, bool special = false) const = 0;
   /// All pieces, with the leading space of SentencePiece vocabularies removed as the metadata asks.
   virtual std::string decode(std::span<const TokenId> ids, bool special = false) const = 0;
@@ -38,7 +42,9 @@ class Tokenizer {
   virtual std::optional<TokenId> eos() const = 0;
   /// True for EOS, EOT and whatever else ends a generation.
   virtual bool is_end(TokenId id) const = 0;
-  /// The token whose stored text is exactly this, such as "<|answer|>".
+  /// The token that stands for exactly this text: a control or user-defined token such as "<|answer|>", else
+  /// an ordinary one
+  /// ("card arrival", a whole token, by the text it decodes to).
   virtual std::optional<TokenId> find(std::string_view token) const = 0;
   /// Writes the tokenizer.ggml.* keys.
   virtual void save(formats::GgufWriter& file) const = 0;

@@ -1,0 +1,212 @@
+#include "text/byte_level_bpe.h"
+
+#include <algorithm>
+
+#include "text/byte_level.h"
+
+namespace bantam::text {
+namespace {
+
+constexpr size_t kMaxText = size_t{1} << 31;
+
+uint64_t pair_key(TokenId left, TokenId right) {
+  return static_cast<uint64_t>(static_cast<uint32_t>(left)) << 32 | static_cast<uint32_t>(right);
+}
+
+/// "left right" as it stands in tokenizer.ggml.merges; the parts hold no blank, but the left one may be one
+/// (never GPT-2's).
+std::pair<std::string_view, std::string_view> merge_parts(std::string_view merge) {
+  size_t blank = merge.find(' ', 1);
+  if (blank == std::string_view::npos) return {merge, {}};
+  return {merge.substr(0, blank), merge.substr(blank + 1)};
+}
+
+}  // namespace
+
+ByteLevelBpe::ByteLevelBpe(BpeVocabulary vocabulary, Splitter splitter)
+    : vocab_(std::move(vocabulary)), splitter_(std::move(splitter)) {
+  byte_ids_.fill(-1);
+  normal_.reserve(vocab_.texts.size());
+  for (size_t i = 0; i < vocab_.texts.size(); ++i) {
+    const auto& text = vocab_.texts[i];
+    auto id = static_cast<TokenId>(i);
+    if (vocab_.types[i] == TokenType::kNormal) {
+      bool first = normal_.emplace(text, id).second;
+      if (first && text.size() == 1) byte_ids_[static_cast<unsigned char>(text[0])] = id;
+    } else if (vocab_.types[i] != TokenType::kUnused) {
+      special_.add(text, id, vocab_.types[i] != TokenType::kUserDefined);
+    }
+  }
+  whole_words_first_ = vocab_.pre == "llama-bpe";
+}
+
+Result<std::unique_ptr<ByteLevelBpe>> ByteLevelBpe::create(BpeVocabulary vocabulary,
+                                                           const std::string& name) {
+  auto splitter = Splitter::create(vocabulary.pre);
+  if (!splitter) return std::unexpected(std::move(splitter).error().in(name));
+  std::unique_ptr<ByteLevelBpe> out(new ByteLevelBpe(std::move(vocabulary), std::move(*splitter)));
+  BANTAM_TRY(out->index_merges(name));
+  return out;
+}
+
+Status ByteLevelBpe::index_merges(const std::string& name) {
+  merges_.reserve(vocab_.merges.size());
+  for (size_t rank = 0; rank < vocab_.merges.size(); ++rank) {
+    auto [left, right] = vocab_.merges[rank];
+    std::string text = vocab_.texts[left] + vocab_.texts[right];
+    auto found = normal_.find(text);
+    if (found == normal_.end()) {
+      return fail(Code::kCorrupt,
+                  "{}: tokenizer.ggml.merges: found merge {} to \"{}\", expected a token of that text", name,
+                  rank, bytes_to_text(text));
+    }
+    merges_.emplace(pair_key(left, right),
+                    std::pair(static_cast<int32_t>(rank), found->second));  // the first rank counts
+  }
+  return {};
+}
+
+Result<std::unique_ptr<ByteLevelBpe>> ByteLevelBpe::load(const formats::GgufFile& file) {
+  BpeVocabulary vocab;
+  BANTAM_ASSIGN(auto list, read_tokens(file));
+  vocab.types = std::move(list.types);
+  std::unordered_map<std::string, TokenId>
+      ids;  // by stored text; of equal ones the normal one, then the first
+  for (size_t i = 0; i < list.texts.size(); ++i) {
+    auto& text = list.texts[i];
+    if (vocab.types[i] == TokenType::kNormal) {
+      ids.emplace(text, static_cast<TokenId>(i));
+      if (auto bytes = text_to_bytes(text)) {
+        text = std::move(*bytes);
+      } else {
+        vocab.types[i] = TokenType::kUnused;  // no text is spelled with it, as its text stands for no bytes
+      }
+    }
+  }
+  vocab.texts = std::move(list.texts);
+  BANTAM_ASSIGN(auto merges, file.get_strings("tokenizer.ggml.merges"));
+  vocab.merges.reserve(merges.size());
+  for (size_t rank = 0; rank < merges.size(); ++rank) {
+    auto [left, right] = merge_parts(merges[rank]);
+    auto l = ids.find(std::string(left)), r = ids.find(std::string(right));
+    if (l == ids.end() || r == ids.end()) {
+      return fail(
+          Code::kCorrupt,
+          "{}: tokenizer.ggml.merges: found \"{}\" as merge {}, expected two tokens and a blank between",
+          file.path(), merges[rank], rank);
+    }
+    vocab.merges.emplace_back(l->second, r->second);
+  }
+  BANTAM_ASSIGN(vocab.pre, file.get_string_or("tokenizer.ggml.pre", "default"));
+  vocab.roles.add_bos = vocab.pre == "llama-bpe" && file.find("tokenizer.ggml.bos_token_id") != nullptr;
+  BANTAM_TRY(vocab.roles.read(file, vocab.texts.size()));
+  return create(std::move(vocab), file.path());
+}
+
+Result<std::vector<TokenId>> ByteLevelBpe::encode(std::string_view text, EncodeOptions options) const {
+  return encode_parts(text, options, 0, nullptr);
+}
+
+Result<std::vector<TokenId>> ByteLevelBpe::encode_with_dropout(std::string_view text, double dropout,
+                                                               Rng& rng) const {
+  return encode_parts(text, {.add_special = false, .parse_special = false}, dropout,
+                      dropout > 0 ? &rng : nullptr);
+}
+
+Result<std::vector<TokenId>> ByteLevelBpe::encode_parts(std::string_view text, EncodeOptions options,
+                                                        double dropout, Rng* rng) const {
+  if (text.size() >= kMaxText)
+    return fail(Code::kInvalidArgument, "text: found {} bytes, expected fewer than 2^31", text.size());
+  std::vector<TokenId> out;
+  if (options.add_special && vocab_.roles.add_bos) out.push_back(*vocab_.roles.bos);
+  for (const auto& part : special_.partition(text, options.parse_special)) {
+    if (part.id >= 0) {
+      out.push_back(part.id);
+    } else {
+      BANTAM_TRY(encode_text(part.text, out, dropout, rng));
+    }
+  }
+  if (options.add_special && vocab_.roles.add_eos) out.push_back(*vocab_.roles.eos);
+  return out;
+}
+
+Status ByteLevelBpe::encode_text(std::string_view text, std::vector<TokenId>& out, double dropout,
+                                 Rng* rng) const {
+  MergeState state;
+  bool spelled = true;
+  BANTAM_TRY(splitter_.split(text, [&](std::string_view word) {
+    if (whole_words_first_ && rng == nullptr) {
+      if (auto found = normal_.find(word); found != normal_.end()) {
+        out.push_back(found->second);
+        return;
+      }
+    }
+    spelled = encode_word(word, state, out, dropout, rng) && spelled;
+  }));
+  if (!spelled)
+    return fail(Code::kInvalidArgument, "text: found a byte that the vocabulary has no token for");
+  return {};
+}
+
+bool ByteLevelBpe::encode_word(std::string_view word, MergeState& state, std::vector<TokenId>& out,
+                               double dropout, Rng* rng) const {
+  state.symbols.clear();
+  for (size_t i = 0; i < word.size(); ++i) {
+    TokenId id = byte_ids_[static_cast<unsigned char>(word[i])];
+    if (id < 0) return false;
+    state.add(id, static_cast<uint32_t>(i), 1);
+  }
+  merge_all(
+      state,
+      [&](const MergeSymbol& left, const MergeSymbol& right) -> std::optional<MergeResult> {
+        auto found = merges_.find(pair_key(left.id, right.id));
+        if (found == merges_.end()) return std::nullopt;
+        return MergeResult{static_cast<double>(found->second.first), found->second.second};
+      },
+      dropout, rng);
+  for (int32_t i = 0; i >= 0; i = state.symbols[i].next) out.push_back(state.symbols[i].id);
+  return true;
+}
+
+std::string ByteLevelBpe::piece(TokenId id, bool special) const {
+  if (id < 0 || static_cast<size_t>(id) >= vocab_.texts.size()) return {};
+  TokenType type = vocab_.types[id];
+  bool hidden = type == TokenType::kControl || type == TokenType::kUnknown;
+  return hidden && !special ? std::string() : vocab_.texts[id];
+}
+
+std::string ByteLevelBpe::decode(std::span<const TokenId> ids, bool special) const {
+  std::string out;
+  for (TokenId id : ids) out += piece(id, special);
+  return out;
+}
+
+bool ByteLevelBpe::is_end(TokenId id) const {
+  const auto& roles = vocab_.roles;
+  if (id == roles.eos || id == roles.eot || id == roles.eom) return true;
+  return id >= 0 && static_cast<size_t>(id) < vocab_.texts.size() &&
+         vocab_.types[id] == TokenType::kControl && ends_turn_by_name(vocab_.texts[id]);
+}
+
+std::optional<TokenId> ByteLevelBpe::find(std::string_view token) const {
+  if (auto id = special_.find(token)) return id;
+  auto found = normal_.find(token);
+  return found == normal_.end() ? std::nullopt : std::optional(found->second);
+}
+
+void ByteLevelBpe::save(formats::GgufWriter& file) const {
+  TokenList list{vocab_.texts, vocab_.types};
+  for (size_t i = 0; i < list.texts.size(); ++i) {
+    if (list.types[i] == TokenType::kNormal) list.texts[i] = bytes_to_text(list.texts[i]);
+  }
+  std::vector<std::string> merges;
+  merges.reserve(vocab_.merges.size());
+  for (auto [left, right] : vocab_.merges) merges.push_back(list.texts[left] + " " + list.texts[right]);
+  file.set("tokenizer.ggml.model", "gpt2");
+  file.set("tokenizer.ggml.pre", vocab_.pre);
+  save_tokens(std::move(list), file);
+  file.set("tokenizer.ggml.merges", formats::GgufArray(std::move(merges)));
+  vocab_.roles.save(file);
+}
+
+}  // namespace bantam::text

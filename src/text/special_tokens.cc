@@ -1,0 +1,137 @@
+#include "text/special_tokens.h"
+
+#include <algorithm>
+
+namespace bantam::text {
+namespace {
+
+constexpr std::string_view kPrefix = "tokenizer.ggml.";
+
+struct RoleKey {
+  std::string_view key;
+  std::optional<TokenId> TokenRoles::*member;
+};
+constexpr RoleKey kRoleKeys[] = {
+    {"bos_token_id", &TokenRoles::bos},         {"eos_token_id", &TokenRoles::eos},
+    {"eot_token_id", &TokenRoles::eot},         {"eom_token_id", &TokenRoles::eom},
+    {"unknown_token_id", &TokenRoles::unknown}, {"padding_token_id", &TokenRoles::padding}};
+
+}  // namespace
+
+Status TokenRoles::read(const formats::GgufFile& file, size_t vocab_size) {
+  for (const auto& role : kRoleKeys) {
+    std::string key = fmt::format("{}{}", kPrefix, role.key);
+    if (file.find(key) != nullptr) {
+      BANTAM_ASSIGN(uint64_t id, file.get_uint(key));
+      if (id >= vocab_size) {
+        return fail(Code::kCorrupt, "{}: {}: found {}, expected an id below {}", file.path(), key, id,
+                    vocab_size);
+      }
+      this->*role.member = static_cast<TokenId>(id);
+    } else if (this->*role.member && static_cast<size_t>(*(this->*role.member)) >= vocab_size) {
+      this->*role.member = std::nullopt;
+    }
+  }
+  BANTAM_ASSIGN(add_bos, file.get_bool_or("tokenizer.ggml.add_bos_token", add_bos));
+  BANTAM_ASSIGN(add_eos, file.get_bool_or("tokenizer.ggml.add_eos_token", add_eos));
+  if ((add_bos && !bos) || (add_eos && !eos)) {
+    return fail(Code::kCorrupt,
+                "{}: tokenizer.ggml.{}_token: found true, expected false for a vocabulary without that token",
+                file.path(), add_bos && !bos ? "add_bos" : "add_eos");
+  }
+  return {};
+}
+
+void TokenRoles::save(formats::GgufWriter& file) const {
+  for (const auto& role : kRoleKeys) {
+    std::string key = fmt::format("{}{}", kPrefix, role.key);
+    if (this->*role.member) {
+      file.set(std::move(key), static_cast<uint32_t>(*(this->*role.member)));
+    } else {
+      file.remove(key);
+    }
+  }
+  file.set("tokenizer.ggml.add_bos_token", add_bos);
+  file.set("tokenizer.ggml.add_eos_token", add_eos);
+}
+
+Result<TokenList> read_tokens(const formats::GgufFile& file) {
+  TokenList out;
+  BANTAM_ASSIGN(out.texts, file.get_strings("tokenizer.ggml.tokens"));
+  if (out.texts.empty() || out.texts.size() > (size_t{1} << 24)) {
+    return fail(Code::kCorrupt, "{}: tokenizer.ggml.tokens: found {} tokens, expected 1 to 2^24", file.path(),
+                out.texts.size());
+  }
+  out.types.assign(out.texts.size(), TokenType::kNormal);
+  constexpr std::string_view kTypes = "tokenizer.ggml.token_type";
+  if (file.find(kTypes) == nullptr) return out;
+  BANTAM_ASSIGN(auto types, file.get_ints(kTypes));
+  if (types.size() != out.texts.size()) {
+    return fail(Code::kCorrupt, "{}: {}: found {} entries, expected {}, one for each token", file.path(),
+                kTypes, types.size(), out.texts.size());
+  }
+  for (size_t i = 0; i < types.size(); ++i) {
+    if (types[i] < 1 || types[i] > 6) {
+      return fail(Code::kCorrupt, "{}: {}: found {} for token {}, expected 1 to 6", file.path(), kTypes,
+                  types[i], i);
+    }
+    out.types[i] = static_cast<TokenType>(types[i]);
+  }
+  return out;
+}
+
+void save_tokens(TokenList list, formats::GgufWriter& file) {
+  std::vector<int32_t> types;
+  types.reserve(list.types.size());
+  for (TokenType type : list.types) types.push_back(static_cast<int32_t>(type));
+  file.set("tokenizer.ggml.tokens", formats::GgufArray(std::move(list.texts)));
+  file.set("tokenizer.ggml.token_type", formats::GgufArray(std::move(types)));
+}
+
+void SpecialTokens::add(std::string text, TokenId id, bool control) {
+  if (text.empty()) return;
+  auto& lengths = lengths_[static_cast<unsigned char>(text[0])];
+  auto place = std::ranges::lower_bound(lengths, text.size(), std::greater<>());
+  if (place == lengths.end() || *place != text.size()) lengths.insert(place, text.size());
+  entries_.emplace(std::move(text), Entry{id, control});
+}
+
+std::optional<TokenId> SpecialTokens::find(std::string_view text) const {
+  auto found = entries_.find(text);
+  return found == entries_.end() ? std::nullopt : std::optional(found->second.id);
+}
+
+const std::pair<const std::string, SpecialTokens::Entry>* SpecialTokens::match(std::string_view text,
+                                                                               bool parse_control) const {
+  for (size_t length : lengths_[static_cast<unsigned char>(text[0])]) {
+    if (length > text.size()) continue;
+    auto found = entries_.find(text.substr(0, length));
+    if (found != entries_.end() && (parse_control || !found->second.control)) return &*found;
+  }
+  return nullptr;
+}
+
+std::vector<SpecialTokens::Part> SpecialTokens::partition(std::string_view text, bool parse_control) const {
+  std::vector<Part> out;
+  size_t begin = 0;
+  for (size_t i = 0; i < text.size();) {
+    const auto* entry = match(text.substr(i), parse_control);
+    if (entry == nullptr) {
+      ++i;
+      continue;
+    }
+    if (i > begin) out.push_back({text.substr(begin, i - begin)});
+    out.push_back({text.substr(i, entry->first.size()), entry->second.id});
+    begin = i += entry->first.size();
+  }
+  if (begin < text.size()) out.push_back({text.substr(begin)});
+  return out;
+}
+
+bool ends_turn_by_name(std::string_view token) {
+  constexpr std::string_view kNames[] = {"<|endoftext|>", "<|end_of_text|>", "<|eot_id|>",    "<|eom_id|>",
+                                         "<|im_end|>",    "<|end|>",         "<end_of_turn>", "<EOT>"};
+  return std::ranges::find(kNames, token) != std::end(kNames);
+}
+
+}  // namespace bantam::text
