@@ -1,0 +1,64 @@
+#include "model/task_prompt.h"
+
+#include <map>
+#include <utility>
+
+namespace bantam::model {
+namespace {
+
+constexpr std::string_view kInput = "{input}";
+constexpr text::EncodeOptions kTemplate{.add_special = false, .parse_special = true};
+constexpr text::EncodeOptions kUserText{.add_special = false, .parse_special = false};
+
+}  // namespace
+
+Result<TaskPrompt> TaskPrompt::create(const Task& task, const text::Tokenizer& tokenizer) {
+  const std::string_view prompt = task.prompt;
+  const size_t at = prompt.find(kInput);
+  if (at == std::string_view::npos) {
+    return fail(Code::kInvalidArgument, "the task's prompt: found \"{}\", expected {} in it", prompt, kInput);
+  }
+  TaskPrompt out;
+  out.tokenizer_ = &tokenizer;
+  // Whether BOS belongs in front is the vocabulary's to say; EOS, which it may add to a whole text, does not
+  // belong here.
+  BANTAM_ASSIGN(auto special, tokenizer.encode("", {.add_special = true, .parse_special = false}));
+  if (!special.empty() && special.front() == tokenizer.bos()) out.before_.push_back(special.front());
+  BANTAM_ASSIGN(auto before, tokenizer.encode(prompt.substr(0, at), kTemplate));
+  out.before_.insert(out.before_.end(), before.begin(), before.end());
+  BANTAM_ASSIGN(out.after_, tokenizer.encode(prompt.substr(at + kInput.size()), kTemplate));
+  return out;
+}
+
+Result<std::vector<text::TokenId>> TaskPrompt::encode(std::string_view input) const {
+  BANTAM_ASSIGN(auto middle, tokenizer_->encode(input, kUserText));
+  std::vector<text::TokenId> out;
+  out.reserve(before_.size() + middle.size() + after_.size());
+  for (const auto* part : {&before_, &std::as_const(middle), &after_})
+    out.insert(out.end(), part->begin(), part->end());
+  return out;
+}
+
+Result<std::vector<std::vector<text::TokenId>>> encode_choices(const Task& task,
+                                                               const text::Tokenizer& tokenizer) {
+  std::vector<std::vector<text::TokenId>> out;
+  std::map<std::vector<text::TokenId>, std::string_view> seen;
+  for (const auto& choice : task.choices) {
+    std::vector<text::TokenId> tokens;
+    if (const auto whole = tokenizer.find(choice)) {
+      tokens.push_back(*whole);
+    } else {
+      BANTAM_ASSIGN(tokens, tokenizer.encode(choice, kTemplate));
+    }
+    if (tokens.empty()) return fail(Code::kInvalidArgument, "choice \"{}\" has no tokens", choice);
+    const auto [other, fresh] = seen.try_emplace(tokens, choice);
+    if (!fresh) {
+      return fail(Code::kInvalidArgument, "choices \"{}\" and \"{}\" have the same tokens", other->second,
+                  choice);
+    }
+    out.push_back(std::move(tokens));
+  }
+  return out;
+}
+
+}  // namespace bantam::model

@@ -1,0 +1,233 @@
+#include "model/transformer.h"
+
+#include <algorithm>
+#include <cmath>
+#include <cstring>
+#include <functional>
+
+#include "kernels/convert.h"
+
+namespace bantam::model {
+namespace {
+
+using tensor::DType;
+
+constexpr size_t kVector = 8;
+/// Queries of one head that one thread takes at a time.
+constexpr size_t kQueryChunk = 16;
+/// Multiply-adds, or elements of a cheap elementwise step times 8, that are worth waking another thread for.
+constexpr size_t kGrainWork = size_t{1} << 20;
+
+size_t stride_of(const Config& config) { return (config.head_dim + kVector - 1) / kVector * kVector; }
+size_t query_width(const Config& config) { return size_t{config.heads} * config.head_dim; }
+size_t kv_width(const Config& config) { return size_t{config.kv_heads} * config.head_dim; }
+
+size_t widest(const Config& config) {
+  return std::max({size_t{config.dim}, query_width(config), size_t{config.ffn_dim}});
+}
+
+/// Bytes from the start of keys or values to one head's first position.
+size_t head_offset(const Config& config, const KvCache& cache, uint32_t layer, size_t head) {
+  const size_t position_bytes = stride_of(config) * tensor::block_bytes(cache.type);
+  return (size_t{layer} * config.kv_heads + head) * cache.capacity * position_bytes;
+}
+
+/// Calls fn(t) for t < n on as many threads as the work, given for one t, deserves.
+template <class F>
+void for_each(ThreadPool& pool, size_t n, size_t work, const F& fn) {
+  const auto run = [&fn](size_t begin, size_t end) {
+    for (size_t t = begin; t < end; ++t) fn(t);
+  };
+  pool.parallel_for(n, std::max<size_t>(1, kGrainWork / std::max<size_t>(1, work)), std::cref(run));
+}
+
+}  // namespace
+
+uint64_t KvCache::bytes(const Config& config, DType type, uint32_t capacity) {
+  return uint64_t{config.layers} * config.kv_heads * capacity * stride_of(config) * tensor::block_bytes(type);
+}
+
+uint64_t Workspace::bytes(const Config& config, uint32_t batch) {
+  const uint64_t row = 2 * uint64_t{config.dim} + 2 * query_width(config) + 2 * kv_width(config) +
+                       2 * uint64_t{config.ffn_dim};
+  return batch * (row * sizeof(float) + sizeof(uint32_t)) +
+         kernels::Activations::bytes(batch, widest(config));
+}
+
+Result<Workspace> Workspace::create(const Config& config, uint32_t batch) {
+  Workspace out;
+  out.batch_ = batch;
+  const size_t dim = size_t{batch} * config.dim, q = batch * query_width(config),
+               kv = batch * kv_width(config), ffn = size_t{batch} * config.ffn_dim;
+  BANTAM_ASSIGN(out.storage_,
+                tensor::Storage::allocate((2 * dim + 2 * q + 2 * kv + 2 * ffn) * sizeof(float)));
+  auto rest = out.storage_.as<float>();
+  const auto take = [&rest](std::span<float>& part, size_t size) {
+    part = rest.first(size);
+    rest = rest.subspan(size);
+  };
+  take(out.x_, dim);
+  take(out.norm_, dim);
+  take(out.q_, q);
+  take(out.attention_, q);
+  take(out.k_, kv);
+  take(out.v_, kv);
+  take(out.gate_, ffn);
+  take(out.up_, ffn);
+  out.positions_.resize(batch);
+  BANTAM_ASSIGN(out.activations_, kernels::Activations::create(batch, widest(config)));
+  return out;
+}
+
+Transformer::Transformer(const Config& config, const Weights& weights, const kernels::Table& table,
+                         ThreadPool& pool, uint32_t positions)
+    : config_(config), weights_(weights), table_(table), pool_(pool) {
+  const size_t half = config.head_dim / 2;
+  cos_.resize(positions * half);
+  sin_.resize(positions * half);
+  for (size_t i = 0; i < half; ++i) {
+    const double frequency =
+        std::pow(double{config.rope_base}, -2.0 * static_cast<double>(i) / config.head_dim);
+    for (size_t position = 0; position < positions; ++position) {
+      const double angle = static_cast<double>(position) * frequency;
+      cos_[position * half + i] = static_cast<float>(std::cos(angle));
+      sin_[position * half + i] = static_cast<float>(std::sin(angle));
+    }
+  }
+}
+
+uint64_t Transformer::rope_bytes(const Config& config, uint32_t positions) {
+  return uint64_t{positions} * config.head_dim * sizeof(float);
+}
+
+void Transformer::forward(const Batch& batch, const KvCache& cache, Workspace& ws, float* hidden) const {
+  size_t n = batch.tokens.size();
+  if (n == 0) return;
+  for (size_t t = 0; t < n; ++t) ws.positions_[t] = batch.position + static_cast<uint32_t>(t);
+  embed(batch.tokens, ws.x_.data());
+  for (uint32_t layer = 0; layer < config_.layers; ++layer) {
+    const LayerWeights& weights = weights_.layers[layer];
+    norm(ws.x_.data(), weights.attention_norm, n, ws.norm_.data());
+    keys_and_values(layer, batch, cache, ws);
+    if (layer + 1 == config_.layers) {  // nothing reads the other tokens any more
+      n = batch.outputs.size();
+      for (size_t i = 0; i < n; ++i) {
+        const size_t from = batch.outputs[i], bytes = config_.dim * sizeof(float);
+        std::memmove(ws.x_.data() + i * config_.dim, ws.x_.data() + from * config_.dim, bytes);
+        std::memmove(ws.norm_.data() + i * config_.dim, ws.norm_.data() + from * config_.dim, bytes);
+        ws.positions_[i] = batch.position + batch.outputs[i];
+      }
+      if (n == 0) return;
+      ws.activations_.set(ws.norm_.data(), config_.dim, n, config_.dim);
+    }
+    attention(layer, n, cache, ws);
+    norm(ws.x_.data(), weights.ffn_norm, n, ws.norm_.data());
+    feed_forward(weights, n, ws);
+  }
+  norm(ws.x_.data(), weights_.output_norm, n, hidden);
+}
+
+void Transformer::logits(const float* hidden, size_t n, std::span<const int32_t> rows, Workspace& ws,
+                         float* logits) const {
+  ws.activations_.set(hidden, config_.dim, n, config_.dim);
+  const size_t width = rows.empty() ? config_.vocab_size : rows.size();
+  kernels::matmul(table_, pool_, weights_.output, ws.activations_, logits, width, rows);
+}
+
+void Transformer::embed(std::span<const int32_t> tokens, float* x) const {
+  for (size_t t = 0; t < tokens.size(); ++t) {
+    const auto& matrix = weights_.token_embedding;
+    kernels::dequantize_row(table_, matrix.type, matrix.row(tokens[t]), config_.dim, x + t * config_.dim);
+  }
+}
+
+void Transformer::norm(const float* x, std::span<const float> weight, size_t n, float* out) const {
+  for_each(pool_, n, config_.dim * 8, [&](size_t t) {
+    table_.rms_norm(x + t * config_.dim, weight.data(), config_.rms_eps, config_.dim, out + t * config_.dim);
+  });
+}
+
+void Transformer::product(const MatrixView& weights, Workspace& ws, float* y) const {
+  kernels::matmul(table_, pool_, weights, ws.activations_, y, weights.rows);
+}
+
+void Transformer::rotate(float* x, size_t heads, uint32_t position) const {
+  const size_t half = config_.head_dim / 2;
+  const float *cos = cos_.data() + position * half, *sin = sin_.data() + position * half;
+  const auto rope =
+      config_.rope_pairing == RopePairing::kInterleaved ? table_.rope_interleaved : table_.rope_half;
+  for (size_t head = 0; head < heads; ++head) rope(x + head * config_.head_dim, cos, sin, config_.head_dim);
+}
+
+/// k = rope(W_k norm), v = W_v norm into the cache. Leaves the activations set to the norm.
+void Transformer::keys_and_values(uint32_t layer, const Batch& batch, const KvCache& cache,
+                                  Workspace& ws) const {
+  const size_t n = batch.tokens.size(), width = kv_width(config_), stride = stride_of(config_);
+  ws.activations_.set(ws.norm_.data(), config_.dim, n, config_.dim);
+  product(weights_.layers[layer].k, ws, ws.k_.data());
+  product(weights_.layers[layer].v, ws, ws.v_.data());
+  const auto store = [&](std::byte* to, const float* from) {
+    if (cache.type == DType::kF32) {
+      std::memcpy(to, from, config_.head_dim * sizeof(float));
+    } else {
+      table_.f32_to_f16(from, reinterpret_cast<uint16_t*>(to), config_.head_dim);
+    }
+  };
+  for_each(pool_, n, width * 16, [&](size_t t) {
+    float *k = ws.k_.data() + t * width, *v = ws.v_.data() + t * width;
+    rotate(k, config_.kv_heads, ws.positions_[t]);
+    for (size_t head = 0; head < config_.kv_heads; ++head) {
+      const size_t at = head_offset(config_, cache, layer, head) +
+                        ws.positions_[t] * stride * tensor::block_bytes(cache.type);
+      store(cache.keys + at, k + head * config_.head_dim);
+      store(cache.values + at, v + head * config_.head_dim);
+    }
+  });
+}
+
+/// x += W_o attention(rope(W_q norm), keys, values) for the n rows whose norms the activations hold.
+void Transformer::attention(uint32_t layer, size_t n, const KvCache& cache, Workspace& ws) const {
+  const LayerWeights& weights = weights_.layers[layer];
+  const size_t width = query_width(config_), group = config_.heads / config_.kv_heads;
+  product(weights.q, ws, ws.q_.data());
+  for_each(pool_, n, width * 8,
+           [&](size_t t) { rotate(ws.q_.data() + t * width, config_.heads, ws.positions_[t]); });
+  const auto attend = cache.type == DType::kF32 ? table_.attention_f32 : table_.attention_f16;
+  const size_t chunks = (n + kQueryChunk - 1) / kQueryChunk;
+  const size_t work = std::min(n, kQueryChunk) * (ws.positions_[n - 1] + size_t{1}) * config_.head_dim * 4;
+  for_each(pool_, config_.heads * chunks, work, [&](size_t part) {
+    const size_t head = part / chunks, begin = part % chunks * kQueryChunk,
+                 end = std::min(n, begin + kQueryChunk);
+    const size_t kv = head_offset(config_, cache, layer, head / group),
+                 at = begin * width + head * config_.head_dim;
+    attend({.q = ws.q_.data() + at,
+            .q_stride = width,
+            .positions = ws.positions_.data() + begin,
+            .queries = end - begin,
+            .keys = cache.keys + kv,
+            .values = cache.values + kv,
+            .kv_stride = stride_of(config_),
+            .head_dim = config_.head_dim,
+            .scale = 1.0F / std::sqrt(static_cast<float>(config_.head_dim)),
+            .out = ws.attention_.data() + at,
+            .out_stride = width});
+  });
+  ws.activations_.set(ws.attention_.data(), width, n, width);
+  product(weights.attention_output, ws, ws.norm_.data());
+  table_.add(ws.x_.data(), ws.norm_.data(), n * config_.dim);
+}
+
+/// x += W_down (silu(W_gate norm) * W_up norm).
+void Transformer::feed_forward(const LayerWeights& weights, size_t n, Workspace& ws) const {
+  const size_t width = config_.ffn_dim;
+  ws.activations_.set(ws.norm_.data(), config_.dim, n, config_.dim);
+  product(weights.gate, ws, ws.gate_.data());
+  product(weights.up, ws, ws.up_.data());
+  for_each(pool_, n, width * 16,
+           [&](size_t t) { table_.swiglu(ws.gate_.data() + t * width, ws.up_.data() + t * width, width); });
+  ws.activations_.set(ws.gate_.data(), width, n, width);
+  product(weights.down, ws, ws.norm_.data());
+  table_.add(ws.x_.data(), ws.norm_.data(), n * config_.dim);
+}
+
+}  // namespace bantam::model

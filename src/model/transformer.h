@@ -1,0 +1,93 @@
+#pragma once
+// The forward pass of a Llama-family decoder (Touvron et al. 2023): x += attention(norm(x)); x +=
+// swiglu(norm(x)), for each layer. T tokens of the batch, C dim, V vocabulary.
+
+#include <cstdint>
+#include <span>
+#include <vector>
+
+#include "base/result.h"
+#include "base/thread_pool.h"
+#include "kernels/matmul.h"
+#include "kernels/table.h"
+#include "model/config.h"
+#include "model/weights.h"
+#include "tensor/storage.h"
+
+namespace bantam::model {
+
+/// Where one sequence's keys and values are: for each of them [layers][kv_heads][capacity][stride], stride
+/// being head_dim rounded up to whole vectors of 8 (the columns from head_dim on are zero). A view: the bytes
+/// belong to the caller, zeroed at first.
+struct KvCache {
+  tensor::DType type = tensor::DType::kF16;  // or kF32
+  uint32_t capacity = 0;
+  std::byte* keys = nullptr;
+  std::byte* values = nullptr;
+
+  /// Bytes of keys, and again of values.
+  static uint64_t bytes(const Config& config, tensor::DType type, uint32_t capacity);
+};
+
+/// The buffers of one forward pass at a time, taken once. For up to `batch` tokens.
+class Workspace {
+ public:
+  /// Errors: kLimit.
+  static Result<Workspace> create(const Config& config, uint32_t batch);
+  static uint64_t bytes(const Config& config, uint32_t batch);
+  uint32_t batch() const { return batch_; }
+
+ private:
+  friend class Transformer;
+  uint32_t batch_ = 0;
+  tensor::Storage storage_;
+  std::span<float> x_, norm_, q_, k_, v_, attention_, gate_, up_;  // [batch, width] each
+  std::vector<uint32_t> positions_;
+  kernels::Activations activations_;
+};
+
+/// Tokens to take in: token t stands at position + t, and the cache already holds the positions before.
+struct Batch {
+  std::span<const int32_t> tokens;  // at most the workspace's batch, each below V
+  uint32_t position = 0;            // position + T is at most the cache's capacity
+  std::span<const uint32_t>
+      outputs;  // ascending indices into tokens whose hidden states are wanted; may be empty
+};
+
+/// A decoder ready to run. Immutable; safe to use from many threads, each with a cache and workspace of its
+/// own.
+class Transformer {
+ public:
+  /// Borrows weights, table and pool. `positions` is the largest number of positions it will meet.
+  Transformer(const Config& config, const Weights& weights, const kernels::Table& table, ThreadPool& pool,
+              uint32_t positions);
+
+  const Config& config() const { return config_; }
+  /// Writes the batch's keys and values to the cache and the normalised last hidden states of batch.outputs
+  /// to hidden[outputs, C].
+  void forward(const Batch& batch, const KvCache& cache, Workspace& workspace, float* hidden) const;
+  /// logits[n, rows] = hidden[n, C] times the rows of the head that `rows` names (all of V when empty); n is
+  /// at most the workspace's batch.
+  void logits(const float* hidden, size_t n, std::span<const int32_t> rows, Workspace& workspace,
+              float* logits) const;
+
+  /// Bytes of the table of rotations.
+  static uint64_t rope_bytes(const Config& config, uint32_t positions);
+
+ private:
+  void embed(std::span<const int32_t> tokens, float* x) const;
+  void norm(const float* x, std::span<const float> weight, size_t n, float* out) const;
+  void keys_and_values(uint32_t layer, const Batch& batch, const KvCache& cache, Workspace& workspace) const;
+  void attention(uint32_t layer, size_t n, const KvCache& cache, Workspace& workspace) const;
+  void feed_forward(const LayerWeights& weights, size_t n, Workspace& workspace) const;
+  void rotate(float* x, size_t heads, uint32_t position) const;
+  void product(const MatrixView& weights, Workspace& workspace, float* y) const;
+
+  Config config_;
+  const Weights& weights_;
+  const kernels::Table& table_;
+  ThreadPool& pool_;
+  std::vector<float> cos_, sin_;  // [positions, head_dim / 2]
+};
+
+}  // namespace bantam::model

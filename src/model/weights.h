@@ -1,0 +1,46 @@
+#pragma once
+// The named matrices of a decoder, where they lie in a file or in memory. C dim, V vocabulary, F feed-forward
+// channels, Q = heads * head_dim, K = kv_heads * head_dim. A matrix [rows, columns] maps `columns` channels
+// to `rows`.
+
+#include <vector>
+
+#include "base/result.h"
+#include "formats/gguf.h"
+#include "model/config.h"
+#include "tensor/storage.h"
+#include "tensor/view.h"
+
+namespace bantam::model {
+
+using tensor::MatrixView;
+
+struct LayerWeights {
+  std::vector<float> attention_norm;  // [C]
+  MatrixView q;                       // [Q, C]
+  MatrixView k, v;                    // [K, C]
+  MatrixView attention_output;        // [C, Q]
+  std::vector<float> ffn_norm;        // [C]
+  MatrixView gate, up;                // [F, C]
+  MatrixView down;                    // [C, F]
+};
+
+/// Views borrow from the file they were read from, or from `owned`.
+struct Weights {
+  MatrixView token_embedding;  // [V, C]
+  std::vector<LayerWeights> layers;
+  std::vector<float> output_norm;  // [C]
+  MatrixView output;               // [V, C]; token_embedding when tied
+  std::vector<tensor::Storage> owned;
+
+  /// Bytes of all matrices and norms, a tied head counted once.
+  uint64_t bytes() const;
+};
+
+/// The tensors of `file`, used in place; norms (of any type) are copied as floats. `file` must outlive the
+/// result. Errors: kCorrupt for a tensor that is missing or of another shape (its name, found, expected);
+/// kUnsupported for a tensor that this architecture does not use, since leaving it out would change the
+/// result in silence.
+Result<Weights> map_weights(const formats::GgufFile& file, const Config& config);
+
+}  // namespace bantam::model
