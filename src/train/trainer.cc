@@ -1,0 +1,287 @@
+#include "train/trainer.h"
+
+#include <ATen/Parallel.h>
+#include <malloc.h>
+
+#include <cmath>
+#include <filesystem>
+
+#include "base/hash.h"
+#include "base/usage.h"
+#include "formats/safetensors.h"
+
+namespace bantam::train {
+namespace {
+
+using torch::Tensor;
+
+constexpr double kBeta1 = 0.9, kBeta2 = 0.98, kEpsilon = 1e-8;  // Vaswani et al. 2017 use 0.98 for short runs too
+constexpr double kFinalShare = 0.02;                             // of the peak learning rate, at the end of the cosine
+
+double learning_rate(const OptimOptions& options, uint64_t step, uint64_t steps) {
+  const double warmup = std::max(1.0, options.warmup * static_cast<double>(steps));
+  const double at = static_cast<double>(step) + 1.0;
+  if (at < warmup) return options.learning_rate * at / warmup;
+  const double part = (at - warmup) / std::max(1.0, static_cast<double>(steps) - warmup);
+  return options.learning_rate * (kFinalShare + (1.0 - kFinalShare) * 0.5 * (1.0 + std::cos(M_PI * std::min(1.0, part))));
+}
+
+struct Slot {
+  std::string name;
+  Tensor weight, m, v, average;  // average is undefined without EMA
+  bool decays = false;
+};
+
+struct AdamFactors {
+  float rate, decay, clip, correct1, correct2, keep_average;
+};
+
+/// One AdamW update in one pass over memory; elements are independent, so any split over threads gives the same bits.
+void update(Slot& slot, const AdamFactors& f) {
+  Tensor grad = slot.weight.grad().contiguous();
+  float* w = slot.weight.data_ptr<float>();
+  float* m = slot.m.data_ptr<float>();
+  float* v = slot.v.data_ptr<float>();
+  float* average = slot.average.defined() ? slot.average.data_ptr<float>() : nullptr;
+  const float* g = grad.data_ptr<float>();
+  const float decay = slot.decays ? 1.0F - f.rate * f.decay : 1.0F;
+  constexpr float kB1 = kBeta1, kB2 = kBeta2, kEps = kEpsilon;
+  at::parallel_for(0, slot.weight.numel(), 16384, [&](int64_t begin, int64_t end) {
+    for (int64_t i = begin; i < end; ++i) {
+      const float gi = g[i] * f.clip;
+      m[i] = kB1 * m[i] + (1.0F - kB1) * gi;
+      v[i] = kB2 * v[i] + (1.0F - kB2) * gi * gi;
+      w[i] = w[i] * decay - f.rate * (m[i] * f.correct1) / (std::sqrt(v[i] * f.correct2) + kEps);
+    }
+    if (average == nullptr) return;
+    for (int64_t i = begin; i < end; ++i) average[i] += (1.0F - f.keep_average) * (w[i] - average[i]);
+  });
+}
+
+class Loop {
+ public:
+  Loop(Decoder& model, const OptimOptions& options, const JobOptions& job, std::string fingerprint, uint64_t steps)
+      : options_(options), job_(job), path_(job.out + ".checkpoint"), fingerprint_(std::move(fingerprint)), steps_(steps) {
+    for (const auto& [name, weight] : model.weights()) {
+      Slot slot{name, weight.detach(), torch::zeros_like(weight), torch::zeros_like(weight), Tensor(), weight.dim() == 2};
+      slot.weight = weight;
+      if (options.ema > 0) slot.average = weight.detach().clone();
+      slots_.push_back(std::move(slot));
+    }
+  }
+
+  Status restore() {
+    if (!std::filesystem::exists(path_)) return {};
+    BANTAM_ASSIGN(auto file, formats::SafeTensorsFile::open(path_));
+    auto meta = file.metadata();
+    if (meta["fingerprint"] != fingerprint_) {
+      return fail(Code::kInvalidArgument, "{}: belongs to a job with other data or options; remove it to start afresh", path_);
+    }
+    torch::NoGradGuard no_grad;
+    for (auto& slot : slots_) {
+      BANTAM_TRY(fetch(file, "w." + slot.name, slot.weight));
+      BANTAM_TRY(fetch(file, "m." + slot.name, slot.m));
+      BANTAM_TRY(fetch(file, "v." + slot.name, slot.v));
+      if (slot.average.defined()) BANTAM_TRY(fetch(file, "a." + slot.name, slot.average));
+    }
+    next_ = std::stoull(meta["step"]);  // our own file, checked by its fingerprint
+    report_.tokens = std::stoull(meta["tokens"]);
+    report_.cpu_seconds = std::stod(meta["cpu_seconds"]);
+    return {};
+  }
+
+  Status save() {
+    std::vector<formats::SafeTensor> tensors;
+    auto put = [&](const std::string& name, const Tensor& t) {
+      std::vector<uint64_t> shape;
+      for (auto size : t.sizes()) shape.push_back(static_cast<uint64_t>(size));
+      tensors.push_back({name, "F32", shape, std::as_bytes(std::span(t.data_ptr<float>(), static_cast<size_t>(t.numel())))});
+    };
+    for (auto& slot : slots_) {
+      put("w." + slot.name, slot.weight);
+      put("m." + slot.name, slot.m);
+      put("v." + slot.name, slot.v);
+      if (slot.average.defined()) put("a." + slot.name, slot.average);
+    }
+    return formats::write_safetensors(path_, tensors,
+                                      {{"fingerprint", fingerprint_},
+                                       {"step", std::to_string(next_)},
+                                       {"tokens", std::to_string(report_.tokens)},
+                                       {"cpu_seconds", fmt::format("{:.17g}", cpu_so_far())}});
+  }
+
+  Result<JobReport> run(const std::string& step_name, const StepFunction& step) {
+    cpu_start_ = process_cpu_seconds();
+    double saved_at = wall_seconds(), told_at = 0, shown_loss = 0;
+    const uint64_t tail = steps_ - std::max<uint64_t>(1, steps_ / 10);
+    uint64_t tail_steps = 0;
+    for (; next_ < steps_; ) {
+      BANTAM_ASSIGN(double loss, one_step(step));
+      shown_loss = shown_loss == 0 ? loss : 0.98 * shown_loss + 0.02 * loss;
+      if (next_ >= tail) report_.final_loss += (loss - report_.final_loss) / static_cast<double>(++tail_steps);
+      ++next_;
+      if (job_.cancel.stop_requested() && next_ < steps_) {
+        BANTAM_TRY(save());
+        return fail(Code::kCancelled, "stopped at step {} of {}; the same command goes on from there", next_, steps_);
+      }
+      const double now = wall_seconds();
+      if (job_.progress && (now - told_at > 0.2 || next_ == steps_)) {
+        job_.progress({step_name, next_, steps_, fmt::format("loss {:.3f}", shown_loss)});
+        told_at = now;
+      }
+      if (now - saved_at > job_.checkpoint_seconds || next_ == steps_) {
+        BANTAM_TRY(save());
+        saved_at = wall_seconds();
+      }
+    }
+    torch::NoGradGuard no_grad;
+    for (auto& slot : slots_) {
+      if (slot.average.defined()) slot.weight.copy_(slot.average);
+    }
+    report_.steps = steps_;
+    report_.cpu_seconds = cpu_so_far();
+    return report_;
+  }
+
+ private:
+  Status fetch(const formats::SafeTensorsFile& file, const std::string& name, Tensor& into) {
+    const auto* found = file.find(name);
+    const auto bytes = static_cast<size_t>(into.numel()) * sizeof(float);
+    if (found == nullptr || found->data.size() != bytes) {
+      return fail(Code::kCorrupt, "{}: tensor {} is missing or not {} bytes; remove the file to start afresh", path_, name, bytes);
+    }
+    std::memcpy(into.data_ptr<float>(), found->data.data(), bytes);
+    return {};
+  }
+
+  Result<double> one_step(const StepFunction& step) {
+    torch::manual_seed(options_.seed * 1000003 + next_);  // dropout masks depend on the step alone
+    BANTAM_ASSIGN(StepLoss loss, step(next_));
+    const double value = loss.loss.item<double>();
+    const double rate = learning_rate(options_, next_, steps_);
+    if (!std::isfinite(value)) {
+      return fail(Code::kInternal, "the loss is {} at step {} (learning rate {:.2e}); the checkpoint before it is kept: lower the learning rate",
+                  value, next_, rate);
+    }
+    loss.loss.backward();
+    report_.tokens += static_cast<uint64_t>(loss.tokens);
+    apply(rate);
+    return value;
+  }
+
+  void apply(double rate) {
+    torch::NoGradGuard no_grad;
+    double squares = 0;
+    for (auto& slot : slots_) {
+      if (!slot.weight.grad().defined()) continue;
+      const double norm = slot.weight.grad().norm().item<double>();
+      squares += norm * norm;
+    }
+    const double norm = std::sqrt(squares), count = static_cast<double>(next_) + 1.0;
+    AdamFactors factors{};
+    factors.rate = static_cast<float>(rate);
+    factors.decay = static_cast<float>(options_.weight_decay);
+    factors.clip = norm > options_.clip ? static_cast<float>(options_.clip / norm) : 1.0F;
+    factors.correct1 = static_cast<float>(1.0 / (1.0 - std::pow(kBeta1, count)));
+    factors.correct2 = static_cast<float>(1.0 / (1.0 - std::pow(kBeta2, count)));
+    // Early averages would remember the random start: the decay grows to its value (as in Polyak averaging with a warm-up).
+    factors.keep_average = static_cast<float>(std::min(options_.ema, (1.0 + count) / (10.0 + count)));
+    for (auto& slot : slots_) {
+      if (!slot.weight.grad().defined()) continue;
+      update(slot, factors);
+      slot.weight.mutable_grad().reset();
+    }
+  }
+
+  double cpu_so_far() const { return cpu_before() + process_cpu_seconds() - cpu_start_; }
+  double cpu_before() const { return report_.cpu_seconds; }
+
+  const OptimOptions& options_;
+  const JobOptions& job_;
+  std::string path_, fingerprint_;
+  std::vector<Slot> slots_;
+  uint64_t next_ = 0, steps_ = 0;
+  double cpu_start_ = 0;
+  JobReport report_;
+};
+
+}  // namespace
+
+Result<JobReport> run_steps(Decoder& model, const OptimOptions& options, const JobOptions& job, const std::string& step_name,
+                            const std::string& fingerprint, uint64_t steps, const StepFunction& step) {
+  model.set_requires_grad(true);
+  Loop loop(model, options, job, fingerprint, steps);
+  BANTAM_TRY(loop.restore());
+  auto report = loop.run(step_name, step);
+  model.set_requires_grad(false);
+  return report;
+}
+
+void remove_checkpoint(const JobOptions& job) {
+  std::error_code ignored;  // a checkpoint left behind is harmless: its job is done
+  std::filesystem::remove(job.out + ".checkpoint", ignored);
+}
+
+Status check(const OptimOptions& o) {
+  auto need = [](bool ok, const char* name, double value, const char* range) -> Status {
+    if (ok) return {};
+    return fail(Code::kInvalidArgument, "{}: found {}, expected {}", name, value, range);
+  };
+  BANTAM_TRY(need(o.epochs > 0 && o.epochs <= 100000, "epochs", o.epochs, "above 0, at most 100000"));
+  BANTAM_TRY(need(o.batch >= 1 && o.batch <= 65536, "batch", o.batch, "1 to 65536"));
+  BANTAM_TRY(need(o.learning_rate > 0 && o.learning_rate <= 1, "learning_rate", o.learning_rate, "above 0, at most 1"));
+  BANTAM_TRY(need(o.weight_decay >= 0 && o.weight_decay <= 10, "weight_decay", o.weight_decay, "0 to 10"));
+  BANTAM_TRY(need(o.warmup >= 0 && o.warmup < 1, "warmup", o.warmup, "a share from 0 to below 1"));
+  BANTAM_TRY(need(o.clip > 0, "clip", o.clip, "above 0"));
+  BANTAM_TRY(need(o.dropout >= 0 && o.dropout < 1, "dropout", o.dropout, "0 to below 1"));
+  BANTAM_TRY(need(o.label_smoothing >= 0 && o.label_smoothing < 1, "label_smoothing", o.label_smoothing, "0 to below 1"));
+  BANTAM_TRY(need(o.lm_weight >= 0 && o.lm_weight <= 100, "lm_weight", o.lm_weight, "0 to 100"));
+  BANTAM_TRY(need(o.ema >= 0 && o.ema < 1, "ema", o.ema, "0 to below 1"));
+  return check(o.augment);
+}
+
+std::string describe(const AugmentOptions& a) {
+  return fmt::format("lower={} drop={} swap={} typo={} bpe={}", a.lower, a.drop_word, a.swap_words, a.typo, a.bpe_dropout);
+}
+
+std::string describe(const OptimOptions& o) {
+  return fmt::format("epochs={} batch={} lr={} wd={} warmup={} clip={} dropout={} smooth={} lm={} ema={} seed={} {}", o.epochs, o.batch,
+                     o.learning_rate, o.weight_decay, o.warmup, o.clip, o.dropout, o.label_smoothing, o.lm_weight, o.ema, o.seed,
+                     describe(o.augment));
+}
+
+std::string describe(const model::Config& c) {
+  return fmt::format("V={} T={} C={} L={} H={}/{}x{} F={} eps={} base={} tied={}", c.vocab_size, c.context_length, c.dim, c.layers,
+                     c.heads, c.kv_heads, c.head_dim, c.ffn_dim, c.rms_eps, c.rope_base, c.tied_head);
+}
+
+std::string hash_examples(std::span<const formats::Example> examples) {
+  std::string all;
+  for (const auto& example : examples) all += fmt::format("{}\t{}\t{}\n", example.label, example.text.size(), example.text);
+  return sha256_hex(all);
+}
+
+torch::Tensor rows_at(const torch::Tensor& hidden, const torch::Tensor& position) {
+  const int64_t time = hidden.size(1);
+  Tensor flat = torch::arange(hidden.size(0), torch::kInt64) * time + position;
+  return hidden.reshape({-1, hidden.size(2)}).index_select(0, flat);
+}
+
+torch::Tensor language_loss(const Decoder& model, const torch::Tensor& hidden, const torch::Tensor& tokens,
+                            const torch::Tensor& answer) {
+  const int64_t time = tokens.size(1);
+  Tensor column = torch::arange(time, torch::kInt64).unsqueeze(0);
+  Tensor inside = (column < answer.unsqueeze(1)).reshape({-1}).nonzero().squeeze(1);
+  Tensor target = tokens.roll(-1, 1).reshape({-1}).index_select(0, inside);
+  return torch::cross_entropy_loss(model.logits(hidden.reshape({-1, hidden.size(2)}).index_select(0, inside)), target);
+}
+
+void configure_torch(unsigned threads) {
+  // Freed blocks stay with the process: training frees and takes the same large blocks thousands of times.
+  mallopt(M_MMAP_THRESHOLD, 2000000000);
+  mallopt(M_TRIM_THRESHOLD, 2000000000);
+  mallopt(M_TOP_PAD, 64 << 20);
+  if (threads > 0) at::set_num_threads(static_cast<int>(threads));
+}
+
+}  // namespace bantam::train
