@@ -44,12 +44,10 @@ Result<std::vector<std::vector<text::TokenId>>> encode_choices(const Task& task,
   std::vector<std::vector<text::TokenId>> out;
   std::map<std::vector<text::TokenId>, std::string_view> seen;
   for (const auto& choice : task.choices) {
-    std::vector<text::TokenId> tokens;
-    if (const auto whole = tokenizer.find(choice)) {
-      tokens.push_back(*whole);
-    } else {
-      BANTAM_ASSIGN(tokens, tokenizer.encode(choice, kTemplate));
-    }
+    BANTAM_ASSIGN(auto tokens, tokenizer.encode(choice, kTemplate));
+    // A label's own token, which no text merges to, is found by name only.
+    const auto whole = tokens.size() == 1 ? std::nullopt : tokenizer.find(choice);
+    if (whole) tokens = {*whole};
     if (tokens.empty()) return fail(Code::kInvalidArgument, "choice \"{}\" has no tokens", choice);
     const auto [other, fresh] = seen.try_emplace(tokens, choice);
     if (!fresh) {

@@ -25,9 +25,9 @@ class TaskPrompt {
   std::vector<text::TokenId> before_, after_;
 };
 
-/// The tokens of each choice: one token where the vocabulary has one of exactly that text, else the text's
-/// encoding without special tokens. Errors: kInvalidArgument for two choices of the same tokens, or one of
-/// none.
+/// The tokens of each choice: its encoding without special tokens, or, where that takes several, the one
+/// token of exactly that text if the vocabulary has it (train_bpe's `whole`). Errors: kInvalidArgument for
+/// two choices of the same tokens, or one of none.
 Result<std::vector<std::vector<text::TokenId>>> encode_choices(const Task& task,
                                                                const text::Tokenizer& tokenizer);
 

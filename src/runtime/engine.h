@@ -1,5 +1,6 @@
 #pragma once
-// A loaded model that generates and chooses. An Engine is immutable and shared; each Session has a KV cache of its own.
+// A loaded model that generates and chooses. An Engine is immutable and shared; each Session has a KV cache
+// of its own.
 
 #include <functional>
 #include <memory>
@@ -15,14 +16,17 @@
 #include "model/config.h"
 #include "model/task.h"
 #include "runtime/sampling.h"
+#include "tensor/dtype.h"
 #include "text/tokenizer.h"
 
 namespace bantam::runtime {
 
 struct EngineOptions {
-  unsigned threads = 0;         // 0: one per hardware thread
-  uint32_t context_length = 0;  // 0: the model's own, at most 8,192; more than the model's is kInvalidArgument
-  uint32_t batch = 256;         // prompt tokens per forward pass
+  unsigned threads = 0;  // 0: one per hardware thread
+  uint32_t context_length =
+      0;                 // 0: the model's own, at most 8,192; more than the model's is kInvalidArgument
+  uint32_t batch = 256;  // prompt tokens per forward pass
+  tensor::DType kv_cache = tensor::DType::kF16;  // or kF32
 };
 
 /// Bytes planned before anything is taken. `weights` are mapped from the file unless the kernels repack them.
@@ -37,11 +41,16 @@ struct GenerateOptions {
   std::vector<std::string> stop;  // generation ends before the first of these
   bool ignore_end = false;        // go on past end-of-generation tokens (benchmarks)
   std::stop_token cancel;
-  /// Called with each piece of complete UTF-8 text as it is known not to begin a stop string. Return false to end.
+  /// Called with each piece of complete UTF-8 text as it is known not to begin a stop string. Return false to
+  /// end.
   std::function<bool(std::string_view text)> on_text;
 };
 
-enum class Finish { kStop, kLength, kCancelled };  // an end token or stop string; max_tokens or the context's end; cancel
+enum class Finish {
+  kStop,
+  kLength,
+  kCancelled
+};  // an end token or stop string; max_tokens or the context's end; cancel
 
 struct Generation {
   std::vector<TokenId> tokens;  // without the end token
@@ -51,42 +60,52 @@ struct Generation {
   double prefill_seconds = 0, decode_seconds = 0;
 };
 
-/// The outcome of choosing one of several texts. Probabilities are the softmax over the choices of the sum of their tokens'
-/// log-probabilities divided by the temperature; a choice that is a prefix of another is ended by the end token.
+/// The outcome of choosing one of several texts. Probabilities are the softmax over the choices of the sum of
+/// their tokens' log-probabilities divided by the temperature; a choice that is a prefix of another is ended
+/// by the end token.
 struct Choice {
   size_t best = 0;                    // index into the choices; ties go to the first
   std::vector<double> probabilities;  // one per choice, sum 1
-  std::vector<double> scores;         // log-probability of each choice before the softmax, up to a common constant
+  std::vector<double> scores;  // log-probability of each choice before the softmax, up to a common constant
   double confidence() const { return probabilities[best]; }
   uint32_t prompt_tokens = 0;
 };
 
 class Engine;
 
-/// One sequence's state. Use from one thread at a time; several sessions of an engine may run at once.
+/// One sequence's state. Use from one thread at a time; several sessions of an engine may run at once, and
+/// outlive it. A call whose prompt begins as the tokens before did takes their keys and values from the
+/// cache; the result is the same in every bit as without them.
 class Session {
  public:
   ~Session();
-  /// Errors: kLimit when the prompt does not fit the context (message: tokens found, tokens allowed); nothing is ever cut.
+  /// Errors: kLimit when the prompt does not fit the context (message: tokens found, tokens allowed); nothing
+  /// is ever cut.
   Result<Generation> generate(std::span<const TokenId> prompt, const GenerateOptions& options);
   /// Errors: kLimit as above; kInvalidArgument for no choices or an empty one.
-  Result<Choice> choose(std::span<const TokenId> prompt, std::span<const std::vector<TokenId>> choices, double temperature = 1.0,
-                        std::stop_token cancel = {});
-  /// Logits after each token, for perplexity and for tests: calls sink(t, logits[V]) for t = 0 .. T-1. Starts afresh.
-  Status logits(std::span<const TokenId> tokens, const std::function<void(size_t, std::span<const float>)>& sink);
+  Result<Choice> choose(std::span<const TokenId> prompt, std::span<const std::vector<TokenId>> choices,
+                        double temperature = 1.0, std::stop_token cancel = {});
+  /// Logits after each token, for perplexity and for tests: calls sink(t, logits[V]) for t = 0 .. T-1. Starts
+  /// afresh.
+  Status logits(std::span<const TokenId> tokens,
+                const std::function<void(size_t, std::span<const float>)>& sink);
+  /// Forgets all tokens, so that the next call starts from nothing (for measurements).
+  void reset();
+
+  struct State;
 
  private:
   friend class Engine;
-  struct State;
   explicit Session(std::unique_ptr<State> state);
   std::unique_ptr<State> state_;
 };
 
 class Engine {
  public:
-  /// Errors: those of GgufFile::open, read_config and load_tokenizer; kCorrupt for a missing or mis-shaped tensor (its name, found,
-  /// expected); kLimit when the plan does not fit the memory that is available.
-  static Result<std::shared_ptr<const Engine>> load(const std::string& path, const EngineOptions& options = {});
+  /// Errors: those of GgufFile::open, read_config and load_tokenizer; kCorrupt for a missing or mis-shaped
+  /// tensor (its name, found, expected); kLimit when the plan does not fit the memory that is available.
+  static Result<std::shared_ptr<const Engine>> load(const std::string& path,
+                                                    const EngineOptions& options = {});
   ~Engine();
 
   Result<std::unique_ptr<Session>> new_session() const;
@@ -101,8 +120,8 @@ class Engine {
   /// tokenizer.chat_template, empty when the file has none.
   const std::string& chat_template() const;
 
-  /// The task's prompt with `input` in place, tokenised: control tokens of the template parsed, those in the input not.
-  /// Errors: kInvalidArgument when the model has no task.
+  /// The task's prompt with `input` in place, tokenised: control tokens of the template parsed, those in the
+  /// input not. Errors: kInvalidArgument when the model has no task.
   Result<std::vector<TokenId>> task_prompt(std::string_view input) const;
   /// The task's choices, tokenised once at load.
   std::span<const std::vector<TokenId>> task_choices() const;
@@ -112,8 +131,8 @@ class Engine {
   struct Impl;
 
  private:
-  explicit Engine(std::unique_ptr<Impl> impl);
-  std::unique_ptr<Impl> impl_;
+  explicit Engine(std::shared_ptr<const Impl> impl);
+  std::shared_ptr<const Impl> impl_;  // sessions share it
 };
 
 }  // namespace bantam::runtime

@@ -12,11 +12,11 @@ namespace bantam::runtime {
 
 using text::TokenId;
 
-/// Order of application: temperature 0 is greedy; else top-k, top-p, min-p on the untempered distribution, then temperature
-/// (llama.cpp's order: top_k, top_p, min_p, temperature).
+/// Order of application: temperature 0 is greedy; else top-k, top-p, min-p on the untempered distribution,
+/// then temperature (llama.cpp's order: top_k, top_p, min_p, temperature).
 struct SamplingOptions {
   float temperature = 0.0F;
-  uint32_t top_k = 0;      // 0: all
+  uint32_t top_k = 0;  // 0: all
   float top_p = 1.0F;
   float min_p = 0.0F;
   uint64_t seed = 0;

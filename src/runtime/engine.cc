@@ -1,0 +1,113 @@
+#include "runtime/engine.h"
+
+#include <algorithm>
+
+#include "kernels/dispatch.h"
+#include "runtime/memory.h"
+#include "runtime/session.h"
+
+namespace bantam::runtime {
+namespace {
+
+constexpr uint32_t kDefaultContext = 8192;
+constexpr uint32_t kMostBatch = 1U << 16;
+
+Result<EngineOptions> complete(EngineOptions options, const model::Config& config) {
+  if (options.context_length > config.context_length) {
+    return fail(Code::kInvalidArgument, "context length: found {}, expected at most the model's {}",
+                options.context_length, config.context_length);
+  }
+  if (options.batch == 0 || options.batch > kMostBatch) {
+    return fail(Code::kInvalidArgument, "batch: found {}, expected 1 to {}", options.batch, kMostBatch);
+  }
+  if (options.kv_cache != tensor::DType::kF16 && options.kv_cache != tensor::DType::kF32) {
+    return fail(Code::kInvalidArgument, "KV cache: found type {}, expected F16 or F32",
+                formats::ggml_type_name(static_cast<uint32_t>(options.kv_cache)));
+  }
+  if (options.context_length == 0) options.context_length = std::min(config.context_length, kDefaultContext);
+  options.batch = std::min(options.batch, options.context_length);
+  return options;
+}
+
+MemoryPlan plan_of(const Engine::Impl& engine) {
+  const auto& config = engine.config;
+  const auto& options = engine.options;
+  return {.weights = engine.weights.bytes(),
+          .kv_cache = 2 * model::KvCache::bytes(config, options.kv_cache, options.context_length),
+          .buffers = model::Workspace::bytes(config, options.batch) +
+                     model::Transformer::rope_bytes(config, options.context_length) +
+                     (uint64_t{config.vocab_size} + config.dim) * sizeof(float)};
+}
+
+/// The vocabulary must cover what the model can say; a model may have more rows than tokens (padding).
+Status check_vocabulary(const Engine::Impl& engine) {
+  if (engine.tokenizer->vocab_size() > engine.config.vocab_size) {
+    return fail(Code::kCorrupt,
+                "{}: tokenizer.ggml.tokens: found {}, expected at most the {} rows of token_embd.weight",
+                engine.file.path(), engine.tokenizer->vocab_size(), engine.config.vocab_size);
+  }
+  return {};
+}
+
+Status load_task(Engine::Impl& engine) {
+  BANTAM_ASSIGN(engine.task, model::read_task(engine.file));
+  if (!engine.task) return {};
+  auto prompt = model::TaskPrompt::create(*engine.task, *engine.tokenizer);
+  if (!prompt) return std::unexpected(std::move(prompt).error().in(engine.file.path()));
+  engine.prompt = std::move(*prompt);
+  auto choices = model::encode_choices(*engine.task, *engine.tokenizer);
+  if (!choices) return std::unexpected(std::move(choices).error().in(engine.file.path()));
+  engine.choices = std::move(*choices);
+  return {};
+}
+
+}  // namespace
+
+Result<std::shared_ptr<const Engine>> Engine::load(const std::string& path, const EngineOptions& options) {
+  BANTAM_ASSIGN(const kernels::Table* table, kernels::choose_table());
+  BANTAM_ASSIGN(auto file, formats::GgufFile::open(path));
+  auto impl = std::make_shared<Impl>(std::move(file));
+  BANTAM_ASSIGN(impl->config, model::read_config(impl->file));
+  BANTAM_ASSIGN(impl->options, complete(options, impl->config));
+  BANTAM_ASSIGN(impl->tokenizer, text::load_tokenizer(impl->file));
+  BANTAM_TRY(check_vocabulary(*impl));
+  BANTAM_ASSIGN(impl->weights, model::map_weights(impl->file, impl->config));
+  BANTAM_TRY(load_task(*impl));
+  BANTAM_ASSIGN(impl->chat_template, impl->file.get_string_or("tokenizer.chat_template", ""));
+  impl->plan = plan_of(*impl);
+  BANTAM_TRY(check_memory(impl->plan.total(), path));
+  impl->pool = std::make_unique<ThreadPool>(options.threads);
+  impl->transformer = std::make_unique<model::Transformer>(impl->config, impl->weights, *table, *impl->pool,
+                                                           impl->options.context_length);
+  return std::shared_ptr<const Engine>(new Engine(std::move(impl)));
+}
+
+Engine::Engine(std::shared_ptr<const Impl> impl) : impl_(std::move(impl)) {}
+Engine::~Engine() = default;
+
+Result<std::unique_ptr<Session>> Engine::new_session() const {
+  BANTAM_ASSIGN(auto state, Session::State::create(impl_));
+  return std::unique_ptr<Session>(new Session(std::move(state)));
+}
+
+const std::string& Engine::path() const { return impl_->file.path(); }
+uint64_t Engine::file_bytes() const { return impl_->file.file_bytes(); }
+const model::Config& Engine::config() const { return impl_->config; }
+const text::Tokenizer& Engine::tokenizer() const { return *impl_->tokenizer; }
+const std::optional<model::Task>& Engine::task() const { return impl_->task; }
+uint32_t Engine::context_length() const { return impl_->options.context_length; }
+MemoryPlan Engine::memory() const { return impl_->plan; }
+const std::string& Engine::chat_template() const { return impl_->chat_template; }
+std::span<const std::vector<TokenId>> Engine::task_choices() const { return impl_->choices; }
+
+Result<std::vector<TokenId>> Engine::task_prompt(std::string_view input) const {
+  if (!impl_->prompt) return fail(Code::kInvalidArgument, "{}: the model has no task", path());
+  return impl_->prompt->encode(input);
+}
+
+Result<Choice> Engine::classify(Session& session, std::string_view input, std::stop_token cancel) const {
+  BANTAM_ASSIGN(auto prompt, task_prompt(input));
+  return session.choose(prompt, task_choices(), task()->calibration.temperature, std::move(cancel));
+}
+
+}  // namespace bantam::runtime

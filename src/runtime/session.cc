@@ -1,0 +1,182 @@
+#include "runtime/session.h"
+
+#include <algorithm>
+#include <cmath>
+#include <numeric>
+
+#include "base/usage.h"
+#include "runtime/memory.h"
+#include "runtime/stop_filter.h"
+
+namespace bantam::runtime {
+
+Result<std::unique_ptr<Session::State>> Session::State::create(std::shared_ptr<const Engine::Impl> engine) {
+  const auto& config = engine->config;
+  const auto& options = engine->options;
+  const uint64_t half = model::KvCache::bytes(config, options.kv_cache, options.context_length);
+  BANTAM_TRY(check_memory(engine->plan.kv_cache + engine->plan.buffers, "a session"));
+  auto out = std::make_unique<State>();
+  BANTAM_ASSIGN(out->cache_storage, tensor::Storage::allocate(2 * half));
+  out->cache = {options.kv_cache, options.context_length, out->cache_storage.data(),
+                out->cache_storage.data() + half};
+  BANTAM_ASSIGN(out->workspace, model::Workspace::create(config, options.batch));
+  out->hidden.resize(config.dim);
+  out->outputs.resize(options.batch);
+  std::iota(out->outputs.begin(), out->outputs.end(), 0U);
+  out->past.reserve(options.context_length);
+  out->engine = std::move(engine);
+  return out;
+}
+
+Status Session::State::check_tokens(std::span<const TokenId> tokens, size_t more) const {
+  if (tokens.empty()) return fail(Code::kInvalidArgument, "prompt: found no tokens, expected at least one");
+  if (tokens.size() + more > cache.capacity) {
+    return fail(Code::kLimit, "prompt: found {} tokens, expected at most {} (the context is {})",
+                tokens.size(), cache.capacity - std::min<size_t>(more, cache.capacity), cache.capacity);
+  }
+  for (TokenId token : tokens) {
+    if (token < 0 || static_cast<uint32_t>(token) >= engine->config.vocab_size) {
+      return fail(Code::kInvalidArgument, "prompt: found token {}, expected 0 to {}", token,
+                  engine->config.vocab_size - 1);
+    }
+  }
+  return {};
+}
+
+void Session::State::feed(std::span<const TokenId> tokens, bool all, float* out) {
+  const uint32_t last = tokens.empty() ? 0 : static_cast<uint32_t>(tokens.size() - 1);
+  const std::span<const uint32_t> wanted = all ? std::span<const uint32_t>(outputs).first(tokens.size())
+                                               : std::span<const uint32_t>(&outputs[last], 1);
+  const auto position = static_cast<uint32_t>(past.size());
+  engine->transformer->forward({tokens, position, wanted}, cache, workspace, out);
+  past.insert(past.end(), tokens.begin(), tokens.end());
+}
+
+bool Session::State::feed_prompt(std::span<const TokenId> tokens, const std::stop_token& cancel) {
+  const auto differs = std::mismatch(past.begin(), past.end(), tokens.begin(), tokens.end());
+  // The last token is always computed: its hidden state is what the caller wants.
+  rewind(std::min<size_t>(differs.first - past.begin(), tokens.size() - 1));
+  tokens = tokens.subspan(past.size());
+  const size_t batch = workspace.batch();
+  for (; tokens.size() > batch; tokens = tokens.subspan(batch)) {
+    if (cancel.stop_requested()) return false;
+    const auto position = static_cast<uint32_t>(past.size());
+    engine->transformer->forward({tokens.first(batch), position, {}}, cache, workspace, nullptr);
+    past.insert(past.end(), tokens.begin(), tokens.begin() + static_cast<std::ptrdiff_t>(batch));
+  }
+  if (cancel.stop_requested()) return false;
+  feed(tokens, false, hidden.data());
+  return true;
+}
+
+void Session::State::logits(const float* from, size_t n, std::span<const TokenId> rows, float* out) const {
+  engine->transformer->logits(from, n, rows, workspace, out);
+}
+
+Session::Session(std::unique_ptr<State> state) : state_(std::move(state)) {}
+Session::~Session() = default;
+
+void Session::reset() { state_->rewind(0); }
+
+Result<Generation> Session::generate(std::span<const TokenId> prompt, const GenerateOptions& options) {
+  auto& state = *state_;
+  const auto& engine = *state.engine;
+  BANTAM_TRY(check(options.sampling));
+  BANTAM_TRY(state.check_tokens(prompt, 0));
+  Generation out;
+  out.prompt_tokens = static_cast<uint32_t>(prompt.size());
+  Sampler sampler(options.sampling);
+  StopFilter filter(options.stop, options.on_text, out.text);
+  const double start = wall_seconds();
+  bool going = state.feed_prompt(prompt, options.cancel);
+  const double prefilled = wall_seconds();
+  out.prefill_seconds = prefilled - start;
+  out.finish = going ? Finish::kLength : Finish::kCancelled;
+  state.vocabulary.resize(engine.config.vocab_size);
+  while (going && out.tokens.size() < options.max_tokens) {
+    if (options.cancel.stop_requested()) {
+      out.finish = Finish::kCancelled;
+      break;
+    }
+    state.logits(state.hidden.data(), 1, {}, state.vocabulary.data());
+    const TokenId token = sampler.sample(state.vocabulary);
+    if (std::isnan(state.vocabulary[token])) {
+      return fail(Code::kCorrupt, "{}: the weights give logits that are not numbers", engine.file.path());
+    }
+    if (engine.tokenizer->is_end(token) && !options.ignore_end) {
+      out.finish = Finish::kStop;
+      break;
+    }
+    out.tokens.push_back(token);
+    const auto step = filter.push(engine.tokenizer->piece(token));
+    if (step != StopFilter::Step::kGo) {
+      out.finish = step == StopFilter::Step::kStopped ? Finish::kStop : Finish::kCancelled;
+      going = false;
+    } else if (state.past.size() == state.cache.capacity || out.tokens.size() == options.max_tokens) {
+      break;
+    } else {
+      state.feed({&token, 1}, false, state.hidden.data());
+    }
+  }
+  if (going && filter.finish() == StopFilter::Step::kStopped) out.finish = Finish::kStop;
+  out.decode_seconds = wall_seconds() - prefilled;
+  return out;
+}
+
+Result<Choice> Session::choose(std::span<const TokenId> prompt, std::span<const std::vector<TokenId>> choices,
+                               double temperature, std::stop_token cancel) {
+  auto& state = *state_;
+  if (choices.empty()) return fail(Code::kInvalidArgument, "choices: found none, expected at least one");
+  if (!(temperature > 0 && std::isfinite(temperature))) {
+    return fail(Code::kInvalidArgument, "temperature: found {}, expected a positive number", temperature);
+  }
+  size_t longest = 0;
+  for (const auto& choice : choices) {
+    if (choice.empty()) return fail(Code::kInvalidArgument, "choices: found one without tokens");
+    if (auto status = state.check_tokens(choice, 0); !status)
+      return std::unexpected(std::move(status).error().in("choice"));
+    longest = std::max(longest, choice.size());
+  }
+  BANTAM_TRY(state.check_tokens(prompt, longest > 1 ? longest : 0));
+  if (!state.feed_prompt(prompt, cancel))
+    return fail(Code::kCancelled, "cancelled before the prompt was read");
+  Choice out;
+  out.prompt_tokens = static_cast<uint32_t>(prompt.size());
+  BANTAM_ASSIGN(out.scores, score_choices(state, choices, cancel));
+  const auto& scores = out.scores;
+  if (std::ranges::any_of(scores, [](double score) { return std::isnan(score); })) {
+    return fail(Code::kCorrupt, "{}: the weights give logits that are not numbers",
+                state.engine->file.path());
+  }
+  out.best = static_cast<size_t>(std::ranges::max_element(scores) - scores.begin());
+  out.probabilities.resize(scores.size());
+  double total = 0;
+  for (size_t i = 0; i < scores.size(); ++i) {
+    total += out.probabilities[i] = std::exp((scores[i] - scores[out.best]) / temperature);
+  }
+  for (double& p : out.probabilities) p /= total;
+  return out;
+}
+
+Status Session::logits(std::span<const TokenId> tokens,
+                       const std::function<void(size_t, std::span<const float>)>& sink) {
+  auto& state = *state_;
+  BANTAM_TRY(state.check_tokens(tokens, 0));
+  state.rewind(0);
+  const auto& config = state.engine->config;
+  constexpr size_t kRows =
+      32;  // logits of that many tokens at a time: the head's weights are read once for them
+  std::vector<float> hidden(kRows * config.dim), logits(kRows * config.vocab_size);
+  const size_t batch = std::min<size_t>(kRows, state.workspace.batch());
+  for (size_t begin = 0; begin < tokens.size(); begin += batch) {
+    const size_t n = std::min(batch, tokens.size() - begin);
+    state.feed(tokens.subspan(begin, n), true, hidden.data());
+    state.logits(hidden.data(), n, {}, logits.data());
+    for (size_t i = 0; i < n; ++i) {
+      sink(begin + i, std::span<const float>(logits).subspan(i * config.vocab_size, config.vocab_size));
+    }
+  }
+  return {};
+}
+
+}  // namespace bantam::runtime

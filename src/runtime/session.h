@@ -1,0 +1,65 @@
+#pragma once
+// Inside of Engine and Session. Not for other layers.
+
+#include <memory>
+#include <span>
+#include <vector>
+
+#include "base/thread_pool.h"
+#include "model/task_prompt.h"
+#include "model/transformer.h"
+#include "runtime/engine.h"
+#include "tensor/storage.h"
+
+namespace bantam::runtime {
+
+struct Engine::Impl {
+  explicit Impl(formats::GgufFile opened) : file(std::move(opened)) {}
+
+  formats::GgufFile file;
+  EngineOptions options;  // with defaults filled in
+  model::Config config;
+  model::Weights weights;
+  std::unique_ptr<text::Tokenizer> tokenizer;
+  std::optional<model::Task> task;
+  std::optional<model::TaskPrompt> prompt;
+  std::vector<std::vector<TokenId>> choices;
+  std::string chat_template;
+  MemoryPlan plan;
+  mutable std::unique_ptr<ThreadPool> pool;
+  std::unique_ptr<model::Transformer> transformer;
+};
+
+/// The cache of one sequence, what is in it, and the buffers to add to it.
+struct Session::State {
+  static Result<std::unique_ptr<State>> create(std::shared_ptr<const Engine::Impl> engine);
+
+  /// Makes the cache hold exactly `tokens`, keeping what it shares with them, and leaves the last token's
+  /// hidden state in hidden[0, C]. REQUIRES: tokens not empty, checked. False: cancelled, the cache holds a
+  /// part.
+  bool feed_prompt(std::span<const TokenId> tokens, const std::stop_token& cancel);
+  /// Adds tokens behind those in the cache; hidden states of all of them (or of the last only) to `out`.
+  void feed(std::span<const TokenId> tokens, bool all, float* out);
+  void logits(const float* hidden, size_t n, std::span<const TokenId> rows, float* out) const;
+  /// Errors: kInvalidArgument for no tokens or one outside the vocabulary, kLimit for tokens + `more` over
+  /// the context.
+  Status check_tokens(std::span<const TokenId> tokens, size_t more) const;
+  void rewind(size_t tokens) { past.resize(tokens); }
+
+  std::shared_ptr<const Engine::Impl> engine;
+  tensor::Storage cache_storage;
+  model::KvCache cache;
+  mutable model::Workspace workspace;
+  std::vector<TokenId> past;      // tokens whose keys and values the cache holds
+  std::vector<float> hidden;      // [1, C]
+  std::vector<float> vocabulary;  // [V], taken when first needed
+  std::vector<uint32_t> outputs;  // 0 .. batch - 1
+};
+
+/// Scores of the choices after the prompt whose last hidden state state.hidden holds, as Choice::scores.
+/// REQUIRES: choices checked.
+Result<std::vector<double>> score_choices(Session::State& state,
+                                          std::span<const std::vector<TokenId>> choices,
+                                          const std::stop_token& cancel);
+
+}  // namespace bantam::runtime
