@@ -1,17 +1,15 @@
 #include "text/bpe.h"
 
 #include <gmock/gmock.h>
-#include <unistd.h>
 
-#include <filesystem>
 #include <map>
-#include <sstream>
 #include <thread>
 
 #include "base/usage.h"
 #include "base/utf8.h"
 #include "text/byte_level.h"
 #include "text/byte_level_bpe.h"
+#include "text/vectors_for_test.h"
 
 namespace bantam::text {
 namespace {
@@ -19,7 +17,6 @@ namespace {
 using testing::ElementsAre;
 using testing::HasSubstr;
 
-const std::string kData = BANTAM_SOURCE_DIR "/../shared/data/";
 const std::vector<std::string> kTexts = {
     "the card has not arrived",  "the card has arrived, the other card has not",
     "where is the card?",        "the top-up failed",
@@ -33,18 +30,6 @@ std::unique_ptr<BpeTokenizer> small_tokenizer() {
                                 .min_frequency = 2});
   EXPECT_TRUE(out) << out.error().message;
   return std::move(*out);
-}
-
-/// Through a file and back.
-Result<std::unique_ptr<Tokenizer>> reload(const Tokenizer& tokenizer) {
-  formats::GgufWriter writer;
-  tokenizer.save(writer);
-  std::string path = fmt::format("{}bantam-{}-tokenizer.gguf", testing::TempDir(), ::getpid());
-  BANTAM_TRY(writer.write(path));
-  auto file = formats::GgufFile::open(path);
-  std::filesystem::remove(path);
-  if (!file) return std::unexpected(file.error());
-  return load_tokenizer(*file);
 }
 
 std::string random_text(Rng& rng) {
@@ -300,27 +285,6 @@ TEST(Bpe, MissingBytesAreAnErrorNotACrash) {
   auto tokenizer = ByteLevelBpe::create(vocab, "test").value();
   EXPECT_THAT(tokenizer->encode("aba", {}).value(), ElementsAre(2, 0));
   EXPECT_EQ(tokenizer->encode("abc", {}).error().code, Code::kInvalidArgument);
-}
-
-// Texts and ids of other programs: BASE.inp holds texts, BASE.out a line of ids for each.
-void expect_vectors(const Tokenizer& tokenizer, const std::string& base) {
-  std::string texts = read_file(base + ".inp").value();
-  std::istringstream lines(read_file(base + ".out").value());
-  const std::string separator = "\n__ggml_vocab_test__\n";
-  size_t count = 0;
-  for (size_t begin = 0; begin <= texts.size(); ++count) {
-    size_t end = std::min(texts.find(separator, begin), texts.size());
-    std::string text = texts.substr(begin, end - begin), line;
-    begin = end + separator.size();
-    if (!std::getline(lines, line)) break;
-    std::istringstream numbers(line);
-    std::vector<TokenId> expected(std::istream_iterator<TokenId>(numbers), {});
-    auto ids = tokenizer.encode(text, {.add_special = false});
-    ASSERT_TRUE(ids) << ids.error().message;
-    EXPECT_EQ(*ids, expected) << base << ": " << testing::PrintToString(text);
-    EXPECT_EQ(tokenizer.decode(*ids), text);
-  }
-  EXPECT_GE(count, 46U);
 }
 
 class BpeVectors : public testing::TestWithParam<const char*> {};

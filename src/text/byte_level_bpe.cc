@@ -7,8 +7,6 @@
 namespace bantam::text {
 namespace {
 
-constexpr size_t kMaxText = size_t{1} << 31;
-
 uint64_t pair_key(TokenId left, TokenId right) {
   return static_cast<uint64_t>(static_cast<uint32_t>(left)) << 32 | static_cast<uint32_t>(right);
 }
@@ -104,29 +102,34 @@ Result<std::unique_ptr<ByteLevelBpe>> ByteLevelBpe::load(const formats::GgufFile
 }
 
 Result<std::vector<TokenId>> ByteLevelBpe::encode(std::string_view text, EncodeOptions options) const {
-  return encode_parts(text, options, 0, nullptr);
+  const Segment segment{text, options.parse_special};
+  return encode_segments({&segment, 1}, options.add_special);
+}
+
+Result<std::vector<TokenId>> ByteLevelBpe::encode_segments(std::span<const Segment> segments,
+                                                           bool add_special) const {
+  return encode_parts(segments, add_special, 0, nullptr);
 }
 
 Result<std::vector<TokenId>> ByteLevelBpe::encode_with_dropout(std::string_view text, double dropout,
                                                                Rng& rng) const {
-  return encode_parts(text, {.add_special = false, .parse_special = false}, dropout,
-                      dropout > 0 ? &rng : nullptr);
+  const Segment segment{text, false};
+  return encode_parts({&segment, 1}, false, dropout, dropout > 0 ? &rng : nullptr);
 }
 
-Result<std::vector<TokenId>> ByteLevelBpe::encode_parts(std::string_view text, EncodeOptions options,
+Result<std::vector<TokenId>> ByteLevelBpe::encode_parts(std::span<const Segment> segments, bool add_special,
                                                         double dropout, Rng* rng) const {
-  if (text.size() >= kMaxText)
-    return fail(Code::kInvalidArgument, "text: found {} bytes, expected fewer than 2^31", text.size());
+  BANTAM_TRY(check_length(segments));
   std::vector<TokenId> out;
-  if (options.add_special && vocab_.roles.add_bos) out.push_back(*vocab_.roles.bos);
-  for (const auto& part : special_.partition(text, options.parse_special)) {
+  if (add_special && vocab_.roles.add_bos) out.push_back(*vocab_.roles.bos);
+  for (const auto& part : special_.partition(segments)) {
     if (part.id >= 0) {
       out.push_back(part.id);
     } else {
       BANTAM_TRY(encode_text(part.text, out, dropout, rng));
     }
   }
-  if (options.add_special && vocab_.roles.add_eos) out.push_back(*vocab_.roles.eos);
+  if (add_special && vocab_.roles.add_eos) out.push_back(*vocab_.roles.eos);
   return out;
 }
 
@@ -182,8 +185,7 @@ std::string ByteLevelBpe::decode(std::span<const TokenId> ids, bool special) con
 }
 
 bool ByteLevelBpe::is_end(TokenId id) const {
-  const auto& roles = vocab_.roles;
-  if (id == roles.eos || id == roles.eot || id == roles.eom) return true;
+  if (vocab_.roles.ends(id)) return true;
   return id >= 0 && static_cast<size_t>(id) < vocab_.texts.size() &&
          vocab_.types[id] == TokenType::kControl && ends_turn_by_name(vocab_.texts[id]);
 }

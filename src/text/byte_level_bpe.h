@@ -34,6 +34,8 @@ class ByteLevelBpe final : public BpeTokenizer {
   static Result<std::unique_ptr<ByteLevelBpe>> load(const formats::GgufFile& file);
 
   Result<std::vector<TokenId>> encode(std::string_view text, EncodeOptions options) const override;
+  Result<std::vector<TokenId>> encode_segments(std::span<const Segment> segments,
+                                               bool add_special) const override;
   Result<std::vector<TokenId>> encode_with_dropout(std::string_view text, double dropout,
                                                    Rng& rng) const override;
   std::string piece(TokenId id, bool special) const override;
@@ -51,8 +53,8 @@ class ByteLevelBpe final : public BpeTokenizer {
   };
   ByteLevelBpe(BpeVocabulary vocabulary, Splitter splitter);
   Status index_merges(const std::string& name);
-  Result<std::vector<TokenId>> encode_parts(std::string_view text, EncodeOptions options, double dropout,
-                                            Rng* rng) const;
+  Result<std::vector<TokenId>> encode_parts(std::span<const Segment> segments, bool add_special,
+                                            double dropout, Rng* rng) const;
   Status encode_text(std::string_view text, std::vector<TokenId>& out, double dropout, Rng* rng) const;
   /// False where a byte of `word` has no token.
   bool encode_word(std::string_view word, MergeState& state, std::vector<TokenId>& out, double dropout,

@@ -111,21 +111,36 @@ const std::pair<const std::string, SpecialTokens::Entry>* SpecialTokens::match(s
   return nullptr;
 }
 
-std::vector<SpecialTokens::Part> SpecialTokens::partition(std::string_view text, bool parse_control) const {
+std::vector<SpecialTokens::Part> SpecialTokens::partition(std::span<const Segment> segments) const {
   std::vector<Part> out;
-  size_t begin = 0;
-  for (size_t i = 0; i < text.size();) {
-    const auto* entry = match(text.substr(i), parse_control);
-    if (entry == nullptr) {
-      ++i;
-      continue;
+  auto add_text = [&](std::string_view text) {
+    if (text.empty()) return;
+    if (out.empty() || out.back().id >= 0) out.emplace_back();
+    out.back().text += text;
+  };
+  for (auto [text, parse_control] : segments) {
+    size_t begin = 0;
+    for (size_t i = 0; i < text.size();) {
+      const auto* entry = match(text.substr(i), parse_control);
+      if (entry == nullptr) {
+        ++i;
+        continue;
+      }
+      add_text(text.substr(begin, i - begin));
+      out.push_back({entry->first, entry->second.id});
+      begin = i += entry->first.size();
     }
-    if (i > begin) out.push_back({text.substr(begin, i - begin)});
-    out.push_back({text.substr(i, entry->first.size()), entry->second.id});
-    begin = i += entry->first.size();
+    add_text(text.substr(begin));
   }
-  if (begin < text.size()) out.push_back({text.substr(begin)});
   return out;
+}
+
+Status check_length(std::span<const Segment> segments) {
+  constexpr uint64_t kLimit = uint64_t{1} << 31;
+  uint64_t bytes = 0;
+  for (const auto& segment : segments) bytes += segment.text.size();
+  if (bytes < kLimit) return {};
+  return fail(Code::kInvalidArgument, "text: found {} bytes, expected fewer than 2^31", bytes);
 }
 
 bool ends_turn_by_name(std::string_view token) {

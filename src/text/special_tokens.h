@@ -29,6 +29,7 @@ struct TokenRoles {
   std::optional<TokenId> bos, eos, eot, eom, unknown, padding;
   bool add_bos = false, add_eos = false;
 
+  bool ends(TokenId id) const { return id == eos || id == eot || id == eom; }
   /// Reads the keys; those of `this` that the file lacks keep their value. Errors: kCorrupt for an id outside
   /// the vocabulary, or for add_bos_token without a BOS.
   Status read(const formats::GgufFile& file, size_t vocab_size);
@@ -51,12 +52,12 @@ class SpecialTokens {
   std::optional<TokenId> find(std::string_view text) const;
 
   struct Part {
-    std::string_view text;
+    std::string text;
     TokenId id = -1;  // a token, or -1: ordinary text
   };
-  /// Consecutive parts of `text`. User-defined tokens are always found, control tokens only with
-  /// `parse_control`.
-  std::vector<Part> partition(std::string_view text, bool parse_control) const;
+  /// Consecutive parts of the segments joined. User-defined tokens are found in every segment, control tokens
+  /// only where parse_special is set; no token is found across a border.
+  std::vector<Part> partition(std::span<const Segment> segments) const;
 
  private:
   struct Entry {
@@ -71,6 +72,9 @@ class SpecialTokens {
   std::unordered_map<std::string, Entry, Hash, std::equal_to<>> entries_;
   std::array<std::vector<size_t>, 256> lengths_;  // of the texts with that first byte, each once, descending
 };
+
+/// Errors: kInvalidArgument for 2^31 bytes or more in all.
+Status check_length(std::span<const Segment> segments);
 
 /// Ids whose text ends a turn in well-known vocabularies that name no EOT id.
 bool ends_turn_by_name(std::string_view token);

@@ -23,6 +23,12 @@ struct EncodeOptions {
       false;  // text such as "<|answer|>" becomes its control token; never on for a user's input
 };
 
+/// A stretch of a prompt: what a template wrote, or what a user did.
+struct Segment {
+  std::string_view text;
+  bool parse_special = false;
+};
+
 /// Immutable after construction; safe to use from many threads.
 class Tokenizer {
  public:
@@ -31,6 +37,10 @@ class Tokenizer {
   /// Errors: kInvalidArgument for text over 2^31 bytes or, where the vocabulary lacks byte fallback, text it
   /// cannot spell.
   virtual Result<std::vector<TokenId>> encode(std::string_view text, EncodeOptions options = {}) const = 0;
+  /// The segments as one text: merges cross their borders, but control tokens are found only inside segments
+  /// that allow it.
+  virtual Result<std::vector<TokenId>> encode_segments(std::span<const Segment> segments,
+                                                       bool add_special) const = 0;
   /// The bytes a token stands for; control tokens are empty unless `special`. May be a part of a UTF-8
   /// sequence.
   virtual std::string piece(TokenId id, bool special = false) const = 0;
