@@ -32,7 +32,7 @@ std::string significant(double value, int digits) {
 }
 
 std::string count_text(double n) {
-  if (n < 9999.5) return fmt::format("{:.0f}", n);
+  if (n < 9999.5) return grouped(static_cast<uint64_t>(std::llround(std::max(n, 0.0))));
   if (n < 999500) return significant(n / 1e3) + " k";
   if (n < 999.5e6) return significant(n / 1e6) + " M";
   return significant(n / 1e9) + " B";

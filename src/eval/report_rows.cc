@@ -18,8 +18,8 @@ class Rows {
   using Value = std::function<double(const Candidate&, const Summary&)>;
   using Text = std::function<std::string(double)>;
   /// A quantity with its ratio to the LLM's; "-" where it is 0, that is, unknown.
-  void quantity(const char* name, const Value& value, const Text& text) {
-    ReportRow row{.name = name, .cells = {}};
+  void quantity(std::string name, const Value& value, const Text& text) {
+    ReportRow row{.name = std::move(name), .cells = {}};
     const double reference = value(comparison_.candidates[comparison_.llm], summaries_[comparison_.llm]);
     for (size_t i = 0; i < summaries_.size(); ++i) {
       const double v = value(comparison_.candidates[i], summaries_[i]);
@@ -46,7 +46,8 @@ std::string p_text(double p) { return p < 0.0001 ? "< 0.0001" : fmt::format("{:.
 
 std::vector<ReportRow> report_rows(const Comparison& comparison, std::span<const Summary> summaries) {
   const size_t llm = comparison.llm;
-  const auto money = [&](double amount) { return money_text(amount, comparison.cost.currency); };
+  const auto money = [](double amount) { return significant(amount); };
+  const std::string& currency = comparison.cost.currency;
   Rows rows(comparison, summaries);
   rows.quantity(
       "Parameters", [](const auto& c, const auto&) { return static_cast<double>(c.parameters); }, count_text);
@@ -81,9 +82,11 @@ std::vector<ReportRow> report_rows(const Comparison& comparison, std::span<const
   rows.quantity(
       "Training CPU", [](const auto& c, const auto&) { return c.training_cpu_seconds; }, seconds_text);
   rows.quantity(
-      "Training cost", [](const auto&, const auto& s) { return s.training_cost; }, money);
+      fmt::format("Training cost, {}", currency), [](const auto&, const auto& s) { return s.training_cost; },
+      money);
   rows.quantity(
-      "Cost per 1,000 requests", [](const auto&, const auto& s) { return s.cost_per_1000; }, money);
+      fmt::format("Cost per 1,000, {}", currency), [](const auto&, const auto& s) { return s.cost_per_1000; },
+      money);
   return rows.take();
 }
 
