@@ -1,14 +1,12 @@
 #include "model/task_prompt.h"
 
 #include <map>
-#include <utility>
 
 namespace bantam::model {
 namespace {
 
 constexpr std::string_view kInput = "{input}";
 constexpr text::EncodeOptions kTemplate{.add_special = false, .parse_special = true};
-constexpr text::EncodeOptions kUserText{.add_special = false, .parse_special = false};
 
 }  // namespace
 
@@ -20,22 +18,21 @@ Result<TaskPrompt> TaskPrompt::create(const Task& task, const text::Tokenizer& t
   }
   TaskPrompt out;
   out.tokenizer_ = &tokenizer;
+  out.before_ = prompt.substr(0, at);
+  out.after_ = prompt.substr(at + kInput.size());
   // Whether BOS belongs in front is the vocabulary's to say; EOS, which it may add to a whole text, does not
   // belong here.
   BANTAM_ASSIGN(auto special, tokenizer.encode("", {.add_special = true, .parse_special = false}));
-  if (!special.empty() && special.front() == tokenizer.bos()) out.before_.push_back(special.front());
-  BANTAM_ASSIGN(auto before, tokenizer.encode(prompt.substr(0, at), kTemplate));
-  out.before_.insert(out.before_.end(), before.begin(), before.end());
-  BANTAM_ASSIGN(out.after_, tokenizer.encode(prompt.substr(at + kInput.size()), kTemplate));
+  if (!special.empty() && special.front() == tokenizer.bos()) out.bos_ = special.front();
   return out;
 }
 
 Result<std::vector<text::TokenId>> TaskPrompt::encode(std::string_view input) const {
-  BANTAM_ASSIGN(auto middle, tokenizer_->encode(input, kUserText));
-  std::vector<text::TokenId> out;
-  out.reserve(before_.size() + middle.size() + after_.size());
-  for (const auto* part : {&before_, &std::as_const(middle), &after_})
-    out.insert(out.end(), part->begin(), part->end());
+  const text::Segment segments[] = {{.text = before_, .parse_special = true},
+                                    {.text = input, .parse_special = false},
+                                    {.text = after_, .parse_special = true}};
+  BANTAM_ASSIGN(auto out, tokenizer_->encode_segments(segments, false));
+  if (bos_) out.insert(out.begin(), *bos_);
   return out;
 }
 

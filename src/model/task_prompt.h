@@ -1,6 +1,8 @@
 #pragma once
 // A task's prompt and choices as tokens: the one definition, used by the engine and by training alike.
 
+#include <optional>
+#include <string>
 #include <string_view>
 #include <vector>
 
@@ -10,19 +12,19 @@
 
 namespace bantam::model {
 
-/// The template of a task's prompt, its fixed parts tokenised once. Immutable; borrows the tokenizer.
+/// The template of a task's prompt. Immutable; borrows the tokenizer.
 class TaskPrompt {
  public:
-  /// BOS (where the vocabulary asks for it), the text before "{input}" and the text after its first
-  /// occurrence; control tokens in these are parsed. Errors: kInvalidArgument for a prompt without "{input}";
-  /// those of encode().
+  /// Errors: kInvalidArgument for a prompt without "{input}"; those of encode().
   static Result<TaskPrompt> create(const Task& task, const text::Tokenizer& tokenizer);
-  /// The tokens for one input, in which nothing is parsed as a control token.
+  /// BOS (where the vocabulary asks for it) and the prompt with `input` for its first "{input}", as one text:
+  /// merges cross the borders, but control tokens are parsed in the template only.
   Result<std::vector<text::TokenId>> encode(std::string_view input) const;
 
  private:
   const text::Tokenizer* tokenizer_ = nullptr;
-  std::vector<text::TokenId> before_, after_;
+  std::optional<text::TokenId> bos_;
+  std::string before_, after_;
 };
 
 /// The tokens of each choice: its encoding without special tokens, or, where that takes several, the one

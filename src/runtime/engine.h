@@ -36,14 +36,14 @@ struct MemoryPlan {
 };
 
 struct GenerateOptions {
-  SamplingOptions sampling;
+  SamplingOptions sampling = {};
   uint32_t max_tokens = 256;
-  std::vector<std::string> stop;  // generation ends before the first of these
-  bool ignore_end = false;        // go on past end-of-generation tokens (benchmarks)
-  std::stop_token cancel;
+  std::vector<std::string> stop = {};  // generation ends before the first of these
+  bool ignore_end = false;             // go on past end-of-generation tokens (benchmarks)
+  std::stop_token cancel = {};
   /// Called with each piece of complete UTF-8 text as it is known not to begin a stop string. Return false to
   /// end.
-  std::function<bool(std::string_view text)> on_text;
+  std::function<bool(std::string_view text)> on_text = {};
 };
 
 enum class Finish {
