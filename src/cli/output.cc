@@ -40,7 +40,7 @@ int print_json(const Json& json) {
 
 std::string with_commas(uint64_t n) {
   std::string digits = std::to_string(n);
-  for (size_t at = digits.size(); at > 3; at -= 3) digits.insert(at - 3, ",");
+  for (size_t at = digits.size(); at > 3; at -= 3) digits.insert(at - 3, 1, ',');
   return digits;
 }
 
@@ -69,8 +69,9 @@ std::string text_table(const std::vector<std::vector<std::string>>& rows) {
   for (const auto& row : rows) {
     for (size_t column = 0; column < row.size(); ++column) {
       std::string padding(widths[column] - columns(row[column]), ' ');
-      bool last = column + 1 == row.size();
-      out += column == 0 ? row[column] + (last ? "" : padding) : "  " + padding + row[column];
+      if (column > 0) out.append("  ").append(padding);
+      out += row[column];
+      if (column == 0 && row.size() > 1) out += padding;
     }
     out += '\n';
   }

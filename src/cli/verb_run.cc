@@ -30,8 +30,10 @@ Json as_json(const Answer& answer) {
     out["kept"] = *answer.confidence >= *answer.threshold;
   }
   if (!answer.probabilities.empty()) {
-    Json& list = out["probabilities"] = Json::object();
-    for (const auto& [label, probability] : answer.probabilities) list[label] = probability;
+    Json& list = out["probabilities"] = Json::array();
+    for (const auto& [label, probability] : answer.probabilities) {
+      list.push_back({{"label", label}, {"probability", probability}});
+    }
   }
   out["seconds"] = answer.seconds;
   return out;

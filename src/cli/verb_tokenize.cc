@@ -13,7 +13,7 @@ namespace {
 struct Options {
   std::string model, text, file;
   CLI::Option* text_given = nullptr;
-  bool no_special = false, parse_special = false;
+  bool no_special = false, parse_special = false, task = false;
 };
 
 Result<std::string> read_text(const Options& options) {
@@ -22,20 +22,33 @@ Result<std::string> read_text(const Options& options) {
   return read_file("/dev/stdin");
 }
 
-Result<std::string> result_text(const Options& options, bool json) {
+std::string as_text(const text::Tokenizer& tokenizer, const std::vector<text::TokenId>& ids) {
+  std::string out;
+  for (text::TokenId id : ids) {
+    // A piece may be a part of a character; as JSON it is escaped and readable, broken bytes shown as U+FFFD.
+    Json piece = tokenizer.piece(id, true);
+    out += fmt::format("{}\t{}\n", id, piece.dump(-1, ' ', false, Json::error_handler_t::replace));
+  }
+  return out;
+}
+
+std::string as_json(const std::vector<text::TokenId>& ids) { return Json{{"ids", ids}}.dump() + "\n"; }
+
+Result<std::string> task_tokens(const Options& options, bool json) {
+  BANTAM_ASSIGN(auto engine, runtime::Engine::load(options.model));
+  BANTAM_ASSIGN(std::string text, read_text(options));
+  BANTAM_ASSIGN(auto ids, engine->task_prompt(text));
+  return json ? as_json(ids) : as_text(engine->tokenizer(), ids);
+}
+
+Result<std::string> tokens(const Options& options, bool json) {
+  if (options.task) return task_tokens(options, json);
   BANTAM_ASSIGN(auto file, formats::GgufFile::open(options.model));
   BANTAM_ASSIGN(auto tokenizer, text::load_tokenizer(file));
   BANTAM_ASSIGN(std::string text, read_text(options));
   text::EncodeOptions encode{.add_special = !options.no_special, .parse_special = options.parse_special};
   BANTAM_ASSIGN(auto ids, tokenizer->encode(text, encode));
-  if (json) return Json{{"ids", ids}}.dump() + "\n";
-  std::string out;
-  for (text::TokenId id : ids) {
-    // A piece may be a part of a character; as JSON it is escaped and readable, broken bytes shown as U+FFFD.
-    Json piece = tokenizer->piece(id, true);
-    out += fmt::format("{}\t{}\n", id, piece.dump(-1, ' ', false, Json::error_handler_t::replace));
-  }
-  return out;
+  return json ? as_json(ids) : as_text(*tokenizer, ids);
 }
 
 }  // namespace
@@ -51,12 +64,13 @@ Action add_tokenize(CLI::App& verb, const Common& common) {
                 "Without the BOS and EOS that the model's metadata asks for");
   verb.add_flag("--parse-special", options->parse_special,
                 "Text such as <|endoftext|> becomes its control token");
+  verb.add_flag("--task", options->task, "The whole prompt of the model's task with TEXT as its input");
   add_json(verb, common);
   verb.footer(
       "Examples:\n  bantam tokenize model.gguf 'Where is my card?' --json\n"
       "  bantam tokenize model.gguf --file text.txt --no-special");
   return [options, &common] {
-    auto text = result_text(*options, common.json);
+    auto text = tokens(*options, common.json);
     return text ? print_text(*text) : report(text.error());
   };
 }

@@ -1,0 +1,163 @@
+#include "cli/app.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <stdlib.h>
+
+#include <memory>
+#include <vector>
+
+#include "base/file.h"
+
+namespace bantam::cli {
+namespace {
+
+using testing::HasSubstr;
+using testing::internal::CaptureStderr;
+using testing::internal::CaptureStdout;
+using testing::internal::GetCapturedStderr;
+using testing::internal::GetCapturedStdout;
+
+/// What the verb "work" of these tests was called with last.
+struct Seen {
+  int calls = 0;
+  std::string model;
+  unsigned threads = 0;
+  std::vector<std::string> stop;
+  bool json = false, quiet = false, fast = false;
+};
+Seen seen;
+
+Action add_work(CLI::App& verb, const Common& common) {
+  auto options = std::make_shared<Seen>();
+  verb.add_option("MODEL", options->model)->required();
+  verb.add_option("--threads", options->threads)->check(CLI::Range(1, 64));
+  verb.add_option("--stop", options->stop);
+  verb.add_flag("--fast", options->fast);
+  add_json(verb, common);
+  return [options, &common] {
+    int calls = seen.calls;
+    seen = *options;
+    seen.calls = calls + 1;
+    seen.json = common.json;
+    seen.quiet = common.quiet;
+    return kDone;
+  };
+}
+
+Action add_other(CLI::App& verb, const Common&) {
+  auto depth = std::make_shared<int>(0);
+  verb.add_option("--depth", *depth);
+  return [depth] { return kFailed; };
+}
+
+constexpr Verb kVerbs[] = {{"work", "Works", add_work}, {"other", "Fails", add_other}};
+constexpr Verb kListed[] = {{"far", "Elsewhere", nullptr}};
+
+class App : public testing::Test {
+ protected:
+  void SetUp() override {
+    seen = {};
+    for (const char* name : {"BANTAM_THREADS", "BANTAM_JSON", "BANTAM_CONFIG", "BANTAM_STOP", "BANTAM_FAST"})
+      unsetenv(name);
+    folder_ = testing::TempDir() + "bantam_app_test";
+    setenv("XDG_CONFIG_HOME", folder_.c_str(), 1);
+  }
+
+  /// The exit code of these arguments; what was printed is in out_ and err_.
+  int call(std::vector<const char*> arguments) {
+    arguments.insert(arguments.begin(), "bantam");
+    CaptureStdout();
+    CaptureStderr();
+    int code = run_app(static_cast<int>(arguments.size()), arguments.data(), "About.", kVerbs, kListed);
+    out_ = GetCapturedStdout();
+    err_ = GetCapturedStderr();
+    return code;
+  }
+
+  std::string config(std::string_view content) {
+    std::string path = testing::TempDir() + "bantam_app_test.toml";
+    EXPECT_TRUE(write_file(path, content));
+    return path;
+  }
+
+  std::string folder_, out_, err_;
+};
+
+TEST_F(App, FlagBeatsEnvironmentBeatsConfig) {
+  std::string path = config("threads = 3\n");
+  EXPECT_EQ(call({"work", "m", "--config", path.c_str()}), kDone);
+  EXPECT_EQ(seen.threads, 3U);
+  setenv("BANTAM_THREADS", "5", 1);
+  EXPECT_EQ(call({"work", "m", "--config", path.c_str()}), kDone);
+  EXPECT_EQ(seen.threads, 5U);
+  EXPECT_EQ(call({"work", "m", "--threads", "7", "--config", path.c_str()}), kDone);
+  EXPECT_EQ(seen.threads, 7U);
+}
+
+TEST_F(App, VerbTableBeatsSharedKeys) {
+  std::string path = config(
+      "threads = 3\njson = true\n[work]\nthreads = 4\nstop = [\"a\", \"b\"]\nfast = true\n[other]\ndepth = "
+      "2\n"
+      "[server]\nport = 1\n[[models]]\nname = \"x\"\n");
+  setenv("BANTAM_CONFIG", path.c_str(), 1);
+  EXPECT_EQ(call({"work", "m", "-q"}), kDone) << err_;
+  EXPECT_EQ(seen.threads, 4U);
+  EXPECT_EQ(seen.stop, (std::vector<std::string>{"a", "b"}));
+  EXPECT_TRUE(seen.fast && seen.json && seen.quiet);
+}
+
+TEST_F(App, ConfigErrorsNameFileLineAndKey) {
+  std::string path = config("\ntreads = 3\n");
+  EXPECT_EQ(call({"work", "m", "--config", path.c_str()}), kMisuse);
+  EXPECT_THAT(err_, HasSubstr(path + ":2: treads"));
+  path = config("[work]\ndepth = 3\n");
+  EXPECT_EQ(call({"work", "m", "--config", path.c_str()}), kMisuse);
+  EXPECT_THAT(err_, HasSubstr("bantam work has no flag --depth"));
+  path = config("threads = \"many\"\n");
+  EXPECT_EQ(call({"work", "m", "--config", path.c_str()}), kMisuse);
+  EXPECT_THAT(err_, HasSubstr(path + ":1: threads"));
+  path = config("[wrok]\nthreads = 1\n");
+  EXPECT_EQ(call({"work", "m", "--config", path.c_str()}), kMisuse);
+  EXPECT_THAT(err_, HasSubstr("wrok"));
+  path = config("threads = \n");
+  EXPECT_EQ(call({"work", "m", "--config", path.c_str()}), kMisuse);
+  EXPECT_THAT(err_, HasSubstr(path + ":1"));
+  EXPECT_EQ(call({"work", "m", "--config", "/nowhere/at/all.toml"}), kMisuse);
+  EXPECT_THAT(err_, HasSubstr("/nowhere/at/all.toml"));
+  EXPECT_EQ(seen.calls, 0);
+}
+
+TEST_F(App, WrongUseIsTwoAndNamesTheVerb) {
+  EXPECT_EQ(call({}), kMisuse);
+  EXPECT_EQ(call({"wrok"}), kMisuse);
+  EXPECT_EQ(call({"work"}), kMisuse);
+  EXPECT_THAT(err_, HasSubstr("bantam work --help"));
+  EXPECT_EQ(call({"work", "m", "--threads", "0"}), kMisuse);
+  EXPECT_EQ(call({"work", "m", "--threads", "x"}), kMisuse);
+  EXPECT_EQ(call({"work", "m", "surplus"}), kMisuse);
+  EXPECT_EQ(call({"other", "--json"}), kMisuse);
+  setenv("BANTAM_THREADS", "x", 1);
+  EXPECT_EQ(call({"work", "m"}), kMisuse);
+  EXPECT_EQ(seen.calls, 0);
+  EXPECT_EQ(out_, "");
+}
+
+TEST_F(App, HelpAndVersionAreResults) {
+  EXPECT_EQ(call({"--help"}), kDone);
+  EXPECT_THAT(out_, HasSubstr("far"));
+  EXPECT_EQ(call({"work", "--help"}), kDone);
+  EXPECT_THAT(out_, HasSubstr("BANTAM_THREADS"));
+  EXPECT_EQ(call({"--version"}), kDone);
+  EXPECT_EQ(out_, "bantam " BANTAM_VERSION "\n");
+  EXPECT_EQ(err_, "");
+}
+
+TEST_F(App, ActionsDecideTheExitCode) {
+  EXPECT_EQ(call({"other"}), kFailed);
+  setenv("BANTAM_THREADS", "x", 1);  // a twin of another verb's flag
+  EXPECT_EQ(call({"other"}), kFailed);
+}
+
+}  // namespace
+}  // namespace bantam::cli

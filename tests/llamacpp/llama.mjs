@@ -1,0 +1,64 @@
+// What the tests share: llama.cpp through node-llama-cpp on one CPU thread, and our own program.
+import {execFile} from "node:child_process";
+import {promisify} from "node:util";
+import {getLlama} from "node-llama-cpp";
+
+/** A model with one sequence of its own. build "never": the packaged binary or none, nothing is fetched or compiled. */
+export async function openModel(modelPath, {contextSize = 512} = {}) {
+  const llama = await getLlama({gpu: false, build: "never", maxThreads: 0, logLevel: "error", progressLogs: false});
+  const model = await llama.loadModel({modelPath, gpuLayers: 0});
+  const context = await model.createContext({contextSize, batchSize: contextSize, threads: 1});
+  return {model, sequence: context.getSequence()};
+}
+
+/** At most `count` greedy tokens after `prompt` (ids); ends before an end-of-generation token. */
+export async function greedy({sequence}, prompt, count) {
+  await sequence.clearHistory();
+  const tokens = [];
+  for await (const token of sequence.evaluate(prompt, {temperature: 0})) {
+    tokens.push(token);
+    if (tokens.length >= count) break;
+  }
+  return tokens;
+}
+
+/** log softmax over the vocabulary of what follows each of the last `count` tokens of `tokens`: Map(token -> logprob) each. */
+async function lastLogProbabilities({sequence}, tokens, count) {
+  await sequence.clearHistory();
+  const first = tokens.length - count;
+  const input = tokens.map((token, i) => (i < first ? token : [token, {generateNext: {logits: true}}]));
+  const output = await sequence.controlledEvaluate(input);
+  return output.slice(first).map(({next: {logits}}) => {
+    let largest = -Infinity;
+    for (const logit of logits.values()) largest = Math.max(largest, logit);
+    let sum = 0;
+    for (const logit of logits.values()) sum += Math.exp(logit - largest);
+    const shift = largest + Math.log(sum);
+    return new Map([...logits].map(([token, logit]) => [token, logit - shift]));
+  });
+}
+
+/**
+ * The log-probability of each choice (ids) after `prompt` (ids). A choice that is a prefix of another is ended by `end`.
+ */
+export async function choiceScores(opened, prompt, choices, end) {
+  const isPrefix = (a, b) => a.length < b.length && a.every((token, i) => token === b[i]);
+  const ended = choices.map((a) => (choices.some((b) => isPrefix(a, b)) ? [...a, end] : a));
+  const [first] = await lastLogProbabilities(opened, prompt, 1);
+  const scores = [];
+  for (const choice of ended) {
+    let score = first.get(choice[0]);
+    if (choice.length > 1) {
+      const after = await lastLogProbabilities(opened, [...prompt, ...choice.slice(0, -1)], choice.length - 1);
+      after.forEach((row, i) => (score += row.get(choice[i + 1])));
+    }
+    scores.push(score);
+  }
+  return scores;
+}
+
+/** Runs `bantam` with --json and returns what it printed. */
+export async function bantam(program, args) {
+  const {stdout} = await promisify(execFile)(program, [...args, "--json"], {maxBuffer: 1 << 26});
+  return JSON.parse(stdout);
+}

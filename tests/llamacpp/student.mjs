@@ -1,0 +1,56 @@
+// student.mjs BANTAM MODEL TICKETS.csv: a model we made loads in llama.cpp and gives the same ids, the same greedy tokens and the
+// same ranking of the labels for 200 tickets.
+import assert from "node:assert/strict";
+import {readFileSync} from "node:fs";
+import {bantam, choiceScores, greedy, openModel} from "./llama.mjs";
+
+const kTickets = 200;
+const kGreedyTickets = 20;
+// Two labels whose log-probabilities differ by less than this may change places: the two programs add in different orders, and
+// llama.cpp rounds activations to 8 bits where the weights are quantized.
+const kTie = 0.05;
+
+const [program, path, ticketsPath] = process.argv.slice(2);
+const {task, metadata} = await bantam(program, ["show", path]);
+const opened = await openModel(path, {contextSize: metadata["llama.context_length"]});
+const {model} = opened;
+
+/** The texts of a CSV file whose first column is the text (quotes doubled inside quotes). */
+function readTexts(csv) {
+  const rows = [...csv.matchAll(/(?:^|\n)(?:"((?:[^"]|"")*)"|([^,"\n]*)),/g)];
+  return rows.slice(1).map(([, quoted, plain]) => (quoted !== undefined ? quoted.replaceAll('""', '"') : plain));
+}
+
+const texts = readTexts(readFileSync(ticketsPath, "utf8")).slice(0, kTickets);
+assert.equal(texts.length, kTickets);
+const choices = metadata["bantam.task.choices"].map((choice) => model.tokenize(choice, true));
+
+let sameBest = 0, ties = 0, labelsCompared = 0;
+for (const [i, text] of texts.entries()) {
+  const {ids: prompt} = await bantam(program, ["tokenize", path, "--task", text]);
+  const filled = metadata["bantam.task.prompt"].replace("{input}", () => text);
+  const bos = model.tokens.shouldPrependBosToken ? [model.tokens.bos] : [];
+  assert.deepEqual(prompt, [...bos, ...model.tokenize(filled, true)], `ids of ticket ${i}`);
+
+  if (i < kGreedyTickets) {
+    const ours = await bantam(program, ["run", path, filled, "--raw", "--parse-special", "--max-tokens", "16", "--temp", "0"]);
+    assert.deepEqual(ours.tokens, await greedy(opened, prompt, 16), `greedy tokens of ticket ${i}`);
+  }
+
+  const {text: best, probabilities} = await bantam(program, ["run", path, text]);
+  const scores = await choiceScores(opened, prompt, choices, model.tokens.eos);
+  const theirs = new Map(task.labels.map((label, j) => [label, scores[j]]));
+  const ourOrder = probabilities.map(({label}) => label);
+  assert.equal(ourOrder.length, task.labels.length);
+  sameBest += theirs.get(best) === Math.max(...scores) ? 1 : 0;
+  for (let j = 1; j < ourOrder.length; ++j) {
+    const step = theirs.get(ourOrder[j - 1]) - theirs.get(ourOrder[j]);
+    assert.ok(step > -kTie, `ticket ${i}: ${ourOrder[j - 1]} before ${ourOrder[j]} here, there ${-step} nats the other way`);
+    ties += step < 0 ? 1 : 0;
+    ++labelsCompared;
+  }
+}
+console.log(`${texts.length} tickets: equal ids, ${sameBest} with the same first label, ${labelsCompared} pairs of neighbours in ` +
+            `the ranking compared, ${ties} of them nearer than ${kTie} nats and swapped; ${kGreedyTickets} equal greedy answers`);
+assert.ok(sameBest >= kTickets - 1);
+process.exit(0);
