@@ -1,7 +1,7 @@
 // bantam: the verbs that need no LibTorch. The others are in bantam-train, which is started in our place.
 
 #include "cli/app.h"
-#include "cli/train_program.h"
+#include "cli/exec_train.h"
 #include "cli/verbs.h"
 
 namespace {

@@ -99,8 +99,6 @@ Result<compress::CalibrationReport> calibrate(const Options& options, const Comm
   }
   const auto& labels = slm->task()->labels;
   BANTAM_ASSIGN(auto data, formats::load_labelled(options.data, options.input, options.label, labels));
-  auto to_slm = positions(data.labels, labels);
-  for (auto& example : data.examples) example.label = to_slm[example.label];
   ProgressBar bar(common.quiet);
   BANTAM_ASSIGN(auto scored, score_all(*slm, llm.get(), data.examples, bar.sink()));
   bar.finish();

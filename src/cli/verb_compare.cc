@@ -19,15 +19,9 @@ using runtime::Engine;
 struct Options {
   std::string slm, llm, data, train, html, input = "text", label = "label";
   eval::CostModel cost;
+  double slm_training_cpu = 0, llm_training_cpu = 0;
   runtime::EngineOptions engine{.threads = 1};
 };
-
-/// CPU seconds that the model's provenance says its making took; 0 where it does not say.
-double training_cpu_seconds(const Engine& engine) {
-  Json provenance = Json::parse(engine.task()->provenance, nullptr, false);
-  auto value = provenance.is_object() ? provenance.find("training_cpu_seconds") : provenance.end();
-  return value != provenance.end() && value->is_number() ? value->get<double>() : 0.0;
-}
 
 Result<std::shared_ptr<const Engine>> load_for(const std::string& path, const Options& options) {
   BANTAM_ASSIGN(auto engine, Engine::load(path, options.engine));
@@ -55,7 +49,6 @@ Result<eval::Candidate> measure(const std::string& path, const Engine& engine,
   out.parameters = model::parameter_count(config);
   out.file_bytes = engine.file_bytes();
   out.memory_bytes = engine.memory().total();
-  out.training_cpu_seconds = training_cpu_seconds(engine);
   ProgressSink named;
   if (progress) {
     named = [&](Progress step) {
@@ -87,7 +80,6 @@ Result<eval::Candidate> linear_baseline(const Options& options, const formats::L
     prediction.cpu = thread_cpu_seconds() - cpu;
     out.predictions.push_back(prediction);
   }
-  translate(out.predictions, train.labels, labels);
   return out;
 }
 
@@ -102,14 +94,13 @@ Result<eval::Comparison> compare(const Options& options, const Common& common) {
   out.n = data.examples.size();
   out.cost = options.cost;
   out.labels = labels;
-  for (const formats::Example& example : data.examples) {
-    auto at = std::find(labels.begin(), labels.end(), data.labels[example.label]);
-    out.gold.push_back(static_cast<int32_t>(at - labels.begin()));
-  }
+  for (const formats::Example& example : data.examples) out.gold.push_back(example.label);
   ProgressBar bar(common.quiet);
   BANTAM_ASSIGN(auto small, measure(options.slm, *slm, data, labels, bar.sink()));
   BANTAM_ASSIGN(auto large, measure(options.llm, *llm, data, labels, bar.sink()));
   bar.finish();
+  small.training_cpu_seconds = options.slm_training_cpu;
+  large.training_cpu_seconds = options.llm_training_cpu;
   out.candidates = {std::move(large), std::move(small)};
   out.llm = 0;
   out.slm = 1;
@@ -147,6 +138,11 @@ Action add_compare(CLI::App& verb, const Common& common) {
   verb.add_option("--train", options->train, "Training data of the models: adds the linear baseline")
       ->type_name("FILE");
   verb.add_option("--html", options->html, "Also write a report with charts")->type_name("FILE");
+  verb.add_option("--slm-training-cpu", options->slm_training_cpu,
+                  "CPU-seconds the small model's making took (a model file does not say)")
+      ->capture_default_str();
+  verb.add_option("--llm-training-cpu", options->llm_training_cpu, "The same of the large model")
+      ->capture_default_str();
   verb.add_option("--cpu-hour-price", options->cost.cpu_hour_price, "Price of one CPU-hour")
       ->capture_default_str();
   verb.add_option("--currency", options->cost.currency, "Its currency")->capture_default_str();

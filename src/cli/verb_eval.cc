@@ -79,18 +79,10 @@ Result<Json> eval_labelled(const runtime::Engine& engine, const Options& options
   }
   BANTAM_ASSIGN(auto data,
                 formats::load_labelled(options.data, options.input, options.label, engine.task()->labels));
-  // The data's labels are sorted; the model's have its own order. The answers are compared by the model's.
-  std::vector<int32_t> to_model(data.labels.size());
-  const auto& labels = engine.task()->labels;
-  for (size_t i = 0; i < data.labels.size(); ++i) {
-    to_model[i] =
-        static_cast<int32_t>(std::find(labels.begin(), labels.end(), data.labels[i]) - labels.begin());
-  }
-  for (auto& example : data.examples) example.label = to_model[example.label];
   ProgressBar bar(common.quiet);
   BANTAM_ASSIGN(auto predictions, eval::predict_all(engine, data.examples, bar.sink()));
   bar.finish();
-  return as_json(score(predictions, data.examples), options.data, labels.size());
+  return as_json(score(predictions, data.examples), options.data, data.labels.size());
 }
 
 Result<Json> eval_text(const runtime::Engine& engine, const Options& options, const Common& common) {

@@ -1,4 +1,4 @@
-#include "cli/train_program.h"
+#include "cli/exec_train.h"
 
 #include <unistd.h>
 
