@@ -1,9 +1,13 @@
 #include "net/http.h"
 
 #include <arpa/inet.h>
+#include <openssl/rand.h>
 
 #include <algorithm>
 #include <charconv>
+#include <chrono>
+#include <cstring>
+#include <ctime>
 
 namespace bantam::net {
 namespace {
@@ -104,7 +108,7 @@ Result<Url> parse_url(std::string_view text) {
   size_t path = rest.find_first_of("/?");
   std::string_view authority = rest.substr(0, path);
   url.target = path == std::string_view::npos ? "/" : std::string(rest.substr(path));
-  if (url.target.starts_with('?')) url.target.insert(0, "/");
+  if (url.target.starts_with('?')) url.target = fmt::format("/{}", url.target);
   if (authority.find('@') != std::string_view::npos)
     return bad("found a user name, which belongs into a header");
   std::string_view host, port;
@@ -149,6 +153,72 @@ bool is_loopback(std::string_view host) {
   if (inet_pton(AF_INET, name.c_str(), &v4) == 1) return (ntohl(v4.s_addr) >> 24) == 127;
   in6_addr v6{};
   return inet_pton(AF_INET6, name.c_str(), &v6) == 1 && IN6_IS_ADDR_LOOPBACK(&v6);
+}
+
+std::string_view reason_phrase(int status) {
+  switch (status) {
+    case 200:
+      return "OK";
+    case 204:
+      return "No Content";
+    case 400:
+      return "Bad Request";
+    case 401:
+      return "Unauthorized";
+    case 403:
+      return "Forbidden";
+    case 404:
+      return "Not Found";
+    case 405:
+      return "Method Not Allowed";
+    case 408:
+      return "Request Timeout";
+    case 413:
+      return "Content Too Large";
+    case 429:
+      return "Too Many Requests";
+    case 431:
+      return "Request Header Fields Too Large";
+    case 499:
+      return "Client Closed Request";
+    case 500:
+      return "Internal Server Error";
+    case 501:
+      return "Not Implemented";
+    case 502:
+      return "Bad Gateway";
+    case 503:
+      return "Service Unavailable";
+    case 504:
+      return "Gateway Timeout";
+    default:
+      return "Unknown";
+  }
+}
+
+std::string http_date() {
+  // The names are spelled here because strftime's follow the program's locale.
+  static constexpr const char* kDays[] = {"Sun", "Mon", "Tue", "Wed", "Thu", "Fri", "Sat"};
+  static constexpr const char* kMonths[] = {"Jan", "Feb", "Mar", "Apr", "May", "Jun",
+                                            "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"};
+  std::time_t now = std::time(nullptr);
+  std::tm utc{};
+  ::gmtime_r(&now, &utc);
+  return fmt::format("{}, {:02} {} {} {:02}:{:02}:{:02} GMT", kDays[utc.tm_wday], utc.tm_mday,
+                     kMonths[utc.tm_mon], utc.tm_year + 1900, utc.tm_hour, utc.tm_min, utc.tm_sec);
+}
+
+std::string random_id(std::string_view prefix) {
+  unsigned char bytes[12] = {};
+  // It fails only where the system has no source of randomness; an id need not be secret, so what is in
+  // `bytes` then serves.
+  if (RAND_bytes(bytes, sizeof bytes) != 1) {
+    auto now = std::chrono::steady_clock::now().time_since_epoch().count();
+    std::memcpy(bytes, &now, sizeof now);
+  }
+  std::string out(prefix);
+  for (unsigned char b : bytes) out += fmt::format("{:02x}", b);
+  return out;
 }
 
 }  // namespace bantam::net

@@ -62,4 +62,11 @@ std::string host_of(std::string_view authority);
 /// True for "localhost" and the loopback addresses of both families.
 bool is_loopback(std::string_view host);
 
+/// The standard reason phrase, such as "Not Found".
+std::string_view reason_phrase(int status);
+/// The present time as a Date field has it (RFC 9110, section 5.6.7).
+std::string http_date();
+/// A fresh identifier: `prefix` and 24 random lower-case hexadecimal digits.
+std::string random_id(std::string_view prefix);
+
 }  // namespace bantam::net

@@ -1,0 +1,69 @@
+#pragma once
+// An HTTP/1.1 client with blocking calls: http and https, time limits, cancellation, streamed bodies,
+// connections used again.
+
+#include <chrono>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <stop_token>
+#include <string>
+#include <string_view>
+
+#include "base/result.h"
+#include "net/http.h"
+
+namespace bantam::net {
+
+struct ClientOptions {
+  std::chrono::milliseconds connect_timeout{10'000};  // name look-up, TCP and TLS together
+  std::chrono::milliseconds first_byte_timeout{
+      120'000};                                    // from the request sent to the end of the answer's header
+  std::chrono::milliseconds read_timeout{60'000};  // between two pieces of the body, and to send the request
+  std::chrono::milliseconds keep_alive{20'000};    // how long an idle connection may be used again
+  size_t max_header_bytes = 64 << 10;
+  size_t max_body_bytes = 64 << 20;
+  std::string ca_file;  // PEM certificates to trust instead of the system's; empty: the system's
+};
+
+struct ClientRequest {
+  std::string method = "GET";
+  Url url;
+  Headers headers;  // host, content-length and connection are added
+  std::string body;
+  std::stop_token cancel;
+  std::optional<std::chrono::steady_clock::time_point> deadline;
+  /// Takes the body of a 2xx answer piece by piece, on the calling thread; false ends the call (kCancelled).
+  /// Other answers' bodies are always collected.
+  std::function<bool(std::string_view piece)> on_body;
+};
+
+struct ClientResponse {
+  int status = 0;
+  Headers headers;
+  std::string body;  // empty where on_body took it
+};
+
+/// How far a call came; what a caller needs to decide whether trying again could do something twice.
+struct CallTrace {
+  bool reused = false;        // over a connection that had served another call
+  bool request_sent = false;  // at least a part of the request left
+  bool answer_begun = false;  // at least a part of the answer arrived
+};
+
+/// Safe to use from many threads. Redirects are not followed; certificates and host names are always verified
+/// (TLS 1.2 or later). The call is never repeated, except over a fresh connection when a reused one turns out
+/// closed before it took the request.
+class HttpClient {
+ public:
+  /// Errors: kNotFound, kCorrupt for a ca_file that is missing or holds no certificate.
+  static Result<std::unique_ptr<HttpClient>> create(ClientOptions options = {});
+  virtual ~HttpClient() = default;
+
+  /// Errors: kUnavailable (no such host, refused, TLS, silence, cut short, not HTTP), kCancelled (cancel,
+  /// deadline, on_body), kLimit (an answer above the limits), kUnsupported (a compressed body; none is asked
+  /// for). Messages begin with the URL's authority.
+  virtual Result<ClientResponse> send(const ClientRequest& request, CallTrace* trace = nullptr) = 0;
+};
+
+}  // namespace bantam::net

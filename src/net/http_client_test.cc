@@ -1,0 +1,304 @@
+#include "net/http_client.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <openssl/evp.h>
+#include <openssl/ssl.h>
+#include <openssl/x509v3.h>
+
+#include <atomic>
+#include <filesystem>
+#include <fstream>
+
+#include "base/usage.h"
+#include "net/raw_socket_for_test.h"
+
+namespace bantam::net {
+namespace {
+
+using namespace std::chrono_literals;
+using testing::HasSubstr;
+
+std::unique_ptr<HttpClient> client(ClientOptions options = {}) {
+  auto made = HttpClient::create(std::move(options));
+  EXPECT_TRUE(made) << made.error().message;
+  return std::move(*made);
+}
+
+ClientRequest get(const std::string& url) {
+  ClientRequest request;
+  request.url = *parse_url(url);
+  return request;
+}
+
+/// Answers every request on every connection with these bytes, then closes or, with `keep`, waits for the
+/// next.
+std::function<void(RawSocket&)> always(std::string answer, bool keep = false) {
+  return [answer = std::move(answer), keep](RawSocket& s) {
+    do {
+      if (s.read_until("\r\n\r\n").empty()) return;
+      s.send(answer);
+    } while (keep);
+  };
+}
+
+TEST(HttpClient, GetsABodyByLengthChunksOrEnd) {
+  for (const char* answer :
+       {"HTTP/1.1 200 OK\r\ncontent-length: 5\r\n\r\nhello",
+        "HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n2\r\nhe\r\n3\r\nllo\r\n0\r\n\r\n",
+        "HTTP/1.1 200 OK\r\n\r\nhello",
+        "HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 200 OK\r\ncontent-length: 5\r\n\r\nhello"}) {
+    RawServer server(always(answer));
+    auto response = client()->send(get(server.url()));
+    ASSERT_TRUE(response) << response.error().message;
+    EXPECT_EQ(response->status, 200);
+    EXPECT_EQ(response->body, "hello");
+  }
+}
+
+TEST(HttpClient, SendsWhatItIsGiven) {
+  std::string seen;
+  RawServer server([&](RawSocket& s) {
+    seen = s.read_until("{}");
+    s.send("HTTP/1.1 204 No Content\r\n\r\n");
+  });
+  ClientRequest request = get(server.url("/v1/x?y=1"));
+  request.method = "POST";
+  request.headers.add("authorization", "Bearer k");
+  request.body = "{}";
+  auto response = client()->send(request);
+  ASSERT_TRUE(response);
+  EXPECT_EQ(response->status, 204);
+  EXPECT_THAT(seen, testing::StartsWith("POST /v1/x?y=1 HTTP/1.1\r\n"));
+  EXPECT_THAT(seen, HasSubstr("host: 127.0.0.1:" + std::to_string(server.port()) + "\r\n"));
+  EXPECT_THAT(seen, HasSubstr("authorization: Bearer k\r\n"));
+  EXPECT_THAT(seen, HasSubstr("content-length: 2\r\n"));
+}
+
+TEST(HttpClient, StreamsPiecesAsTheyComeAndOnlyOfGoodAnswers) {
+  std::atomic<int> pieces{0};
+  RawServer server([&](RawSocket& s) {
+    s.read_until("\r\n\r\n");
+    s.send("HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n3\r\none\r\n");
+    for (int i = 0; i < 500 && pieces == 0; ++i) std::this_thread::sleep_for(10ms);
+    s.send(pieces == 1 ? "3\r\ntwo\r\n0\r\n\r\n" : "");
+  });
+  std::string seen;
+  ClientRequest request = get(server.url());
+  request.on_body = [&](std::string_view piece) {
+    seen += piece;
+    ++pieces;
+    return true;
+  };
+  auto response = client()->send(request);
+  ASSERT_TRUE(response) << response.error().message;
+  EXPECT_EQ(seen, "onetwo");
+  EXPECT_EQ(response->body, "");
+
+  RawServer bad(always("HTTP/1.1 400 Bad Request\r\ncontent-length: 2\r\n\r\nno"));
+  request.url = *parse_url(bad.url());
+  response = client()->send(request);
+  ASSERT_TRUE(response);
+  EXPECT_EQ(response->body, "no");
+}
+
+TEST(HttpClient, UsesAConnectionAgainUnlessItWasClosed) {
+  std::atomic<int> connections{0};
+  std::string answer = "HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok";
+  {
+    RawServer server([&](RawSocket& s) {
+      ++connections;
+      always(answer, true)(s);
+    });
+    auto c = client();
+    CallTrace trace;
+    for (int i = 0; i < 3; ++i) {
+      ASSERT_TRUE(c->send(get(server.url()), &trace));
+      EXPECT_EQ(trace.reused, i > 0);
+    }
+    EXPECT_EQ(connections, 1);
+    c.reset();
+  }
+  RawServer closing(always(answer));
+  auto c = client();
+  for (int i = 0; i < 3; ++i) {
+    CallTrace trace;
+    auto r = c->send(get(closing.url()), &trace);
+    ASSERT_TRUE(r) << r.error().message;
+    EXPECT_FALSE(trace.reused);
+    std::this_thread::sleep_for(20ms);  // for the close to arrive
+  }
+}
+
+TEST(HttpClient, FailuresSayWhat) {
+  auto expect = [](const std::string& answer, Code code, const std::string& message) {
+    RawServer server(always(answer));
+    ClientOptions options;
+    options.max_body_bytes = 1000;
+    options.max_header_bytes = 2000;
+    auto response = client(options)->send(get(server.url()));
+    ASSERT_FALSE(response) << answer;
+    EXPECT_EQ(response.error().code, code) << response.error().message;
+    EXPECT_THAT(response.error().message, HasSubstr(message));
+  };
+  expect("", Code::kUnavailable, "closed while waiting");
+  expect("HTTP/1.1 200 OK\r\ncontent-length: 5\r\n\r\nhel", Code::kUnavailable, "closed while reading");
+  expect("HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\nzz\r\n", Code::kUnavailable, "reading");
+  expect("SSH-2.0-OpenSSH\r\n\r\n", Code::kUnavailable, "waiting");
+  expect("HTTP/1.1 200 OK\r\ncontent-length: 1001\r\n\r\n", Code::kLimit, "1000 bytes");
+  expect("HTTP/1.1 200 OK\r\n\r\n" + std::string(5000, 'x'), Code::kLimit, "1000 bytes");
+  expect("HTTP/1.1 200 OK\r\nx: " + std::string(5000, 'x') + "\r\n\r\n", Code::kLimit, "2000 bytes");
+  expect("HTTP/1.1 200 OK\r\ncontent-encoding: gzip\r\ncontent-length: 2\r\n\r\nxx", Code::kUnsupported,
+         "gzip");
+  uint16_t port = RawServer([](RawSocket&) {}).port();
+  auto refused = client()->send(get("http://127.0.0.1:" + std::to_string(port)));
+  ASSERT_FALSE(refused);
+  EXPECT_EQ(refused.error().code, Code::kUnavailable);
+  auto unknown = client()->send(get("http://no-such-host.invalid/"));
+  ASSERT_FALSE(unknown);
+  EXPECT_EQ(unknown.error().code, Code::kUnavailable);
+}
+
+TEST(HttpClient, TimeLimitsAndCancellation) {
+  std::stop_source end;
+  RawServer silent([&](RawSocket& s) {
+    s.read_until("\r\n\r\n");
+    while (!end.stop_requested() && s.read_until("", 20) == "") {
+      char c;
+      if (::recv(s.fd(), &c, 1, MSG_PEEK | MSG_DONTWAIT) == 0) break;
+    }
+  });
+  ClientOptions options;
+  options.first_byte_timeout = 150ms;
+  double start = wall_seconds();
+  auto r = client(options)->send(get(silent.url()));
+  ASSERT_FALSE(r);
+  EXPECT_EQ(r.error().code, Code::kUnavailable);
+  EXPECT_THAT(r.error().message, HasSubstr("150 ms"));
+  ClientRequest late = get(silent.url());
+  late.deadline = std::chrono::steady_clock::now() + 150ms;
+  r = client()->send(late);
+  ASSERT_FALSE(r);
+  EXPECT_EQ(r.error().code, Code::kCancelled);
+  EXPECT_THAT(r.error().message, HasSubstr("deadline"));
+  std::stop_source stop;
+  ClientRequest cancelled = get(silent.url());
+  cancelled.cancel = stop.get_token();
+  std::jthread later([&] {
+    std::this_thread::sleep_for(150ms);
+    stop.request_stop();
+  });
+  r = client()->send(cancelled);
+  ASSERT_FALSE(r);
+  EXPECT_EQ(r.error().code, Code::kCancelled);
+  EXPECT_LT(wall_seconds() - start, 5);
+  end.request_stop();
+}
+
+TEST(HttpClient, TheSinkEndsTheCall) {
+  RawServer server(always("HTTP/1.1 200 OK\r\ncontent-length: 5\r\n\r\nhello"));
+  ClientRequest request = get(server.url());
+  request.on_body = [](std::string_view) { return false; };
+  auto r = client()->send(request);
+  ASSERT_FALSE(r);
+  EXPECT_EQ(r.error().code, Code::kCancelled);
+}
+
+/// A TLS server with a certificate of its own for "localhost"; answers one request per connection.
+class TlsServer {
+ public:
+  TlsServer()
+      : context_(SSL_CTX_new(TLS_server_method())),
+        file_(std::filesystem::temp_directory_path() / ("bantam_ca_" + random_id(""))) {
+    EVP_PKEY* key = EVP_EC_gen("P-256");
+    X509* cert = X509_new();
+    X509_set_version(cert, 2);
+    ASN1_INTEGER_set(X509_get_serialNumber(cert), 1);
+    X509_gmtime_adj(X509_getm_notBefore(cert), -3600);
+    X509_gmtime_adj(X509_getm_notAfter(cert), 3600);
+    X509_set_pubkey(cert, key);
+    X509_NAME* name = X509_get_subject_name(cert);
+    X509_NAME_add_entry_by_txt(name, "CN", MBSTRING_ASC, reinterpret_cast<const unsigned char*>("test"), -1,
+                               -1, 0);
+    X509_set_issuer_name(cert, name);
+    X509_EXTENSION* names = X509V3_EXT_conf_nid(nullptr, nullptr, NID_subject_alt_name, "DNS:localhost");
+    X509_add_ext(cert, names, -1);
+    X509_sign(cert, key, EVP_sha256());
+    SSL_CTX_use_certificate(context_, cert);
+    SSL_CTX_use_PrivateKey(context_, key);
+    FILE* f = std::fopen(file_.c_str(), "w");
+    PEM_write_X509(f, cert);
+    std::fclose(f);
+    X509_EXTENSION_free(names);
+    X509_free(cert);
+    EVP_PKEY_free(key);
+    server_ = std::make_unique<RawServer>([this](RawSocket& s) { serve(s); });
+  }
+  ~TlsServer() {
+    server_.reset();
+    SSL_CTX_free(context_);
+    std::filesystem::remove(file_);
+  }
+  std::string url(const char* host) const { return fmt::format("https://{}:{}/", host, server_->port()); }
+  std::string ca_file() const { return file_; }
+  std::string server_name;
+
+ private:
+  void serve(RawSocket& s) {
+    SSL* ssl = SSL_new(context_);
+    SSL_set_fd(ssl, s.fd());
+    if (SSL_accept(ssl) == 1) {
+      if (const char* sni = SSL_get_servername(ssl, TLSEXT_NAMETYPE_host_name)) server_name = sni;
+      char request[4096];
+      std::string answer = "HTTP/1.1 200 OK\r\ncontent-length: 5\r\n\r\nhello";
+      while (SSL_read(ssl, request, sizeof request) > 0)
+        SSL_write(ssl, answer.data(), static_cast<int>(answer.size()));
+    }
+    SSL_free(ssl);
+  }
+  SSL_CTX* context_;
+  std::filesystem::path file_;
+  std::unique_ptr<RawServer> server_;
+};
+
+TEST(HttpClient, TlsVerifiesTheCertificateAndTheName) {
+  TlsServer server;
+  ClientOptions trusting;
+  trusting.ca_file = server.ca_file();
+  {
+    auto c = client(trusting);
+    CallTrace trace;
+    for (int i = 0; i < 2; ++i) {
+      auto r = c->send(get(server.url("localhost")), &trace);
+      ASSERT_TRUE(r) << r.error().message;
+      EXPECT_EQ(r->body, "hello");
+    }
+    EXPECT_TRUE(trace.reused);
+    EXPECT_EQ(server.server_name, "localhost");
+  }
+  auto wrong_name = client(trusting)->send(get(server.url("127.0.0.1")));
+  ASSERT_FALSE(wrong_name);
+  EXPECT_THAT(wrong_name.error().message, HasSubstr("certificate is not accepted"));
+  auto untrusted = client()->send(get(server.url("localhost")));
+  ASSERT_FALSE(untrusted);
+  EXPECT_EQ(untrusted.error().code, Code::kUnavailable);
+  EXPECT_THAT(untrusted.error().message, HasSubstr("self-signed"));
+}
+
+TEST(HttpClient, RefusesAMissingOrEmptyCaFile) {
+  ClientOptions options;
+  options.ca_file = "/no/such/file.pem";
+  auto made = HttpClient::create(options);
+  ASSERT_FALSE(made);
+  EXPECT_EQ(made.error().code, Code::kNotFound);
+  auto path = std::filesystem::temp_directory_path() / random_id("bantam_empty_");
+  std::ofstream(path) << "nothing";
+  options.ca_file = path;
+  made = HttpClient::create(options);
+  ASSERT_FALSE(made);
+  EXPECT_EQ(made.error().code, Code::kCorrupt);
+  std::filesystem::remove(path);
+}
+
+}  // namespace
+}  // namespace bantam::net

@@ -1,0 +1,363 @@
+#include "net/http_server.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <signal.h>
+
+#include <atomic>
+#include <latch>
+#include <mutex>
+#include <thread>
+
+#include "base/usage.h"
+#include "net/http_client.h"
+#include "net/raw_socket_for_test.h"
+#include "net/signal_stop.h"
+#include "net/worker_pool.h"
+
+namespace bantam::net {
+namespace {
+
+using namespace std::chrono_literals;
+using testing::HasSubstr;
+using testing::StartsWith;
+
+template <class F>
+bool eventually(F condition, std::chrono::milliseconds limit = 5s) {
+  for (auto until = std::chrono::steady_clock::now() + limit; std::chrono::steady_clock::now() < until;) {
+    if (condition()) return true;
+    std::this_thread::sleep_for(2ms);
+  }
+  return false;
+}
+
+class Serving {
+ public:
+  Serving(ServerOptions options, std::vector<Route> routes) {
+    options.on_access = [this](const AccessRecord& r) {
+      std::lock_guard lock(mutex_);
+      records_.push_back(r);
+    };
+    auto made = HttpServer::listen(std::move(options), std::move(routes));
+    EXPECT_TRUE(made) << made.error().message;
+    server_ = std::move(*made);
+    thread_ = std::jthread([this] { EXPECT_TRUE(server_->run(stop_.get_token())); });
+  }
+  ~Serving() { stop(); }
+  void stop() { stop_.request_stop(); }
+  void join() { thread_.join(); }
+  HttpServer& operator*() { return *server_; }
+  RawSocket connect() { return RawSocket::connect(server_->port()); }
+  /// The answer to raw bytes, up to the server's closing.
+  std::string ask(std::string_view bytes) {
+    RawSocket s = connect();
+    s.send(bytes);
+    return s.read_all();
+  }
+  std::vector<AccessRecord> records() {
+    std::lock_guard lock(mutex_);
+    return records_;
+  }
+
+ private:
+  std::mutex mutex_;
+  std::vector<AccessRecord> records_;
+  std::unique_ptr<HttpServer> server_;
+  std::stop_source stop_;
+  std::jthread thread_;
+};
+
+Route echo() {
+  return {"POST", "/echo", [](Exchange& e) {
+            e.respond({200, {{"content-type", "text/plain"}}, e.request().body});
+          }};
+}
+Route health() {
+  return {"GET", "/health", [](Exchange& e) { e.respond({200, {}, "ok"}); }, true};
+}
+std::string post(std::string_view path, std::string_view body,
+                 std::string_view more = "connection: close\r\n") {
+  return fmt::format("POST {} HTTP/1.1\r\nhost: x\r\n{}content-length: {}\r\n\r\n{}", path, more, body.size(),
+                     body);
+}
+const std::string kGetHealth = "GET /health HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n";
+
+TEST(HttpServer, AnswersOverAKeptConnectionAndPipelined) {
+  Serving s({}, {echo(), health()});
+  RawSocket c = s.connect();
+  for (int i = 0; i < 3; ++i) {
+    c.send(post("/echo", "hello", ""));
+    EXPECT_THAT(c.read_until("hello"), HasSubstr("connection: keep-alive\r\n"));
+  }
+  c.send(post("/echo", "one", "") + post("/echo", "two", "") + kGetHealth);
+  std::string all = c.read_all();
+  EXPECT_LT(all.find("one"), all.find("two"));
+  EXPECT_LT(all.find("two"), all.find("ok"));
+}
+
+TEST(HttpServer, RoutesByPathAndMethod) {
+  Serving s({}, {echo(), health(), {"GET", "/models/*", [](Exchange& e) {
+                                      e.respond({200, {}, "[" + e.request().tail + "]"});
+                                    }}});
+  EXPECT_THAT(s.ask("GET /models/a%2Fb?x=1 HTTP/1.0\r\n\r\n"), HasSubstr("[a/b]"));
+  EXPECT_THAT(s.ask("GET /models/ HTTP/1.0\r\n\r\n"), StartsWith("HTTP/1.1 404"));
+  EXPECT_THAT(s.ask("GET /none HTTP/1.0\r\n\r\n"), StartsWith("HTTP/1.1 404"));
+  std::string wrong = s.ask("GET /echo HTTP/1.0\r\n\r\n");
+  EXPECT_THAT(wrong, StartsWith("HTTP/1.1 405"));
+  EXPECT_THAT(wrong, HasSubstr("allow: POST\r\n"));
+  std::string head = s.ask("HEAD /health HTTP/1.0\r\n\r\n");
+  EXPECT_THAT(head, HasSubstr("content-length: 2\r\n"));
+  EXPECT_THAT(head, testing::EndsWith("\r\n\r\n"));
+}
+
+TEST(HttpServer, BoundsHeaderAndBodyAndRefusesWhatIsNotHttp) {
+  ServerOptions options;
+  options.max_header_bytes = 2048;
+  options.max_body_bytes = 1000;
+  Serving s(options, {echo()});
+  EXPECT_THAT(s.ask("GET / HTTP/1.1\r\nhost: x\r\na: " + std::string(4000, 'a') + "\r\n\r\n"),
+              StartsWith("HTTP/1.1 431"));
+  EXPECT_THAT(s.ask(post("/echo", std::string(1001, 'b'))), StartsWith("HTTP/1.1 413"));
+  EXPECT_THAT(s.ask(post("/echo", std::string(1000, 'b'))), StartsWith("HTTP/1.1 200"));
+  std::string chunks = "POST /echo HTTP/1.1\r\nhost: x\r\ntransfer-encoding: chunked\r\n\r\n";
+  for (int i = 0; i < 30; ++i) chunks += "64\r\n" + std::string(100, 'c') + "\r\n";
+  EXPECT_THAT(s.ask(chunks + "0\r\n\r\n"), StartsWith("HTTP/1.1 413"));
+  for (const char* bad :
+       {"nonsense\r\n\r\n", "GET / HTTP/1.1\r\n\r\n", "GET nowhere HTTP/1.1\r\nhost: x\r\n\r\n",
+        "GET /%00 HTTP/1.1\r\nhost: x\r\n\r\n", "GET / HTTP/1.1\r\nhost: x\r\nhost: y\r\n\r\n",
+        "POST /echo HTTP/1.1\r\nhost: x\r\ncontent-length: -1\r\n\r\n",
+        "POST /echo HTTP/1.1\r\nhost: x\r\ncontent-length: 4\r\ntransfer-encoding: "
+        "chunked\r\n\r\n0\r\n\r\n"}) {
+    EXPECT_THAT(s.ask(bad), StartsWith("HTTP/1.1 400")) << bad;
+  }
+}
+
+TEST(HttpServer, ContinuesAnExpectantClient) {
+  Serving s({}, {echo()});
+  RawSocket c = s.connect();
+  c.send(
+      "POST /echo HTTP/1.1\r\nhost: x\r\nexpect: 100-continue\r\nconnection: close\r\ncontent-length: "
+      "2\r\n\r\n");
+  EXPECT_THAT(c.read_until("\r\n\r\n"), StartsWith("HTTP/1.1 100"));
+  c.send("hi");
+  EXPECT_THAT(c.read_all(), testing::EndsWith("hi"));
+}
+
+TEST(HttpServer, TheGateAnswersBeforeTheBodyAndTheDecoratorAddsToAll) {
+  ServerOptions options;
+  options.gate = [](const ServerRequest& r) -> std::optional<ServerResponse> {
+    if (r.headers.get("x-key") == "k") return std::nullopt;
+    return ServerResponse{401, {}, "no key"};
+  };
+  options.decorate = [](const ServerRequest&, Headers& h) { h.set("x-extra", "1"); };
+  Serving s(options, {echo()});
+  std::string refused =
+      s.ask("POST /echo HTTP/1.1\r\nhost: x\r\ncontent-length: 1000\r\n\r\n");  // the body never comes
+  EXPECT_THAT(refused, StartsWith("HTTP/1.1 401"));
+  EXPECT_THAT(refused, HasSubstr("x-extra: 1\r\n"));
+  EXPECT_THAT(refused, HasSubstr("x-request-id: req_"));
+  EXPECT_THAT(s.ask(post("/echo", "hi", "x-key: k\r\nconnection: close\r\n")), testing::EndsWith("hi"));
+}
+
+TEST(HttpServer, StreamsInChunksAndToOldClientsByClosing) {
+  Route stream{"GET", "/stream", [](Exchange& e) {
+                 e.begin(200, {{"content-type", "text/event-stream"}});
+                 for (int i = 0; i < 3; ++i) e.write(fmt::format("data: {}\n\n", i));
+               }};
+  Serving s({}, {stream});
+  auto client = HttpClient::create();
+  ClientRequest request;
+  request.url = *parse_url(fmt::format("http://127.0.0.1:{}/stream", (*s).port()));
+  for (int i = 0; i < 2; ++i) {
+    CallTrace trace;
+    auto r = (*client)->send(request, &trace);
+    ASSERT_TRUE(r) << r.error().message;
+    EXPECT_EQ(r->body, "data: 0\n\ndata: 1\n\ndata: 2\n\n");
+    EXPECT_EQ(trace.reused, i == 1);
+  }
+  std::string old = s.ask("GET /stream HTTP/1.0\r\n\r\n");
+  EXPECT_THAT(old, testing::EndsWith("\r\n\r\ndata: 0\n\ndata: 1\n\ndata: 2\n\n"));
+}
+
+TEST(HttpServer, AWriterWaitsForASlowClientAndEveryByteArrives) {
+  constexpr size_t kPiece = 64 << 10, kPieces = 200;
+  Route big{"GET", "/big", [](Exchange& e) {
+              e.begin(200, {});
+              for (size_t i = 0; i < kPieces; ++i)
+                e.write(std::string(kPiece, static_cast<char>('a' + i % 26)));
+            }};
+  Serving s({}, {big});
+  RawSocket c = s.connect();
+  c.send("GET /big HTTP/1.0\r\n\r\n");
+  std::this_thread::sleep_for(100ms);
+  EXPECT_EQ((*s).load().busy, 1u);  // held back: the sockets' buffers are smaller than the answer
+  std::string all = c.read_all();
+  EXPECT_EQ(all.size() - all.find("\r\n\r\n") - 4, kPiece * kPieces);
+}
+
+TEST(HttpServer, AClientThatLeavesCancelsItsRequest) {
+  std::latch started(1);
+  std::atomic<bool> cancelled{false}, write_failed{false};
+  Route slow{"POST", "/slow", [&](Exchange& e) {
+               started.count_down();
+               cancelled = eventually([&] { return e.request().cancel.stop_requested(); });
+             }};
+  Route endless{"GET", "/endless", [&](Exchange& e) {
+                  e.begin(200, {});
+                  while (e.write("tick\n")) std::this_thread::sleep_for(1ms);
+                  write_failed = true;
+                }};
+  Serving s({}, {slow, endless});
+  RawSocket c = s.connect();
+  c.send(post("/slow", "x"));
+  started.wait();
+  c.close();
+  EXPECT_TRUE(eventually([&] { return cancelled.load(); }));
+  RawSocket d = s.connect();
+  d.send("GET /endless HTTP/1.1\r\nhost: x\r\n\r\n");
+  d.read_until("tick");
+  d.close();
+  EXPECT_TRUE(eventually([&] { return write_failed.load(); }));
+  EXPECT_TRUE(eventually([&] { return (*s).load().connections == 0; }));
+  auto records = s.records();
+  ASSERT_EQ(records.size(), 2u);
+  EXPECT_EQ(records[0].status, 499);
+  EXPECT_TRUE(records[1].client_gone);
+}
+
+TEST(HttpServer, HealthAnswersWhileAllWorkersAreBusyAndTheQueueIsBounded) {
+  std::stop_source release;
+  Route block{"POST", "/block", [&](Exchange& e) {
+                eventually([&] { return release.stop_requested(); });
+                e.respond({200, {}, "done"});
+              }};
+  ServerOptions options;
+  options.workers = 2;
+  options.max_queue = 1;
+  Serving s(options, {block, health()});
+  std::vector<RawSocket> clients;
+  for (int i = 0; i < 3; ++i) {
+    clients.push_back(s.connect());
+    clients.back().send(post("/block", ""));
+  }
+  ASSERT_TRUE(eventually([&] { return (*s).load().busy == 2 && (*s).load().queued == 1; }));
+  EXPECT_THAT(s.ask(kGetHealth), StartsWith("HTTP/1.1 200"));
+  std::string busy = s.ask(post("/block", ""));
+  EXPECT_THAT(busy, StartsWith("HTTP/1.1 429"));
+  EXPECT_THAT(busy, HasSubstr("retry-after: 1\r\n"));
+  release.request_stop();
+  for (RawSocket& c : clients) EXPECT_THAT(c.read_all(), testing::EndsWith("done"));
+}
+
+TEST(HttpServer, DrainsOnStop) {
+  std::latch started(1);
+  Route slow{"POST", "/slow", [&](Exchange& e) {
+               started.count_down();
+               std::this_thread::sleep_for(200ms);
+               e.respond({200, {}, "finished"});
+             }};
+  Serving s({}, {slow, health()});
+  RawSocket idle = s.connect(), busy = s.connect();
+  idle.send("GET /health HTTP/1.1\r\nhost: x\r\n\r\n");
+  idle.read_until("ok");
+  busy.send(post("/slow", "", ""));
+  started.wait();
+  s.stop();
+  EXPECT_EQ(idle.read_all(), "");  // closed at once
+  std::string answer = busy.read_all();
+  EXPECT_THAT(answer, testing::EndsWith("finished"));
+  EXPECT_THAT(answer, HasSubstr("connection: close"));
+  s.join();
+  EXPECT_LT(s.connect().fd(), 0);
+}
+
+TEST(HttpServer, CancelsWhatDoesNotFinishInTheDrain) {
+  std::latch started(1);
+  std::atomic<bool> cancelled{false};
+  Route slow{"POST", "/slow", [&](Exchange& e) {
+               started.count_down();
+               cancelled = eventually([&] { return e.request().cancel.stop_requested(); });
+               e.respond({503, {}, "stopped"});
+             }};
+  ServerOptions options;
+  options.drain_timeout = 100ms;
+  Serving s(options, {slow});
+  RawSocket c = s.connect();
+  c.send(post("/slow", ""));
+  started.wait();
+  s.stop();
+  EXPECT_THAT(c.read_all(), testing::EndsWith("stopped"));
+  s.join();
+  EXPECT_TRUE(cancelled);
+}
+
+TEST(HttpServer, ClosesTheSilentAndTheSlow) {
+  ServerOptions options;
+  options.idle_timeout = 100ms;
+  options.header_timeout = 150ms;
+  options.body_timeout = 150ms;
+  Serving s(options, {echo()});
+  double start = wall_seconds();
+  EXPECT_EQ(s.ask(""), "");
+  EXPECT_EQ(s.ask("GET / HT"), "");
+  EXPECT_EQ(s.ask("POST /echo HTTP/1.1\r\nhost: x\r\ncontent-length: 10\r\n\r\nhalf"), "");
+  EXPECT_LT(wall_seconds() - start, 3);
+}
+
+TEST(HttpServer, BoundsTheConnections) {
+  ServerOptions options;
+  options.max_connections = 2;
+  Serving s(options, {health()});
+  RawSocket a = s.connect(), b = s.connect();
+  ASSERT_TRUE(eventually([&] { return (*s).load().connections == 2; }));
+  EXPECT_THAT(s.ask(kGetHealth), StartsWith("HTTP/1.1 503"));
+  a.close();
+  ASSERT_TRUE(eventually([&] { return (*s).load().connections == 1; }));
+  EXPECT_THAT(s.ask(kGetHealth), StartsWith("HTTP/1.1 200"));
+}
+
+TEST(HttpServer, RefusesToListenWhereItCannot) {
+  Serving s({}, {});
+  ServerOptions options;
+  options.port = (*s).port();
+  auto taken = HttpServer::listen(options, {});
+  ASSERT_FALSE(taken);
+  EXPECT_EQ(taken.error().code, Code::kIo);
+  options.host = "example.com";
+  EXPECT_FALSE(HttpServer::listen(options, {}));
+}
+
+TEST(WorkerPool, RefusesAboveItsBoundAndFinishesAtTheEnd) {
+  std::atomic<int> ran{0};
+  {
+    WorkerPool pool(1, 1);
+    std::latch first(1), go(1);
+    EXPECT_TRUE(pool.try_post([&] {
+      first.count_down();
+      go.wait();
+      ++ran;
+    }));
+    first.wait();
+    EXPECT_TRUE(pool.try_post([&] { ++ran; }));
+    EXPECT_FALSE(pool.try_post([&] { ++ran; }));
+    go.count_down();
+  }
+  EXPECT_EQ(ran, 2);
+}
+
+TEST(SignalStop, TheFirstSignalAsksToStopAndTheHandlersReturn) {
+  {
+    auto signals = SignalStop::install();
+    ASSERT_TRUE(signals);
+    EXPECT_FALSE(SignalStop::install());
+    ::raise(SIGTERM);
+    EXPECT_TRUE(eventually([&] { return signals->token().stop_requested(); }));
+  }
+  struct sigaction now {};
+  ::sigaction(SIGTERM, nullptr, &now);
+  EXPECT_EQ(now.sa_handler, SIG_DFL);
+  EXPECT_TRUE(SignalStop::install());  // unused: ends without a signal
+}
+
+}  // namespace
+}  // namespace bantam::net

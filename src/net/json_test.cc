@@ -1,0 +1,38 @@
+#include "net/json.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <nlohmann/json.hpp>
+
+namespace bantam::net {
+namespace {
+
+using testing::HasSubstr;
+
+TEST(Json, ParsesAndWrites) {
+  auto value = parse_json(R"({"a":[1,-2.5,true,null,"\u00e9"],"b":{"a":{}}})", "body");
+  ASSERT_TRUE(value) << value.error().message;
+  EXPECT_EQ(to_text(*value), "{\"a\":[1,-2.5,true,null,\"\xC3\xA9\"],\"b\":{\"a\":{}}}");
+  EXPECT_EQ(to_text(nlohmann::json("\xFF")), "\"\xEF\xBF\xBD\"");
+}
+
+TEST(Json, RefusesWhatIsBrokenDeepOrAmbiguous) {
+  for (const char* text :
+       {"", "{", "[1,]", "{\"a\":1}x", "nul", "\"\xFF\"", "\"\\ud800\"", "1e999", "{'a':1}"}) {
+    auto value = parse_json(text, "body");
+    ASSERT_FALSE(value) << text;
+    EXPECT_EQ(value.error().code, Code::kCorrupt) << text;
+    EXPECT_THAT(value.error().message, testing::StartsWith("body: "));
+  }
+  EXPECT_TRUE(parse_json(std::string(64, '[') + std::string(64, ']'), "body"));
+  auto deep = parse_json(std::string(1'000'000, '['), "body");
+  ASSERT_FALSE(deep);
+  EXPECT_EQ(deep.error().code, Code::kLimit);
+  auto twice = parse_json(R"({"a":1,"a":2})", "body");
+  ASSERT_FALSE(twice);
+  EXPECT_THAT(twice.error().message, HasSubstr("'a' stands twice"));
+}
+
+}  // namespace
+}  // namespace bantam::net
