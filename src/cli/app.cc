@@ -70,7 +70,9 @@ int run_app(int argc, const char* const* argv, const char* about, std::span<cons
     CLI::App* sub = app.add_subcommand(verb.name, verb.help);
     actions.push_back(verb.add(*sub, common));
     add_common(*sub, common);
-    add_twins(*sub);
+    // Only the chosen verb's: CLI11 checks the environment of every subcommand, and another verb's flag is
+    // none of ours.
+    if (argc > 1 && std::string_view(argv[1]) == verb.name) add_twins(*sub);
     apps.push_back(sub);
   }
   for (const Verb& verb : listed) app.add_subcommand(verb.name, verb.help);

@@ -1,0 +1,94 @@
+#!/bin/bash
+# What the verbs print about models, and that their forms agree with each other.
+. "$(dirname "$0")/lib.sh"
+labels=refund,login,other
+"$WRITE_MODEL" plain.gguf
+"$WRITE_MODEL" task.gguf --labels "$labels"
+"$WRITE_MODEL" llm.gguf --labels "$labels" --seed 2
+
+# tokenize: argument, file and pipe agree; bytes of the random vocabulary stand for themselves.
+run 0 tokenize plain.gguf "Zoë 1" --json
+cp out by-argument
+printf 'Zoë 1' > text.txt
+run 0 tokenize plain.gguf --file text.txt --json
+cmp -s out by-argument || complain "tokenize --file differs"
+cp text.txt in
+run 0 tokenize plain.gguf --json
+cmp -s out by-argument || complain "tokenize from a pipe differs"
+rm in
+grep -qE '^\{"ids":\[[0-9, ]+\]\}$' by-argument || complain "tokenize: $(cat by-argument)"
+run 0 tokenize task.gguf refund --task
+out_has "<|answer|>"
+
+# run: the same seed gives the same text, another seed another; greedy needs none. A pipe is a prompt.
+run 0 run plain.gguf hello --max-tokens 12 --temp 1 --seed 3 --json
+cp out first
+run 0 run plain.gguf hello --max-tokens 12 --temp 1 --seed 3 --json --threads 1
+same "$(sed 's/"seconds".*//' out)" "$(sed 's/"seconds".*//' first)" "two runs with one seed"
+run 0 run plain.gguf hello --max-tokens 12 --temp 1 --seed 4 --json
+[ "$(sed 's/"seconds".*//' out)" != "$(sed 's/"seconds".*//' first)" ] || complain "two seeds gave one text"
+printf hello > in
+run 0 run plain.gguf --max-tokens 12 --temp 1 --seed 3 --json
+same "$(sed 's/"seconds".*//' out)" "$(sed 's/"seconds".*//' first)" "prompt from a pipe"
+rm in
+run 0 run plain.gguf hello --max-tokens 4
+err_empty   # messages only where there is a terminal
+run 0 run plain.gguf hello --choices "yes,no,yes please" --json
+out_has '"probabilities":[{"label":'
+run 0 run task.gguf "I want my money back" --json
+out_has '"confidence":'
+run 0 run task.gguf "I want my money back"
+grep -qE '^(refund|login|other)$' out || complain "a task answered '$(cat out)'"
+
+# A prompt that does not fit is refused with the figures, never cut.
+head -c 5000 /dev/zero | tr '\0' a > in
+run 1 run plain.gguf
+err_has 256
+rm in
+
+# quantize, show
+run 0 quantize plain.gguf q8.gguf --type q8_0 --json
+out_has '"fell_back":""'
+run 0 show q8.gguf
+out_has "Q8_0"
+run 0 show q8.gguf --memory --json
+out_has '"kv_cache":'
+run 0 show task.gguf --tensors
+out_has "bantam.task.labels"
+[ "$(stat -c %s q8.gguf)" -lt "$(stat -c %s plain.gguf)" ] || complain "q8_0 is not smaller"
+
+# eval on text: both ways of windows, and a random model is no better than guessing bytes.
+head -c 3000 "$WRITE_MODEL" | base64 > text.txt
+run 0 eval plain.gguf --text text.txt --json -q
+out_has '"bits_per_byte":'
+out_has "\"bytes_scored\":$(stat -c %s text.txt)"
+err_empty
+run 0 eval plain.gguf --text text.txt --window 64 --halves
+out_has "perplexity"
+run 1 eval plain.gguf --text text.txt --window 9999
+err_has "256"
+
+# eval, compare and calibrate on labelled data
+{ echo "text,label"; for i in $(seq 300); do for label in ${labels//,/ }; do echo "ticket $i about $label,$label"; done; done; } > data.csv
+run 0 eval task.gguf --data data.csv --json
+out_has '"n":900'
+err_has "900/900"
+run 0 compare task.gguf llm.gguf --data data.csv --train data.csv --html report.html
+out_has "linear baseline"
+[ -s report.html ] || complain "no HTML report"
+run 0 compare task.gguf llm.gguf --data data.csv --json -q
+out_has '"candidates":'
+err_empty
+run 0 calibrate task.gguf --data data.csv --out calibrated.gguf --json
+out_has '"temperature":'
+run 0 show calibrated.gguf
+out_has "bantam.calibration.temperature"
+run 1 eval plain.gguf --data data.csv
+err_has "bantam.task.kind"
+
+run 0 bench plain.gguf --prompt 32 --gen 8 --reps 2 --vs 'echo "{\"prefill\": 1, \"decode\": 1}"' --json
+out_has '"prefill_ratio":'
+run 1 bench plain.gguf --prompt 32 --gen 8 --reps 1 --vs false
+err_has "--vs"
+
+finish
