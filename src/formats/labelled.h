@@ -10,9 +10,10 @@
 
 namespace bantam::formats {
 
-/// Rows of a CSV file, header first. Quoted fields may hold commas, doubled quotes and line ends. A UTF-8 BOM is skipped.
-/// Errors: kCorrupt naming source, line, found and expected: a row of another width, an unclosed quote, text after a closing
-/// quote, broken UTF-8 (with its byte offset), a NUL; kInvalidArgument for an empty file or a header alone.
+/// Rows of a CSV file, header first. Quoted fields may hold commas, doubled quotes and line ends. A UTF-8 BOM
+/// and empty lines (of tables with several columns) are skipped. Errors: kCorrupt naming source, line, found
+/// and expected: a row of another width, an unclosed quote, text after a closing quote, broken UTF-8 (with
+/// its byte offset), a NUL; kInvalidArgument for an empty file or a header alone.
 struct CsvTable {
   std::vector<std::string> header;
   std::vector<std::vector<std::string>> rows;
@@ -27,19 +28,24 @@ struct Example {
 };
 
 struct LabelledData {
-  std::vector<std::string> labels;  // sorted by bytes, unique
+  std::vector<std::string> labels;  // sorted by bytes, unique; or the caller's `known`, as they are
   std::vector<Example> examples;
-  std::string sha256;               // of the file's bytes
+  std::string sha256;  // of the file's bytes
 };
 
-/// Reads `path` (.csv, or .jsonl with one object a line). `label` may be empty: no labels wanted. `known`, when not empty, fixes
-/// the label set: another label is kInvalidArgument naming the line and the label. Empty texts and empty labels are errors.
-Result<LabelledData> load_labelled(const std::string& path, const std::string& input, const std::string& label,
-                                   const std::vector<std::string>& known = {});
+/// Reads `path` (.csv, or .jsonl with one object a line whose fields are strings; a label may be an integer).
+/// `label` may be empty: no labels wanted. `known`, when not empty, fixes the labels and their order: another
+/// label is kInvalidArgument naming the line and the label. Errors: those of read_file and parse_csv;
+/// kNotFound for a missing column or key, naming those there are; kCorrupt for empty texts and labels;
+/// kUnsupported for another kind of file.
+Result<LabelledData> load_labelled(const std::string& path, const std::string& input,
+                                   const std::string& label, const std::vector<std::string>& known = {});
 
-/// Splits stratified by label: each part receives its share of every label (largest remainder), chosen and ordered by `seed`.
-/// Identical texts (after lower-casing and folding white space) always land in the same part, so that none leaks.
-/// shares are positive and sum to at most 1.
-std::vector<std::vector<Example>> split(const LabelledData& data, const std::vector<double>& shares, uint64_t seed);
+/// Splits stratified by label: each part receives its share of every label (largest remainder), chosen and
+/// ordered by `seed`. Identical texts (after lower-casing ASCII letters and folding white space) always land
+/// in the same part, so that none leaks. shares are positive and sum to at most 1; what is left over is in no
+/// part.
+std::vector<std::vector<Example>> split(const LabelledData& data, const std::vector<double>& shares,
+                                        uint64_t seed);
 
 }  // namespace bantam::formats
