@@ -3,7 +3,7 @@
 
 #include <fmt/format.h>
 
-#include <iterator>
+#include <algorithm>
 
 #include "eval/compare.h"
 #include "eval/html_charts.h"
@@ -18,10 +18,10 @@ namespace {
 
 using svg::escape;
 
-/// "34x" smaller or larger, whichever the ratio says.
+/// How many times smaller or larger, whichever it is.
 std::string times(double value, double reference) {
   if (!(value > 0) || !(reference > 0)) return "-";
-  const double factor = reference / value;
+  const double factor = std::max(reference / value, value / reference);
   return factor < 9.95 ? fmt::format("{:.1f}\u00d7", factor) : fmt::format("{:.0f}\u00d7", factor);
 }
 
@@ -46,10 +46,11 @@ std::string cards(const Comparison& comparison, std::span<const Summary> summari
   out += card(percent_text(s.to_llm.ratio), "of the LLM's accuracy",
               fmt::format("{} against {}; paired 95 % interval {}", percent_text(s.accuracy),
                           percent_text(l.accuracy), interval_text(s.to_llm.interval)));
-  out += card(times(static_cast<double>(slm.file_bytes), static_cast<double>(llm.file_bytes)), "smaller file",
+  out += card(times(static_cast<double>(slm.file_bytes), static_cast<double>(llm.file_bytes)),
+              slm.file_bytes <= llm.file_bytes ? "smaller file" : "larger file",
               fmt::format("{} against {}", bytes_text(static_cast<double>(slm.file_bytes)),
                           bytes_text(static_cast<double>(llm.file_bytes))));
-  out += card(times(s.cpu, l.cpu), "less CPU time per request",
+  out += card(times(s.cpu, l.cpu), s.cpu <= l.cpu ? "less CPU time per request" : "more CPU time per request",
               fmt::format("{} against {}", seconds_text(s.cpu), seconds_text(l.cpu)));
   if (comparison.target > 0) {
     const TeamRow team = team_at(comparison, comparison.threshold);
@@ -161,11 +162,12 @@ std::string to_html(const Comparison& comparison) {
   out += section("Accuracy and CPU time", "Up and to the left is better. Bars are 95 % intervals.",
                  chart_accuracy_cpu(comparison, summaries));
   out += "</div>\n";
-  out += section("The team",
-                 "The SLM keeps the answers it is sure enough of and the LLM gets the others. The shaded "
-                 "band is the 95 % interval of the "
-                 "accuracy.",
-                 chart_team(comparison, summaries) + team_rows(comparison));
+  out += section(
+      "The team",
+      "The SLM keeps the answers it is sure enough of and the LLM gets the others. The shaded "
+      "band is the 95 % interval of the "
+      "accuracy.",
+      "<div class=\"scroll\">" + chart_team(comparison, summaries) + "</div>\n" + team_rows(comparison));
   out += "<div class=\"pair\">\n";
   const Summary& s = summaries[comparison.slm];
   out += section("How far the SLM\u2019s confidence can be believed",

@@ -46,7 +46,8 @@ tr.detail td { color: var(--soft); font-size: 12.5px; padding-top: 0; }
 tr.detail td:first-child { padding-left: 26px; }
 tr.leads td { border-bottom: 0; }
 td.wrap { white-space: normal; overflow-wrap: break-word; text-align: left; }
-svg + .scroll { margin-top: 14px; }
+.scroll + .scroll { margin-top: 14px; }
+.scroll svg { min-width: 760px; }
 td small { color: var(--soft); margin-left: 5px; font-size: 11.5px; }
 td.slm, th.slm { background: var(--stripe); }
 tr.calibrated td { background: var(--stripe); font-weight: 600; }
