@@ -2,7 +2,7 @@
 #   make run      everything: set-up, build, the main job on the embedded tickets, comparison, report (SERVE=1: then serve)
 #   make test     set-up, build, all tests
 .DEFAULT_GOAL := help
-.PHONY: help run test build bench fuzz format lint setup setup-test setup-fuzz setup-lint configure edge
+.PHONY: help run test build bench fuzz format lint setup setup-test setup-bench setup-fuzz setup-lint configure edge
 
 PRESET ?= release
 JOBS ?= $(shell nproc)
@@ -34,8 +34,8 @@ build: configure ## Set-up and build into build/release
 edge: setup ## The runtime alone (no LibTorch) into build/edge
 	cmake --preset edge && cmake --build build/edge -j $(JOBS)
 
-bench: build ## Build and run the programs of bench/
-	@for program in $(BIN)/bench_*; do echo "== $$program"; $$program || exit 1; done
+bench: setup-bench build ## Build and run the measurements of bench/
+	@for program in $(BIN)/*_bench; do echo "== $$program"; $$program || exit 1; done
 
 fuzz: setup-fuzz ## FUZZ_RUNS (1,000,000) executions of each parser under ASan and UBSan
 	cmake --preset fuzz && cmake --build build/fuzz -j $(JOBS)
@@ -54,6 +54,8 @@ setup:
 	@packaging/setup.sh build
 setup-test: setup
 	@packaging/setup.sh test
+setup-bench: setup
+	@packaging/setup.sh bench
 setup-fuzz: setup
 	@packaging/setup.sh fuzz
 setup-lint: setup

@@ -4,6 +4,7 @@
 #include <numeric>
 
 #include "base/usage.h"
+#include "chat/local.h"
 #include "cli/interrupt.h"
 
 namespace bantam::cli {
@@ -121,16 +122,69 @@ class TextResponder final : public Responder {
   std::string history_;
 };
 
+/// A conversation by the model's chat template. A turn that fails or is interrupted is not remembered.
+class ChatResponder final : public Responder {
+ public:
+  ChatResponder(std::shared_ptr<const Engine> engine, std::shared_ptr<chat::ChatModel> model,
+                const RunOptions& options)
+      : engine_(std::move(engine)), model_(std::move(model)) {
+    request_.sampling = {.temperature = options.sampling.temperature,
+                         .top_p = options.sampling.top_p,
+                         .min_p = options.sampling.min_p,
+                         .top_k = options.sampling.top_k,
+                         .seed = options.sampling.seed};
+    request_.max_tokens = options.max_tokens;
+    request_.stop = options.stop;
+    request_.choices = options.choices;
+  }
+
+  Result<Answer> ask(const std::string& prompt, const TextSink& sink) override {
+    double start = wall_seconds();
+    chat::Request request = request_;
+    request.cancel = Interrupt::token();
+    request.messages.push_back({"user", prompt});
+    BANTAM_ASSIGN(auto reply, model_->generate(request, sink));
+    request_.messages = std::move(request.messages);
+    request_.messages.push_back({"assistant", reply.text});
+    Answer answer;
+    answer.text = std::move(reply.text);
+    answer.finish = std::move(reply.finish_reason);
+    answer.prompt_tokens = reply.usage.prompt_tokens;
+    answer.completion_tokens = reply.usage.completion_tokens;
+    answer.confidence = reply.confidence;
+    answer.notes = std::move(reply.notes);
+    answer.seconds = wall_seconds() - start;
+    return answer;
+  }
+
+  void reset() override { request_.messages.clear(); }
+
+  std::string description() const override {
+    return first_line(*engine_) + "\nIt remembers the conversation.";
+  }
+
+ private:
+  std::shared_ptr<const Engine> engine_;
+  std::shared_ptr<chat::ChatModel> model_;
+  chat::Request request_;  // what every turn shares, and the messages so far
+};
+
 }  // namespace
 
 Result<std::unique_ptr<Responder>> make_responder(std::shared_ptr<const Engine> engine, RunOptions options) {
   for (const std::string& choice : options.choices) {
     if (choice.empty()) return fail(Code::kInvalidArgument, "--choices: found an empty choice");
   }
-  BANTAM_ASSIGN(auto session, engine->new_session());
   if (engine->task() && !options.raw && options.choices.empty()) {
+    BANTAM_ASSIGN(auto session, engine->new_session());
     return std::make_unique<TaskResponder>(std::move(engine), std::move(session));
   }
+  if (!engine->chat_template().empty() && !options.raw) {
+    BANTAM_ASSIGN(auto model,
+                  chat::make_local(engine, {.name = engine->path(), .prices = {}, .sessions = 1}));
+    return std::make_unique<ChatResponder>(std::move(engine), std::move(model), options);
+  }
+  BANTAM_ASSIGN(auto session, engine->new_session());
   return std::make_unique<TextResponder>(std::move(engine), std::move(session), std::move(options));
 }
 

@@ -30,6 +30,7 @@ struct Answer {
   std::optional<double> confidence;
   std::optional<double> threshold;                            // of the model's calibration
   std::vector<std::pair<std::string, double>> probabilities;  // likeliest first
+  std::vector<std::string> notes;                             // what of the request had no effect
   double seconds = 0;                                         // wall time
 };
 

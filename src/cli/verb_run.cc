@@ -35,6 +35,7 @@ Json as_json(const Answer& answer) {
       list.push_back({{"label", label}, {"probability", probability}});
     }
   }
+  if (!answer.notes.empty()) out["notes"] = answer.notes;
   out["seconds"] = answer.seconds;
   return out;
 }
@@ -59,6 +60,9 @@ int answer_once(Responder& responder, const std::string& prompt, const Common& c
   if (!answer) return report(answer.error());
   int code = common.json ? print_json(as_json(*answer)) : print_text("\n");
   if (answer->finish == "cancelled") return kInterrupted;
+  for (const std::string& note : answer->notes) {
+    if (!common.quiet) fmt::print(stderr, "bantam: {}\n", note);
+  }
   if (!common.json && !common.quiet && ::isatty(STDERR_FILENO) == 1) print_note(*answer);
   return code;
 }
