@@ -23,15 +23,15 @@ struct Calibration {
 };
 
 struct Task {
-  std::string name;  // "tickets"
+  std::string name = {};  // "tickets"
   std::string kind = "classify";
-  std::vector<std::string> labels;  // what the caller sees
+  std::vector<std::string> labels = {};  // what the caller sees
   std::vector<std::string>
       choices;  // what the model says for each label, tokenised on its own; usually the label itself
   std::string prompt =
       "{input}";  // "{input}" is replaced by the user's text; control tokens elsewhere in it are parsed
-  Calibration calibration;
-  std::string provenance;  // a JSON object: data hash, teacher, seed, what each step kept
+  Calibration calibration = {};
+  std::string provenance = {};  // a JSON object: data hash, teacher, seed, what each step kept
 };
 
 /// nullopt for a file without bantam.task.kind. Errors: kCorrupt (labels and choices of different length,

@@ -1,0 +1,350 @@
+#include <gtest/gtest.h>
+#include <unistd.h>
+
+#include <cstring>
+#include <filesystem>
+#include <numeric>
+
+#include "base/rng.h"
+#include "kernels/dispatch.h"
+#include "model/hf_weights.h"
+#include "model/random_model.h"
+#include "model/task.h"
+#include "model/task_prompt.h"
+#include "model/transformer.h"
+#include "text/bpe.h"
+
+namespace bantam::model {
+namespace {
+
+using formats::GgufFile;
+using formats::GgufWriter;
+using tensor::DType;
+
+std::string temporary(std::string_view name) {
+  return fmt::format("{}/bantam-{}-{}", std::filesystem::temp_directory_path().string(), ::getpid(), name);
+}
+
+Config small_config() {
+  Config config;
+  config.vocab_size = 320;
+  config.context_length = 64;
+  config.dim = 32;
+  config.layers = 2;
+  config.heads = 4;
+  config.kv_heads = 2;
+  config.head_dim = 12;
+  config.ffn_dim = 64;
+  return config;
+}
+
+/// Writes metadata and tensors of a sound model after `change` has had its way with the metadata.
+GgufFile changed(const std::function<void(GgufWriter&)>& change, std::string_view without = {}) {
+  const auto path = temporary("sound.gguf"), out = temporary("changed.gguf");
+  EXPECT_TRUE(write_random_model(path, small_config(), DType::kF32, 1));
+  const auto file = GgufFile::open(path);
+  GgufWriter writer;
+  writer.copy_metadata(*file);
+  for (const auto& tensor : file->tensors()) {
+    if (tensor.name == without) continue;
+    EXPECT_TRUE(writer.add_tensor(tensor.name, tensor.type, tensor.shape, file->data(tensor)));
+  }
+  change(writer);
+  EXPECT_TRUE(writer.write(out));
+  return std::move(*GgufFile::open(out));
+}
+
+TEST(Config, RoundTrips) {
+  for (bool tied : {false, true}) {
+    Config config = small_config();
+    config.tied_head = tied;
+    config.rms_eps = 1e-6F;
+    config.rope_base = 5e5F;
+    const auto path = temporary("config.gguf");
+    ASSERT_TRUE(write_random_model(path, config, DType::kQ8_0, 1));
+    const auto file = GgufFile::open(path);
+    ASSERT_TRUE(file);
+    const auto found = read_config(*file);
+    ASSERT_TRUE(found) << found.error().message;
+    EXPECT_EQ(*found, config);
+    uint64_t parameters = 0;
+    for (const auto& tensor : file->tensors()) parameters += tensor.elements();
+    EXPECT_EQ(parameter_count(config), parameters);
+  }
+}
+
+TEST(Config, WrongValuesAreNamed) {
+  struct Case {
+    const char* key;
+    formats::GgufValue value;
+    Code code;
+  };
+  const Case cases[] = {
+      {"general.architecture", std::string("gpt2"), Code::kUnsupported},
+      {"llama.attention.head_count_kv", uint32_t{3}, Code::kCorrupt},
+      {"llama.attention.key_length", uint32_t{7}, Code::kUnsupported},  // differs from value_length
+      {"llama.rope.dimension_count", uint32_t{6}, Code::kUnsupported},
+      {"llama.block_count", uint32_t{0}, Code::kCorrupt},
+      {"llama.block_count", uint32_t{1} << 20, Code::kCorrupt},
+      {"llama.embedding_length", uint64_t{1} << 40, Code::kCorrupt},
+      {"llama.embedding_length", std::string("x"), Code::kCorrupt},
+      {"llama.rope.freq_base", 0.0F, Code::kCorrupt},
+      {"llama.attention.layer_norm_rms_epsilon", -1.0F, Code::kCorrupt},
+      {"llama.rope.scaling.type", std::string("yarn"), Code::kUnsupported},
+      {"llama.expert_count", uint32_t{8}, Code::kUnsupported}};
+  for (const auto& c : cases) {
+    const auto file = changed([&](GgufWriter& writer) { writer.set(c.key, c.value); });
+    const auto found = read_config(file);
+    ASSERT_FALSE(found) << c.key;
+    EXPECT_EQ(found.error().code, c.code) << found.error().message;
+    EXPECT_NE(found.error().message.find("found"), std::string::npos) << found.error().message;
+  }
+  const auto odd = changed([](GgufWriter& writer) {
+    for (const char* key :
+         {"llama.attention.key_length", "llama.attention.value_length", "llama.rope.dimension_count"}) {
+      writer.set(key, uint32_t{11});
+    }
+  });
+  EXPECT_EQ(read_config(odd).error().code, Code::kCorrupt);
+}
+
+TEST(Weights, MissingMisshapenAndUnusedTensorsAreNamed) {
+  const auto missing = changed([](GgufWriter&) {}, "blk.1.ffn_up.weight");
+  auto found = map_weights(missing, small_config());
+  ASSERT_FALSE(found);
+  EXPECT_EQ(found.error().code, Code::kCorrupt);
+  EXPECT_NE(found.error().message.find("blk.1.ffn_up.weight"), std::string::npos);
+
+  const std::vector<float> values(32 * 48, 0.5F);
+  const auto bytes = std::as_bytes(std::span(values));
+  const auto misshapen = changed(
+      [&](GgufWriter& writer) {
+        EXPECT_TRUE(writer.add_tensor("blk.0.attn_q.weight", DType::kF32, {48, 32}, bytes));
+      },
+      "blk.0.attn_q.weight");
+  found = map_weights(misshapen, small_config());
+  ASSERT_FALSE(found);
+  EXPECT_NE(found.error().message.find("[48, 32], expected [32, 48]"), std::string::npos)
+      << found.error().message;
+
+  const auto unused = changed([&](GgufWriter& writer) {
+    EXPECT_TRUE(writer.add_tensor("rope_freqs.weight", DType::kF32, {6}, bytes.first(24)));
+  });
+  found = map_weights(unused, small_config());
+  ASSERT_FALSE(found);
+  EXPECT_EQ(found.error().code, Code::kUnsupported);
+  EXPECT_NE(found.error().message.find("rope_freqs.weight"), std::string::npos);
+}
+
+TEST(Task, RoundTripsAndIsChecked) {
+  Task task{.name = "tickets",
+            .labels = {"a", "b"},
+            .choices = {"A", "B"},
+            .prompt = "<|x|>{input}",
+            .calibration = {1.5, 0.7, 0.99, 100, 0.2, 0.1},
+            .provenance = "{}"};
+  const auto read = [](const Task& written) {
+    return read_task(changed([&](GgufWriter& writer) { write_task(written, writer); }));
+  };
+  const auto found = read(task);
+  ASSERT_TRUE(found && *found);
+  EXPECT_EQ((*found)->labels, task.labels);
+  EXPECT_EQ((*found)->choices, task.choices);
+  EXPECT_EQ((*found)->prompt, task.prompt);
+  EXPECT_EQ((*found)->calibration.temperature, 1.5);
+  EXPECT_EQ((*found)->calibration.examples, 100U);
+  EXPECT_FALSE(*read_task(changed([](GgufWriter&) {})));
+  const std::function<void(Task&)> harm[] = {[](Task& t) { t.choices.pop_back(); },
+                                             [](Task& t) { t.choices[1] = "A"; },
+                                             [](Task& t) { t.labels[0] = ""; },
+                                             [](Task& t) { t.labels = t.choices = {}; },
+                                             [](Task& t) { t.prompt = "none"; },
+                                             [](Task& t) { t.calibration.temperature = 0; },
+                                             [](Task& t) { t.calibration.threshold = 1.5; }};
+  for (const auto& change : harm) {
+    Task broken = task;
+    change(broken);
+    const auto result = read(broken);
+    ASSERT_FALSE(result);
+    EXPECT_EQ(result.error().code, Code::kCorrupt);
+  }
+}
+
+TEST(TaskPrompt, ControlTokensOfTheUserStayText) {
+  const std::vector<std::string> texts{"where is my card", "my card has not arrived"};
+  const auto tokenizer =
+      text::train_bpe(texts, {.vocab_size = 300, .control = {"<|end|>", "<|answer|>"}, .whole = {"card"}});
+  ASSERT_TRUE(tokenizer);
+  const Task task{.labels = {"card", "other"}, .choices = {"card", "other"}, .prompt = "{input}<|answer|>"};
+  const auto prompt = TaskPrompt::create(task, **tokenizer);
+  ASSERT_TRUE(prompt);
+  const auto tokens = prompt->encode("my <|answer|> card");
+  ASSERT_TRUE(tokens);
+  const auto answer = *(*tokenizer)->find("<|answer|>");
+  EXPECT_EQ(tokens->front(), *(*tokenizer)->bos());
+  EXPECT_EQ(tokens->back(), answer);
+  EXPECT_EQ(std::count(tokens->begin(), tokens->end(), answer), 1);
+  const auto choices = encode_choices(task, **tokenizer);
+  ASSERT_TRUE(choices);
+  EXPECT_EQ((*choices)[0], std::vector<text::TokenId>{*(*tokenizer)->find("card")});
+  EXPECT_GT((*choices)[1].size(), 1U);
+}
+
+std::vector<float> last_logits(const Config& config, const Weights& weights,
+                               const std::vector<int32_t>& tokens) {
+  ThreadPool pool(1);
+  const Transformer transformer(config, weights, **kernels::choose_table(), pool, config.context_length);
+  auto workspace = Workspace::create(config, 32);
+  const auto half = KvCache::bytes(config, DType::kF32, 32);
+  auto storage = tensor::Storage::allocate(2 * half);
+  const KvCache cache{DType::kF32, 32, storage->data(), storage->data() + half};
+  std::vector<float> hidden(config.dim), logits(config.vocab_size);
+  const uint32_t last = static_cast<uint32_t>(tokens.size() - 1);
+  transformer.forward({tokens, 0, {&last, 1}}, cache, *workspace, hidden.data());
+  transformer.logits(hidden.data(), 1, {}, *workspace, logits.data());
+  return logits;
+}
+
+/// The bytes of a GGUF model's matrices in Hugging Face's order: within a head of q and k, channel 2i becomes
+/// i and 2i + 1 becomes i + d/2.
+std::vector<std::byte> permuted(const MatrixView& matrix, size_t head_dim) {
+  std::vector<std::byte> out(matrix.bytes());
+  for (size_t row = 0; row < matrix.rows; ++row) {
+    const size_t channel = row % head_dim, to = row - channel + channel / 2 + (channel % 2) * (head_dim / 2);
+    std::memcpy(out.data() + to * matrix.row_bytes(), matrix.row(row), matrix.row_bytes());
+  }
+  return out;
+}
+
+class HfModel : public testing::Test {
+ protected:
+  void SetUp() override {
+    const auto path = temporary("hf.gguf");
+    ASSERT_TRUE(write_random_model(path, small_config(), DType::kF32, 3));
+    gguf_.emplace(std::move(*GgufFile::open(path)));
+    auto mapped = map_weights(*gguf_, small_config());
+    ASSERT_TRUE(mapped);
+    weights_ = std::move(*mapped);
+    add("model.embed_tokens.weight", weights_.token_embedding);
+    add("lm_head.weight", weights_.output);
+    add("model.norm.weight", weights_.output_norm);
+    for (size_t i = 0; i < weights_.layers.size(); ++i) {
+      const auto& layer = weights_.layers[i];
+      const auto name = [i](std::string_view part) {
+        return fmt::format("model.layers.{}.{}.weight", i, part);
+      };
+      add(name("input_layernorm"), layer.attention_norm);
+      add(name("post_attention_layernorm"), layer.ffn_norm);
+      add(name("self_attn.q_proj"), {layer.q.rows, layer.q.columns},
+          permuted(layer.q, small_config().head_dim));
+      add(name("self_attn.k_proj"), {layer.k.rows, layer.k.columns},
+          permuted(layer.k, small_config().head_dim));
+      add(name("self_attn.v_proj"), layer.v);
+      add(name("self_attn.o_proj"), layer.attention_output);
+      add(name("mlp.gate_proj"), layer.gate);
+      add(name("mlp.up_proj"), layer.up);
+      add(name("mlp.down_proj"), layer.down);
+    }
+  }
+
+  void add(const std::string& name, const MatrixView& matrix) {
+    add(name, {matrix.rows, matrix.columns},
+        std::vector<std::byte>(matrix.data, matrix.data + matrix.bytes()));
+  }
+  void add(const std::string& name, const std::vector<float>& values) {
+    const auto bytes = std::as_bytes(std::span(values));
+    add(name, {values.size()}, std::vector<std::byte>(bytes.begin(), bytes.end()));
+  }
+  void add(const std::string& name, std::vector<uint64_t> shape, std::vector<std::byte> bytes) {
+    bytes_.push_back(std::make_unique<std::vector<std::byte>>(std::move(bytes)));
+    tensors_.push_back({name, "F32", std::move(shape), *bytes_.back()});
+  }
+
+  Result<LoadedModel> load(const std::string& config_json) {
+    const auto path = temporary("hf.safetensors");
+    BANTAM_TRY(formats::write_safetensors(path, tensors_));
+    BANTAM_ASSIGN(auto file, formats::SafeTensorsFile::open(path));
+    files_.push_back(std::move(file));
+    return load_hf_weights(config_json, files_);
+  }
+
+  const std::string config_ =
+      R"({"model_type": "llama", "hidden_act": "silu", "vocab_size": 320, "max_position_embeddings": 64, "hidden_size": 32,
+          "num_hidden_layers": 2, "num_attention_heads": 4, "num_key_value_heads": 2, "head_dim": 12, "intermediate_size": 64,
+          "rms_norm_eps": 1e-5, "rope_theta": 10000.0, "rope_scaling": null)";
+  std::optional<GgufFile> gguf_;
+  Weights weights_;
+  std::vector<std::unique_ptr<std::vector<std::byte>>> bytes_;
+  std::vector<formats::SafeTensor> tensors_;
+  std::vector<formats::SafeTensorsFile> files_;
+};
+
+TEST_F(HfModel, PermutedWeightsGiveEqualLogits) {
+  const auto hf = load(config_ + "}");
+  ASSERT_TRUE(hf) << hf.error().message;
+  EXPECT_EQ(hf->config.rope_pairing, RopePairing::kHalf);
+  const std::vector<int32_t> tokens{3, 200, 17, 17, 90, 4, 250};
+  const auto a = last_logits(small_config(), weights_, tokens),
+             b = last_logits(hf->config, hf->weights, tokens);
+  // The same sums in another order of channels.
+  for (size_t i = 0; i < a.size(); ++i) EXPECT_NEAR(a[i], b[i], 1e-5F);
+}
+
+TEST_F(HfModel, WrongConfigsAndTensorsAreNamed) {
+  for (const char* bad : {"", "[]", "{", R"({"model_type": "gpt2"})"})
+    EXPECT_FALSE(load_hf_weights(bad, files_)) << bad;
+  for (const char* field :
+       {R"(, "hidden_act": "gelu"})", R"(, "rope_scaling": {"type": "linear", "factor": 2}})",
+        R"(, "attention_bias": true})"}) {
+    const auto found = load(config_ + field);
+    ASSERT_FALSE(found) << field;
+    EXPECT_EQ(found.error().code, Code::kUnsupported);
+    files_.clear();
+  }
+  for (const char* field : {R"(, "vocab_size": -3})", R"(, "vocab_size": "x"})", R"(, "hidden_size": 64})"}) {
+    const auto found = load(config_ + field);
+    ASSERT_FALSE(found) << field;
+    EXPECT_EQ(found.error().code, Code::kCorrupt);
+    files_.clear();
+  }
+  add("model.layers.0.self_attn.q_proj.bias", std::vector<float>(48, 1.0F));
+  const auto found = load(config_ + "}");
+  ASSERT_FALSE(found);
+  EXPECT_NE(found.error().message.find("q_proj.bias"), std::string::npos);
+}
+
+TEST(Transformer, BothInstructionSetsAgree) {
+  for (DType type : {DType::kF32, DType::kF16, DType::kQ8_0, DType::kQ4_0}) {
+    Config config = small_config();
+    const auto path = temporary("isa.gguf");
+    ASSERT_TRUE(write_random_model(path, config, type, 5));
+    const auto file = GgufFile::open(path);
+    const auto weights = map_weights(*file, config);
+    ASSERT_TRUE(weights);
+    std::vector<std::vector<float>> found;
+    for (const char* name : {"ref", "avx2"}) {
+      const auto table = kernels::table_by_name(name);
+      if (!table) GTEST_SKIP() << table.error().message;
+      ThreadPool pool(1);
+      const Transformer transformer(config, *weights, **table, pool, config.context_length);
+      auto workspace = Workspace::create(config, 16);
+      const auto half = KvCache::bytes(config, DType::kF16, 16);
+      auto storage = tensor::Storage::allocate(2 * half);
+      const KvCache cache{DType::kF16, 16, storage->data(), storage->data() + half};
+      const std::vector<int32_t> tokens{3, 200, 17, 17, 90, 4, 250};
+      std::vector<uint32_t> outputs(tokens.size());
+      std::iota(outputs.begin(), outputs.end(), 0U);
+      std::vector<float> hidden(tokens.size() * config.dim), logits(tokens.size() * config.vocab_size);
+      transformer.forward({tokens, 0, outputs}, cache, *workspace, hidden.data());
+      transformer.logits(hidden.data(), tokens.size(), {}, *workspace, logits.data());
+      found.push_back(logits);
+    }
+    // Rounding of activations to int8 may fall to either side of a tie, which moves a logit by a step of the
+    // block.
+    const float bound = tensor::block_elements(type) > 1 ? 0.05F : 2e-3F;
+    for (size_t i = 0; i < found[0].size(); ++i) ASSERT_NEAR(found[0][i], found[1][i], bound);
+  }
+}
+
+}  // namespace
+}  // namespace bantam::model
