@@ -148,7 +148,8 @@ TEST(Split, SeedDecides) {
   LabelledData data = numbered(3, 30);
   auto lines = [&](uint64_t seed) {
     std::vector<size_t> out;
-    for (const auto& example : split(data, {0.5, 0.5}, seed)[0]) out.push_back(example.line);
+    const auto parts = split(data, {0.5, 0.5}, seed);
+    for (const auto& example : parts[0]) out.push_back(example.line);
     return out;
   };
   EXPECT_EQ(lines(1), lines(1));

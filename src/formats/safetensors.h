@@ -1,6 +1,7 @@
 #pragma once
-// safetensors: 8-byte little-endian header length, JSON header, tensor bytes. https://github.com/huggingface/safetensors
-// Used for Hugging Face weights and for our own training checkpoints.
+// safetensors: 8-byte little-endian header length, JSON header, tensor bytes.
+// https://github.com/huggingface/safetensors Used for Hugging Face weights and for our own training
+// checkpoints.
 
 #include <map>
 #include <optional>
@@ -23,14 +24,16 @@ struct SafeTensor {
 /// A parsed file; open() maps it and owns the map, parse() borrows the caller's bytes.
 class SafeTensorsFile {
  public:
-  /// Errors: kCorrupt with the tensor's name for overlapping, unordered, out-of-range or mis-sized data, gaps, a header over
-  /// 100 MB, duplicate names or unknown dtypes.
+  /// Errors: kCorrupt with the tensor's name for overlapping, unordered, out-of-range or mis-sized data,
+  /// gaps, a header over 100 MB, duplicate names or unknown dtypes.
   static Result<SafeTensorsFile> open(const std::string& path);
   static Result<SafeTensorsFile> parse(std::span<const std::byte> bytes, std::string name = "safetensors");
 
   const std::vector<SafeTensor>& tensors() const { return tensors_; }
   const SafeTensor* find(std::string_view name) const;
-  const std::map<std::string, std::string>& metadata() const { return metadata_; }  // the "__metadata__" object
+  const std::map<std::string, std::string>& metadata() const {
+    return metadata_;
+  }  // the "__metadata__" object
 
  private:
   std::optional<MappedFile> map_;
