@@ -25,11 +25,10 @@ struct Calibration {
 struct Task {
   std::string name = {};  // "tickets"
   std::string kind = "classify";
-  std::vector<std::string> labels = {};  // what the caller sees
-  std::vector<std::string>
-      choices;  // what the model says for each label, tokenised on its own; usually the label itself
-  std::string prompt =
-      "{input}";  // "{input}" is replaced by the user's text; control tokens elsewhere in it are parsed
+  std::vector<std::string> labels = {};   // what the caller sees
+  std::vector<std::string> choices = {};  // what the model says for each label; usually the label itself
+  /// "{input}" is replaced by the user's text; control tokens elsewhere in it are parsed.
+  std::string prompt = "{input}";
   Calibration calibration = {};
   std::string provenance = {};  // a JSON object: data hash, teacher, seed, what each step kept
 };

@@ -22,14 +22,14 @@
 namespace bantam::runtime {
 
 struct EngineOptions {
-  unsigned threads = 0;  // 0: one per hardware thread
-  uint32_t context_length =
-      0;                 // 0: the model's own, at most 8,192; more than the model's is kInvalidArgument
-  uint32_t batch = 256;  // prompt tokens per forward pass
+  unsigned threads = 0;         // 0: one per hardware thread
+  uint32_t context_length = 0;  // 0: the model's own, at most 8,192; more than it has is kInvalidArgument
+  uint32_t batch = 256;         // prompt tokens per forward pass
   tensor::DType kv_cache = tensor::DType::kF16;  // or kF32
 };
 
-/// Bytes planned before anything is taken. `weights` are mapped from the file unless the kernels repack them.
+/// Bytes planned before anything is taken. `weights` are mapped from the file and used in place; `kv_cache`
+/// and `buffers` are one session's.
 struct MemoryPlan {
   uint64_t weights = 0, kv_cache = 0, buffers = 0;
   uint64_t total() const { return weights + kv_cache + buffers; }
@@ -41,16 +41,16 @@ struct GenerateOptions {
   std::vector<std::string> stop = {};  // generation ends before the first of these
   bool ignore_end = false;             // go on past end-of-generation tokens (benchmarks)
   std::stop_token cancel = {};
-  /// Called with each piece of complete UTF-8 text as it is known not to begin a stop string. Return false to
-  /// end.
+  /// Called with each piece of complete UTF-8 text once it is known not to begin a stop string. Return false
+  /// to end.
   std::function<bool(std::string_view text)> on_text = {};
 };
 
 enum class Finish {
-  kStop,
-  kLength,
-  kCancelled
-};  // an end token or stop string; max_tokens or the context's end; cancel
+  kStop,       // an end token or a stop string
+  kLength,     // max_tokens or the context's end
+  kCancelled,  // cancel, or on_text returned false
+};
 
 struct Generation {
   std::vector<TokenId> tokens;  // without the end token
