@@ -22,6 +22,7 @@ std::string environment_twin(const std::string& long_name) {
 void add_common(CLI::App& verb, Common& common) {
   verb.set_help_flag("-h,--help", "Print this help and exit");
   verb.add_flag("-q,--quiet", common.quiet, "No progress and no messages on standard error; errors still");
+  if (verb.get_option_no_throw("--config") != nullptr) return;  // serve's is the server's own file
   verb.add_option("--config", common.config, "TOML file with defaults for flags")->type_name("FILE");
 }
 

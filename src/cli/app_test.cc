@@ -97,9 +97,8 @@ TEST_F(App, FlagBeatsEnvironmentBeatsConfig) {
 
 TEST_F(App, VerbTableBeatsSharedKeys) {
   std::string path = config(
-      "threads = 3\njson = true\n[work]\nthreads = 4\nstop = [\"a\", \"b\"]\nfast = true\n[other]\ndepth = "
-      "2\n"
-      "[server]\nport = 1\n[[models]]\nname = \"x\"\n");
+      "threads = 3\njson = true\n[work]\nthreads = 4\nstop = [\"a\", \"b\"]\nfast = true\n"
+      "[other]\ndepth = 2\n");
   setenv("BANTAM_CONFIG", path.c_str(), 1);
   EXPECT_EQ(call({"work", "m", "-q"}), kDone) << err_;
   EXPECT_EQ(seen.threads, 4U);

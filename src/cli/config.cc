@@ -17,8 +17,6 @@ CLI::Option* find_option(const CLI::App& verb, std::string_view name) {
   return nullptr;
 }
 
-bool serve_table(std::string_view key) { return key == "server" || key == "models" || key == "teams"; }
-
 /// The value as the strings the command line would have given.
 Result<std::vector<std::string>> as_arguments(const toml::node& node, const std::string& where) {
   std::vector<std::string> out;
@@ -70,8 +68,7 @@ struct Applier {
       if (candidate->get_name() == name) owner = candidate;
     }
     if (owner == nullptr) {
-      return fail(Code::kInvalidArgument, "{}: expected the name of a verb, server, models or teams",
-                  where(name, table));
+      return fail(Code::kInvalidArgument, "{}: expected the name of a verb", where(name, table));
     }
     for (const auto& [key, node] : table) {
       std::string full = fmt::format("{}.{}", name, key.str());
@@ -95,13 +92,12 @@ struct Applier {
   Status apply(const toml::table& root) const {
     // Tables first: what they set is then not empty any more, and the shared keys leave it alone.
     for (const auto& [key, node] : root) {
-      if (const toml::table* table = node.as_table(); table != nullptr && !serve_table(key.str())) {
+      if (const toml::table* table = node.as_table(); table != nullptr) {
         BANTAM_TRY(apply_verb_table(std::string(key.str()), *table));
       }
     }
     for (const auto& [key, node] : root) {
-      if (!node.is_table() && !serve_table(key.str()))
-        BANTAM_TRY(apply_shared_key(std::string(key.str()), node));
+      if (!node.is_table()) BANTAM_TRY(apply_shared_key(std::string(key.str()), node));
     }
     return {};
   }

@@ -1,7 +1,7 @@
 #pragma once
 // Defaults for flags from a TOML file: keys at the top for every verb that has such a flag, keys in a table
-// named after a verb for that verb alone (they win). The tables "server", "models" and "teams" belong to
-// `bantam serve`.
+// named after a verb for that verb alone (they win). The file of `bantam serve --config` is another one, see
+// server/config.h.
 
 #include <CLI/CLI.hpp>
 

@@ -1,7 +1,9 @@
-// foreign_model.mjs BANTAM MODEL: a model we did not make: same ids for the same text, same 200 greedy tokens.
+// foreign_model.mjs BANTAM MODEL: a model we did not make: same ids for the same text, same 200 greedy tokens, same perplexity.
 import assert from "node:assert/strict";
-import {existsSync} from "node:fs";
-import {bantam, greedy, openModel} from "./llama.mjs";
+import {existsSync, mkdtempSync, rmSync, writeFileSync} from "node:fs";
+import {tmpdir} from "node:os";
+import {join} from "node:path";
+import {bantam, greedy, lastLogProbabilities, openModel} from "./llama.mjs";
 
 const [program, path] = process.argv.slice(2);
 if (!existsSync(path)) {
@@ -24,5 +26,23 @@ const theirs = await greedy(opened, prompt, 200);
 const ours = await bantam(program, ["run", path, text, "--raw", "--max-tokens", "200", "--temp", "0"]);
 assert.equal(theirs.length, 200);
 assert.deepEqual(ours.tokens, theirs);
-console.log(`${texts.length} texts with equal ids, ${theirs.length} equal greedy tokens`);
+
+// As llama-perplexity does it: windows side by side, scored from the middle on, the first token of each replaced by BOS.
+const window = 64, {ids} = await bantam(program, ["tokenize", path, ours.text]);
+let sum = 0, scored = 0;
+for (let start = 0; start + window <= ids.length; start += window) {
+  const tokens = [model.tokens.bos, ...ids.slice(start + 1, start + window)];
+  const rows = await lastLogProbabilities(opened, tokens, window / 2);
+  for (let i = window / 2 + 1; i < window; ++i, ++scored) sum -= rows[i - 1 - window / 2].get(tokens[i]);
+}
+const expected = Math.exp(sum / scored);
+const folder = mkdtempSync(join(tmpdir(), "bantam-"));
+writeFileSync(join(folder, "text"), ours.text);
+const measured = await bantam(program, ["eval", path, "--text", join(folder, "text"), "--halves", "--window", String(window), "-q"]);
+rmSync(folder, {recursive: true});
+assert.equal(measured.tokens_scored, scored);
+assert.ok(Math.abs(measured.perplexity / expected - 1) < 1e-3, `perplexity ${measured.perplexity}, llama.cpp's ${expected}`);
+
+console.log(`${texts.length} texts with equal ids, ${theirs.length} equal greedy tokens, perplexity ${measured.perplexity.toFixed(4)} ` +
+            `here and ${expected.toFixed(4)} there over ${scored} tokens`);
 process.exit(0);

@@ -23,7 +23,7 @@ export async function greedy({sequence}, prompt, count) {
 }
 
 /** log softmax over the vocabulary of what follows each of the last `count` tokens of `tokens`: Map(token -> logprob) each. */
-async function lastLogProbabilities({sequence}, tokens, count) {
+export async function lastLogProbabilities({sequence}, tokens, count) {
   await sequence.clearHistory();
   const first = tokens.length - count;
   const input = tokens.map((token, i) => (i < first ? token : [token, {generateNext: {logits: true}}]));
