@@ -1,0 +1,28 @@
+#pragma once
+// A model that runs here.
+
+#include <memory>
+#include <string>
+
+#include "chat/chat_model.h"
+#include "runtime/engine.h"
+
+namespace bantam::chat {
+
+struct LocalOptions {
+  std::string name = {};
+  Prices prices = {};   // what a token costs here, for comparisons; usually nothing
+  size_t sessions = 2;  // requests that run at once, each with a KV cache of its own; more wait
+};
+
+/// A model made for a task answers with one of its labels: the last user message is the task's input, other
+/// messages have no effect (said in Reply::notes), and the confidence is calibrated. Request::choices then
+/// name the labels to choose among. Any other model continues the conversation by its chat template, or
+/// chooses among Request::choices with their normalised probability as confidence; without a template it
+/// continues the text of the messages. A choice is the most probable one, whatever the sampling
+/// options (also said in notes); stop strings, and a max_tokens below the longest choice, are refused there
+/// (kInvalidArgument). Errors of make: kInvalidArgument for no sessions.
+Result<std::shared_ptr<ChatModel>> make_local(std::shared_ptr<const runtime::Engine> engine,
+                                              LocalOptions options);
+
+}  // namespace bantam::chat

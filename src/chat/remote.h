@@ -1,0 +1,43 @@
+#pragma once
+// A model behind an OpenAI-compatible API (chat completions).
+
+#include <memory>
+#include <string>
+
+#include "chat/chat_model.h"
+#include "net/http_client.h"
+
+namespace bantam::chat {
+
+/// How a remote model is held to a request's choices. Whatever the way, an answer that is none of them is an
+/// error.
+enum class ChoiceMode {
+  kJsonSchema,    // response_format with a schema whose one field is an enum (OpenAI's structured outputs)
+  kGuidedChoice,  // the field guided_choice (vLLM, Bantam)
+  kPrompt,        // a system message that lists them
+};
+
+struct RemoteOptions {
+  std::string name;      // as configured here
+  std::string base_url;  // "https://api.example.com/v1": "/chat/completions" is appended
+  std::string model;     // as the API calls it
+  std::string key_env;   // the environment variable that holds the key; empty: none is sent
+  Prices prices;
+  ChoiceMode choice_mode = ChoiceMode::kJsonSchema;
+  std::string max_tokens_field = "max_tokens";  // some models want "max_completion_tokens"
+  unsigned max_retries = 2;  // after 408, 409, 429, 5xx and connections that were never made
+  std::chrono::milliseconds longest_wait{
+      60'000};           // a server that asks for a longer pause before a retry is not asked again
+  bool offline = false;  // every call is an error
+  net::ClientOptions http;
+};
+
+/// The model sends what the request says and nothing else; top_k and min_p, which the API lacks, are refused
+/// (kUnsupported). Text is passed on as it arrives, except with choices, which are checked first. A call is
+/// repeated only as long as nothing of its answer was passed on. Costs are the API's own usage figures times
+/// the prices; where it gives none, Reply::notes says so. Errors of make: kInvalidArgument (URL), kNotFound
+/// (key_env is not set, no CA file). Errors of generate: kLimit for context_length_exceeded, kInvalidArgument
+/// for other 400s, kUnavailable, kCancelled.
+Result<std::shared_ptr<ChatModel>> make_remote(RemoteOptions options);
+
+}  // namespace bantam::chat

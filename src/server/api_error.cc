@@ -1,0 +1,73 @@
+#include "server/api_error.h"
+
+#include <nlohmann/json.hpp>
+
+#include "net/json.h"
+
+namespace bantam::server {
+namespace {
+
+using nlohmann::json;
+
+json or_null(const std::string& text) { return text.empty() ? json() : json(text); }
+
+/// The parameter that opens a message of ours, as in "stop: …"; empty when none does.
+std::string leading_param(std::string_view message) {
+  std::string_view first = message.substr(0, message.find(':'));
+  for (std::string_view name : {"messages", "guided_choice", "stop", "max_tokens", "temperature", "top_p",
+                                "top_k", "min_p", "seed"}) {
+    if (first == name) return std::string(name);
+  }
+  return {};
+}
+
+}  // namespace
+
+std::string ApiError::json() const {
+  return net::to_text(
+      {{"error",
+        {{"message", message}, {"type", type}, {"param", or_null(param)}, {"code", or_null(code)}}}});
+}
+
+net::ServerResponse ApiError::response() const {
+  net::ServerResponse out{status, {{"content-type", "application/json"}}, json()};
+  // Remote models were asked again already; a client that did the same on top would multiply the calls.
+  if (status == 502 || status == 504) out.headers.set("x-should-retry", "false");
+  return out;
+}
+
+ApiError api_error(const Error& error) {
+  switch (error.code) {
+    case Code::kLimit:
+      return {
+          .status = 400, .message = error.message, .param = "messages", .code = "context_length_exceeded"};
+    case Code::kInvalidArgument:
+      return {.status = 400,
+              .message = error.message,
+              .param = leading_param(error.message),
+              .code = "invalid_value"};
+    case Code::kUnsupported:
+      return {.status = 400,
+              .message = error.message,
+              .param = leading_param(error.message),
+              .code = "unsupported_parameter"};
+    case Code::kCancelled:
+      return {.status = 504, .message = error.message, .type = "server_error", .code = "timeout"};
+    case Code::kUnavailable:
+      return {.status = 502, .message = error.message, .type = "server_error", .code = "upstream_error"};
+    default:
+      return {.status = 500, .message = error.message, .type = "server_error", .code = "internal_error"};
+  }
+}
+
+ApiError api_error(int status, std::string message) {
+  ApiError out{.status = status, .message = std::move(message)};
+  if (status >= 500) out.type = "server_error";
+  if (status == 429) {
+    out.type = "requests";
+    out.code = "rate_limit_exceeded";
+  }
+  return out;
+}
+
+}  // namespace bantam::server

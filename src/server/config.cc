@@ -1,0 +1,158 @@
+#include "server/config.h"
+
+#include <filesystem>
+#include <set>
+
+#include "base/file.h"
+#include "formats/toml_reader.h"
+
+namespace bantam::server {
+namespace {
+
+using formats::TomlTable;
+
+std::chrono::milliseconds seconds(TomlTable& table, std::string_view key,
+                                  std::chrono::milliseconds fallback) {
+  double value = table.number(key, static_cast<double>(fallback.count()) / 1000, 0.001, 86'400);
+  return std::chrono::milliseconds(static_cast<int64_t>(value * 1000));
+}
+
+/// A key whose value is one of a few words.
+template <class T>
+T word(TomlTable& table, std::string_view key, T fallback,
+       std::initializer_list<std::pair<const char*, T>> words) {
+  if (!table.has(key)) return fallback;
+  std::string found = table.text(key, ""), expected;
+  for (const auto& [name, value] : words) {
+    if (found == name) return value;
+    expected += fmt::format("{}\"{}\"", expected.empty() ? "" : " or ", name);
+  }
+  table.reject(key, fmt::format("found \"{}\", expected {}", found, expected));
+  return fallback;
+}
+
+void read_server(TomlTable table, ServerConfig& out) {
+  out.host = table.text("host", out.host);
+  out.port = static_cast<uint16_t>(table.whole("port", out.port, 0, 65'535));
+  out.api_key_env = table.text("api_key_env", "");
+  out.workers = static_cast<unsigned>(table.whole("workers", out.workers, 1, 1024));
+  out.max_queue = table.whole("max_queue", out.max_queue, 0, 100'000);
+  out.max_connections = table.whole("max_connections", out.max_connections, 1, 100'000);
+  out.max_body_bytes = table.whole("max_body_bytes", out.max_body_bytes, 1024, 1 << 30);
+  out.request_timeout = seconds(table, "request_timeout", out.request_timeout);
+  out.drain_timeout = seconds(table, "drain_timeout", out.drain_timeout);
+  out.cors_origins = table.texts("cors_origins");
+  out.allowed_hosts = table.texts("allowed_hosts");
+  out.offline = table.flag("offline", false);
+}
+
+/// Keys that make no sense for the other kind of model are refused, not passed over.
+void refuse(TomlTable& table, std::initializer_list<const char*> keys, std::string_view why) {
+  for (const char* key : keys) {
+    if (table.has(key)) table.reject(key, why);
+  }
+}
+
+ModelConfig read_model(TomlTable table, const std::string& directory) {
+  ModelConfig out;
+  out.name = table.text("name", "");
+  TomlTable prices = table.table("prices");
+  out.prices.prompt = prices.number("prompt", 0, 0, 1e9);
+  out.prices.completion = prices.number("completion", 0, 0, 1e9);
+  out.path = table.text("path", "");
+  out.url = table.text("url", "");
+  if (out.path.empty() == out.url.empty()) {
+    table.reject(out.path.empty() ? "name" : "url", "expected either path (a .gguf file) or url (an API)");
+  }
+  if (!out.path.empty()) {
+    out.path = (std::filesystem::path(directory) / out.path).string();
+    out.threads = static_cast<unsigned>(table.whole("threads", 0, 0, 1024));
+    out.context = static_cast<uint32_t>(table.whole("context", 0, 0, 1 << 24));
+    out.sessions = static_cast<unsigned>(table.whole("sessions", out.sessions, 1, 1024));
+    refuse(table,
+           {"model", "key_env", "ca_file", "choices", "max_tokens_field", "max_retries", "connect_timeout",
+            "answer_timeout", "read_timeout"},
+           "belongs to a model with a url");
+    return out;
+  }
+  if (out.name.empty()) table.reject("name", "found none, expected one for a model with a url");
+  out.model = table.text("model", out.name);
+  out.key_env = table.text("key_env", "");
+  out.ca_file = table.text("ca_file", "");
+  out.choices = word(table, "choices", out.choices,
+                     {{"json_schema", chat::ChoiceMode::kJsonSchema},
+                      {"guided_choice", chat::ChoiceMode::kGuidedChoice},
+                      {"prompt", chat::ChoiceMode::kPrompt}});
+  out.max_tokens_field =
+      word<std::string>(table, "max_tokens_field", out.max_tokens_field,
+                        {{"max_tokens", "max_tokens"}, {"max_completion_tokens", "max_completion_tokens"}});
+  out.max_retries = static_cast<unsigned>(table.whole("max_retries", out.max_retries, 0, 10));
+  out.connect_timeout = seconds(table, "connect_timeout", out.connect_timeout);
+  out.answer_timeout = seconds(table, "answer_timeout", out.answer_timeout);
+  out.read_timeout = seconds(table, "read_timeout", out.read_timeout);
+  refuse(table, {"threads", "context", "sessions"}, "belongs to a model with a path");
+  return out;
+}
+
+TeamConfig read_team(TomlTable table) {
+  TeamConfig out;
+  out.name = table.text("name", "");
+  out.strategy = word<std::string>(table, "strategy", out.strategy, {{"cascade", "cascade"}});
+  out.slm = table.text("slm", "");
+  out.llm = table.text("llm", "");
+  for (auto [key, value] :
+       {std::pair("name", &out.name), std::pair("slm", &out.slm), std::pair("llm", &out.llm)}) {
+    if (value->empty()) table.reject(key, "found none, expected a name");
+  }
+  if (table.has("threshold")) out.threshold = table.number("threshold", 0, 0, 1);
+  out.on_llm_failure =
+      word(table, "on_llm_failure", out.on_llm_failure,
+           {{"unverified", collab::OnLlmFailure::kUnverified}, {"error", collab::OnLlmFailure::kError}});
+  return out;
+}
+
+Result<ServerConfig> read_config(TomlTable root, const std::string& directory) {
+  ServerConfig out;
+  read_server(root.table("server"), out);
+  std::set<std::string> models, names;
+  for (TomlTable& table : root.tables("models")) {
+    out.models.push_back(read_model(table, directory));
+    const std::string& name = out.models.back().name;
+    models.insert(name);
+    if (!name.empty() && !names.insert(name).second)
+      table.reject("name", fmt::format("found \"{}\" twice", name));
+  }
+  if (out.models.empty()) root.reject("models", "found none, expected at least one [[models]]");
+  for (TomlTable& table : root.tables("teams")) {
+    out.teams.push_back(read_team(table));
+    const TeamConfig& team = out.teams.back();
+    if (!names.insert(team.name).second) table.reject("name", fmt::format("found \"{}\" twice", team.name));
+    for (auto [key, model] : {std::pair("slm", &team.slm), std::pair("llm", &team.llm)}) {
+      if (!models.contains(*model))
+        table.reject(key, fmt::format("found \"{}\", expected the name of one of the [[models]]", *model));
+    }
+  }
+  BANTAM_TRY(root.finish());
+  return out;
+}
+
+}  // namespace
+
+Result<ServerConfig> load_config(const std::string& path) {
+  BANTAM_ASSIGN(std::string text, read_file(path, 16 << 20));
+  return parse_config(text, path, std::filesystem::path(path).parent_path().string());
+}
+
+Result<ServerConfig> parse_config(std::string_view text, const std::string& name,
+                                  const std::string& directory) {
+  BANTAM_ASSIGN(TomlTable root, TomlTable::parse(text, name));
+  return read_config(std::move(root), directory);
+}
+
+ServerConfig config_for_model(const std::string& path) {
+  ServerConfig out;
+  out.models.emplace_back().path = path;
+  return out;
+}
+
+}  // namespace bantam::server

@@ -1,0 +1,72 @@
+#pragma once
+// What `serve` is told, by a TOML file or by flags.
+
+#include <chrono>
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "base/result.h"
+#include "chat/remote.h"
+#include "collab/cascade.h"
+
+namespace bantam::server {
+
+/// A model of our own (path) or behind an API (url); exactly one of the two.
+struct ModelConfig {
+  std::string name;  // empty (for a path only): the file's task, or its name without the extension
+  chat::Prices prices;
+
+  std::string path;  // of a .gguf; in a config file relative to that file
+  unsigned threads = 0;
+  uint32_t context = 0;   // tokens; 0: the engine's default
+  unsigned sessions = 2;  // requests that run at once
+
+  std::string url;      // "https://api.example.com/v1"
+  std::string model;    // its name there; empty: `name`
+  std::string key_env;  // the environment variable with its key
+  std::string ca_file;
+  chat::ChoiceMode choices = chat::ChoiceMode::kJsonSchema;
+  std::string max_tokens_field = "max_tokens";
+  unsigned max_retries = 2;
+  std::chrono::milliseconds connect_timeout{10'000}, answer_timeout{120'000}, read_timeout{60'000};
+};
+
+struct TeamConfig {
+  std::string name;
+  std::string strategy = "cascade";
+  std::string slm, llm;             // names of models
+  std::optional<double> threshold;  // empty: the SLM's calibrated one
+  collab::OnLlmFailure on_llm_failure = collab::OnLlmFailure::kUnverified;
+};
+
+struct ServerConfig {
+  std::string host = "127.0.0.1";
+  uint16_t port = 8080;  // 0: one the system chooses
+  std::string
+      api_key_env;  // the environment variable with the key clients must send; needed unless host is loopback
+  unsigned workers = 16;  // requests in work at once
+  size_t max_queue = 64;
+  size_t max_connections = 1024;
+  size_t max_body_bytes = 8 << 20;
+  std::chrono::milliseconds request_timeout{600'000};
+  std::chrono::milliseconds drain_timeout{30'000};
+  std::vector<std::string> cors_origins;   // beside pages served from loopback; "*": every one
+  std::vector<std::string> allowed_hosts;  // beside loopback names, what the Host field may say
+  bool offline = false;                    // no remote call is ever made
+  std::vector<ModelConfig> models;
+  std::vector<TeamConfig> teams;
+};
+
+/// Reads a file as described in docs/server.md. Errors name file, line, key, found and expected; unknown keys
+/// are errors.
+Result<ServerConfig> load_config(const std::string& path);
+/// The same from text; paths of models are relative to `directory`.
+Result<ServerConfig> parse_config(std::string_view text, const std::string& name,
+                                  const std::string& directory);
+
+/// A server of one model under its own name.
+ServerConfig config_for_model(const std::string& path);
+
+}  // namespace bantam::server

@@ -1,0 +1,81 @@
+#include "server/registry.h"
+
+#include <filesystem>
+
+#include "chat/local.h"
+
+namespace bantam::server {
+namespace {
+
+using ModelPtr = std::shared_ptr<chat::ChatModel>;
+
+Result<ModelPtr> open_local(const ModelConfig& config) {
+  runtime::EngineOptions options;
+  options.threads = config.threads;
+  options.context_length = config.context;
+  BANTAM_ASSIGN(auto engine, runtime::Engine::load(config.path, options));
+  std::string name = config.name;
+  if (name.empty() && engine->task()) name = engine->task()->name;
+  if (name.empty()) name = std::filesystem::path(config.path).stem().string();
+  return chat::make_local(std::move(engine), {std::move(name), config.prices, config.sessions});
+}
+
+Result<ModelPtr> open_remote(const ModelConfig& config, bool offline) {
+  chat::RemoteOptions options;
+  options.name = config.name;
+  options.base_url = config.url;
+  options.model = config.model.empty() ? config.name : config.model;
+  options.key_env = config.key_env;
+  options.prices = config.prices;
+  options.choice_mode = config.choices;
+  options.max_tokens_field = config.max_tokens_field;
+  options.max_retries = config.max_retries;
+  options.offline = offline;
+  options.http.connect_timeout = config.connect_timeout;
+  options.http.first_byte_timeout = config.answer_timeout;
+  options.http.read_timeout = config.read_timeout;
+  options.http.ca_file = config.ca_file;
+  return chat::make_remote(std::move(options));
+}
+
+Result<ModelPtr> open_team(const TeamConfig& config, const Registry& models) {
+  ModelPtr slm = models.find(config.slm), llm = models.find(config.llm);
+  if (config.strategy != "cascade") {
+    return fail(Code::kInvalidArgument, "team '{}': strategy: found '{}', expected 'cascade'", config.name,
+                config.strategy);
+  }
+  std::optional<double> threshold = config.threshold;
+  if (!threshold && slm && slm->task() && slm->task()->calibrated) threshold = slm->task()->threshold;
+  if (!threshold) {
+    return fail(Code::kInvalidArgument, "team '{}': threshold: found none, and '{}' has no calibrated one",
+                config.name, config.slm);
+  }
+  return collab::make_cascade(std::move(slm), std::move(llm),
+                              {config.name, *threshold, config.on_llm_failure});
+}
+
+}  // namespace
+
+ModelPtr Registry::find(std::string_view name) const {
+  for (const ModelPtr& model : models_) {
+    if (model->name() == name) return model;
+  }
+  return nullptr;
+}
+
+Result<Registry> Registry::open(const ServerConfig& config) {
+  Registry out({});
+  auto add = [&](Result<ModelPtr> made) -> Status {
+    if (!made) return std::unexpected(std::move(made).error());
+    if (out.find((*made)->name()))
+      return fail(Code::kInvalidArgument, "there are two models of the name '{}'", (*made)->name());
+    out.models_.push_back(std::move(*made));
+    return {};
+  };
+  for (const ModelConfig& model : config.models)
+    BANTAM_TRY(add(model.url.empty() ? open_local(model) : open_remote(model, config.offline)));
+  for (const TeamConfig& team : config.teams) BANTAM_TRY(add(open_team(team, out)));
+  return out;
+}
+
+}  // namespace bantam::server

@@ -1,0 +1,204 @@
+#include "server/server.h"
+
+#include <ctime>
+#include <nlohmann/json.hpp>
+
+#include "net/http_server.h"
+#include "net/json.h"
+#include "net/signal_stop.h"
+#include "net/sse.h"
+#include "server/access.h"
+#include "server/api_error.h"
+#include "server/completion_reply.h"
+#include "server/completion_request.h"
+
+namespace bantam::server {
+namespace {
+
+using nlohmann::json;
+
+net::ServerResponse json_response(std::string body) {
+  return {200, {{"content-type", "application/json"}}, std::move(body)};
+}
+
+class OpenAiServer final : public Server {
+ public:
+  OpenAiServer(const ServerConfig& config, Registry registry, Access access, LogSink log)
+      : config_(config),
+        registry_(std::move(registry)),
+        access_(std::move(access)),
+        log_(std::move(log)),
+        started_(std::time(nullptr)) {}
+
+  Status listen() {
+    net::ServerOptions options;
+    options.host = config_.host;
+    options.port = config_.port;
+    options.workers = config_.workers;
+    options.max_queue = config_.max_queue;
+    options.max_connections = config_.max_connections;
+    options.max_body_bytes = config_.max_body_bytes;
+    options.drain_timeout = config_.drain_timeout;
+    options.error_response = [](int status, const std::string& message) {
+      return api_error(status, message).response();
+    };
+    options.gate = [this](const net::ServerRequest& r) { return access_.check(r); };
+    options.decorate = [this](const net::ServerRequest& r, net::Headers& h) { access_.decorate(r, h); };
+    options.on_access = [this](const net::AccessRecord& r) {
+      log(fmt::format("{} {} {} {} {} bytes {:.1f} ms{}", r.id, r.method, r.path, r.status, r.body_bytes,
+                      r.seconds * 1000, r.client_gone ? ", client left" : ""));
+    };
+    auto handler = [this](void (OpenAiServer::*f)(net::Exchange&)) {
+      return [this, f](net::Exchange& e) { (this->*f)(e); };
+    };
+    std::vector<net::Route> routes{{"GET", "/health", handler(&OpenAiServer::health), true},
+                                   {"GET", "/v1/models", handler(&OpenAiServer::list_models), true},
+                                   {"GET", "/v1/models/*", handler(&OpenAiServer::show_model), true},
+                                   {"POST", "/v1/chat/completions", handler(&OpenAiServer::complete), false}};
+    BANTAM_ASSIGN(http_, net::HttpServer::listen(std::move(options), std::move(routes)));
+    return {};
+  }
+
+  std::string url() const override {
+    bool v6 = config_.host.find(':') != std::string::npos;
+    return fmt::format("http://{}{}{}:{}", v6 ? "[" : "", config_.host, v6 ? "]" : "", http_->port());
+  }
+  Status run(std::stop_token stop) override { return http_->run(stop); }
+
+ private:
+  void log(const std::string& line) const {
+    if (log_) log_(line);
+  }
+
+  void health(net::Exchange& e) {
+    auto load = http_->load();
+    auto response = json_response(net::to_text(
+        {{"status", load.draining ? "draining" : "ok"}, {"busy", load.busy}, {"queued", load.queued}}));
+    if (load.draining) response.status = 503;
+    e.respond(std::move(response));
+  }
+
+  json model_json(const chat::ChatModel& model) const {
+    return {{"id", model.name()}, {"object", "model"}, {"created", started_}, {"owned_by", "bantam"}};
+  }
+
+  void list_models(net::Exchange& e) {
+    json data = json::array();
+    for (const auto& model : registry_.all()) data.push_back(model_json(*model));
+    e.respond(json_response(net::to_text({{"object", "list"}, {"data", std::move(data)}})));
+  }
+
+  static ApiError no_such_model(const std::string& name) {
+    return {.status = 404,
+            .message = fmt::format("The model '{}' does not exist.", name.substr(0, 200)),
+            .param = "model",
+            .code = "model_not_found"};
+  }
+
+  void show_model(net::Exchange& e) {
+    auto model = registry_.find(e.request().tail);
+    e.respond(model ? json_response(net::to_text(model_json(*model)))
+                    : no_such_model(e.request().tail).response());
+  }
+
+  void complete(net::Exchange& e) {
+    auto request = read_completion_request(e.request().body);
+    if (!request) return e.respond(request.error().response());
+    auto model = registry_.find(request->model);
+    if (!model) return e.respond(no_such_model(request->model).response());
+    request->chat.cancel = e.request().cancel;
+    request->chat.deadline = std::chrono::steady_clock::now() + config_.request_timeout;
+    auto reply = request->stream ? stream(e, *request, *model) : whole(e, *request, *model);
+    log_reply(e.request().id, request->model, reply);
+  }
+
+  Result<chat::Reply> whole(net::Exchange& e, const CompletionRequest& request,
+                            chat::ChatModel& model) const {
+    auto reply = model.generate(request.chat, {});
+    e.respond(reply ? json_response(CompletionReply(request.model, false).whole(*reply))
+                    : error_response(e, reply.error()));
+    return reply;
+  }
+
+  /// The status line waits for the first text, so that whatever fails before it is an HTTP error.
+  Result<chat::Reply> stream(net::Exchange& e, const CompletionRequest& request,
+                             chat::ChatModel& model) const {
+    CompletionReply events(request.model, request.include_usage);
+    bool begun = false;
+    auto begin = [&] {
+      begun = true;
+      e.begin(200, {{"content-type", "text/event-stream; charset=utf-8"},
+                    {"cache-control", "no-cache"},
+                    {"x-accel-buffering", "no"}});
+      e.write(net::sse_event(events.first()));
+    };
+    auto reply = model.generate(request.chat, [&](std::string_view text) {
+      if (!begun) begin();
+      return e.write(net::sse_event(events.text(text)));
+    });
+    if (!reply && !begun) {
+      e.respond(error_response(e, reply.error()));
+    } else if (!reply) {
+      e.write(net::sse_event(
+          api_error(reply.error()).json()));  // and no [DONE]: the client must not take this for the end
+    } else {
+      if (!begun) begin();
+      for (const std::string& event : events.last(*reply)) e.write(net::sse_event(event));
+    }
+    return reply;
+  }
+
+  net::ServerResponse error_response(const net::Exchange& e, const Error& error) const {
+    if (error.code == Code::kCancelled && e.request().cancel.stop_requested())
+      return api_error(503, "The server is shutting down.").response();
+    return api_error(error).response();
+  }
+
+  void log_reply(const std::string& id, const std::string& model, const Result<chat::Reply>& reply) const {
+    if (!reply)
+      return log(fmt::format("{} model={} failed: {}: {}", id, model, code_name(reply.error().code),
+                             reply.error().message));
+    std::string line =
+        fmt::format("{} model={} answered_by={} tokens={}+{} cost={:.6g}", id, model, reply->answered_by,
+                    reply->usage.prompt_tokens, reply->usage.completion_tokens, reply->cost);
+    if (reply->confidence) line += fmt::format(" confidence={:.4f}", *reply->confidence);
+    if (reply->unverified) line += " unverified";
+    for (const chat::Step& step : reply->steps)
+      line += fmt::format(" step={} {:.1f} ms ({})", step.model, step.seconds * 1000, step.outcome);
+    for (const std::string& note : reply->notes) line += " note: " + note;
+    log(line);
+  }
+
+  ServerConfig config_;
+  Registry registry_;
+  Access access_;
+  LogSink log_;
+  std::time_t started_;
+  std::unique_ptr<net::HttpServer> http_;  // last, so that its threads end before what they use
+};
+
+}  // namespace
+
+Result<std::unique_ptr<Server>> Server::open(const ServerConfig& config, LogSink log) {
+  BANTAM_ASSIGN(Registry registry, Registry::open(config));
+  return open(config, std::move(registry), std::move(log));
+}
+
+Result<std::unique_ptr<Server>> Server::open(const ServerConfig& config, Registry registry, LogSink log) {
+  BANTAM_ASSIGN(Access access, Access::open(config));
+  auto server =
+      std::make_unique<OpenAiServer>(config, std::move(registry), std::move(access), std::move(log));
+  BANTAM_TRY(server->listen());
+  return server;
+}
+
+Status run(const ServerConfig& config, LogSink log) {
+  BANTAM_ASSIGN(net::SignalStop signals, net::SignalStop::install());
+  BANTAM_ASSIGN(auto server, Server::open(config, log));
+  if (log) log("listening on " + server->url());
+  BANTAM_TRY(server->run(signals.token()));
+  if (log) log("stopped");
+  return {};
+}
+
+}  // namespace bantam::server
