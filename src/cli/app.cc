@@ -1,6 +1,7 @@
 #include "cli/app.h"
 
 #include <algorithm>
+#include <cstdlib>
 #include <memory>
 #include <vector>
 
@@ -29,11 +30,13 @@ void add_common(CLI::App& verb, Common& common) {
 void add_twins(CLI::App& verb) {
   for (CLI::Option* option : verb.get_options()) {
     if (option->get_lnames().empty() || option->get_lnames().front() == "help") continue;
-    option->envname(environment_twin(option->get_lnames().front()));
+    if (option->get_envname().empty()) option->envname(environment_twin(option->get_lnames().front()));
   }
 }
 
 Status load_config(Common& common, CLI::App& chosen, const std::vector<CLI::App*>& all) {
+  if (const char* path = std::getenv("BANTAM_CONFIG"); common.config.empty() && path != nullptr)
+    common.config = path;
   if (common.config.empty()) common.config = default_config_path();
   if (common.config.empty()) return {};
   BANTAM_ASSIGN(std::string text, read_file(common.config, uint64_t{1} << 24));
