@@ -4,7 +4,6 @@
 #include <set>
 #include <sstream>
 
-#define TOML_EXCEPTIONS 0
 #include <toml++/toml.h>
 
 #include "base/file.h"
@@ -46,13 +45,13 @@ Result<TomlTable> TomlTable::open(const std::string& path) {
 }
 
 Result<TomlTable> TomlTable::parse(std::string_view text, std::string name) {
-  toml::parse_result parsed = toml::parse(text, name);
-  if (!parsed) {
-    const auto& at = parsed.error().source().begin;
-    return fail(Code::kCorrupt, "{}, line {}, column {}: {}", name, at.line, at.column, parsed.error().description());
-  }
   auto node = std::make_shared<Node>();
-  node->document = std::make_shared<toml::table>(std::move(parsed).table());
+  try {
+    node->document = std::make_shared<toml::table>(toml::parse(text, name));
+  } catch (const toml::parse_error& error) {
+    const auto& at = error.source().begin;
+    return fail(Code::kCorrupt, "{}, line {}, column {}: {}", name, at.line, at.column, error.description());
+  }
   node->error = std::make_shared<std::optional<Error>>();
   node->table = node->document.get();
   node->file = std::move(name);
