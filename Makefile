@@ -38,10 +38,8 @@ bench: setup-bench build ## Build and run the measurements of bench/
 	@for program in $(BIN)/*_bench; do echo "== $$program"; $$program || exit 1; done
 
 fuzz: setup-fuzz ## FUZZ_RUNS (1,000,000) executions of each parser under ASan and UBSan
-	cmake --preset fuzz && cmake --build build/fuzz -j $(JOBS)
-	@for program in build/fuzz/bin/fuzz_*; do \
-	  corpus=build/fuzz/corpus/$$(basename $$program); mkdir -p $$corpus; \
-	  echo "== $$program"; $$program -runs=$(FUZZ_RUNS) -max_len=65536 -print_final_stats=1 $$corpus || exit 1; done
+	cmake --preset fuzz && cmake --build build/fuzz -j $(JOBS) --target fuzzers
+	fuzz/run.sh $(FUZZ_RUNS)
 
 format: setup-lint ## Rewrite the C++ sources in the project's style
 	clang-format -i $(SOURCES)

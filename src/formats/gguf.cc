@@ -18,6 +18,9 @@ constexpr uint64_t kMinPairBytes = 8 + 4 + 1;            // key length, type, th
 constexpr uint64_t kMinTensorBytes = 8 + 4 + 8 + 4 + 8;  // name length, dimensions, one of them, type, offset
 constexpr uint64_t kDefaultAlignment = 32;
 constexpr uint32_t kArrayType = 9;
+// Strings and named things take several times their bytes in memory; real files hold less than a million.
+constexpr uint64_t kMaxStrings = uint64_t{1} << 25;
+constexpr uint64_t kMaxNamed = uint64_t{1} << 20;
 
 /// Reads forward through untrusted bytes. Every message names the file, the part being read and the byte.
 class Reader {
@@ -44,6 +47,14 @@ class Reader {
     return out;
   }
 
+  /// Counts the elements of arrays that take more memory than bytes in the file.
+  Status spend(uint64_t elements) {
+    spent_ += elements;
+    if (spent_ <= kMaxStrings) return {};
+    return error(Code::kLimit, "array: found {} strings and booleans so far, expected at most {}", spent_,
+                 kMaxStrings);
+  }
+
   template <class T>
   Result<T> number(std::string_view field) {
     BANTAM_ASSIGN(auto bytes, take(1, sizeof(T), field));
@@ -66,7 +77,7 @@ class Reader {
   std::span<const std::byte> bytes_;
   const std::string& name_;
   std::string where_ = "header";
-  uint64_t position_ = 0;
+  uint64_t position_ = 0, spent_ = 0;
 };
 
 template <class T>
@@ -92,6 +103,7 @@ Result<GgufArray> read_array(Reader& in, uint64_t count) {
       return in.error(Code::kCorrupt, "array: found {} bytes left, expected {} elements of at least {} bytes",
                       in.remaining(), count, kLeast);
     }
+    BANTAM_TRY(in.spend(count));
     out.reserve(count);
     for (uint64_t i = 0; i < count; ++i) {
       BANTAM_ASSIGN(T value, read_scalar<T>(in));
@@ -186,6 +198,11 @@ Result<Header> read_header(Reader& in) {
     return in.error(Code::kCorrupt,
                     "metadata count: found {}, expected at most {} in the {} bytes that follow", out.pairs,
                     in.remaining() / kMinPairBytes, in.remaining());
+  }
+  if (out.tensors > kMaxNamed || out.pairs > kMaxNamed) {
+    return in.error(Code::kLimit,
+                    "counts: found {} tensors and {} metadata keys, expected at most {} of each", out.tensors,
+                    out.pairs, kMaxNamed);
   }
   return out;
 }

@@ -1,0 +1,113 @@
+// make_seeds DIR: writes small valid inputs to DIR/<fuzzer>/ for the fuzzers to vary.
+
+#include <cstdio>
+#include <filesystem>
+
+#include "base/file.h"
+#include "formats/gguf.h"
+#include "formats/safetensors.h"
+#include "text/bpe.h"
+
+namespace {
+
+using bantam::Result;
+using bantam::Status;
+using bantam::formats::GgmlType;
+using bantam::formats::GgufArray;
+using bantam::formats::GgufWriter;
+
+std::span<const std::byte> bytes_of(const auto& items) { return std::as_bytes(std::span(items)); }
+
+Status gguf_seeds(const std::string& folder) {
+  GgufWriter every;
+  every.set("general.architecture", "llama");
+  every.set("general.alignment", uint32_t{32});
+  every.set("a", uint8_t{1});
+  every.set("b", int8_t{-1});
+  every.set("c", uint16_t{1});
+  every.set("d", int16_t{-1});
+  every.set("e", int32_t{-1});
+  every.set("f", 0.5F);
+  every.set("g", true);
+  every.set("h", uint64_t{1});
+  every.set("i", int64_t{-1});
+  every.set("j", 0.5);
+  every.set("k", GgufArray(std::vector<std::string>{"x", "", "yz"}));
+  every.set("l", GgufArray(std::vector<float>{1, 2}));
+  every.set("m", GgufArray(std::vector<bool>{true, false}));
+  every.set("n", GgufArray(std::vector<int64_t>{-1, 2}));
+  std::vector<float> values(6, 1.5F);
+  std::vector<std::byte> blocks(36);
+  BANTAM_TRY(every.add_tensor("w", GgmlType::kF32, {3, 2}, bytes_of(values)));
+  BANTAM_TRY(every.add_tensor("q", GgmlType::kQ4_0, {32, 2}, blocks));
+  BANTAM_TRY(every.add_tensor("r", GgmlType::kQ8_0, {32}, std::span(blocks).first(34)));
+  BANTAM_TRY(every.add_tensor("s", GgmlType::kF16, {2, 1, 3, 1}, std::span(blocks).first(12)));
+  BANTAM_TRY(every.write(folder + "/every_type"));
+  GgufWriter small;
+  small.set("x", "y");
+  return small.write(folder + "/small");
+}
+
+Status safetensors_seeds(const std::string& folder) {
+  std::vector<float> values(6, 1.5F);
+  std::vector<uint8_t> bytes = {1, 2, 3};
+  BANTAM_TRY(bantam::formats::write_safetensors(folder + "/several",
+                                                {{"w", "F32", {2, 3}, bytes_of(values)},
+                                                 {"b", "U8", {3}, bytes_of(bytes)},
+                                                 {"none", "F16", {0, 2}, {}}},
+                                                {{"step", "1"}}));
+  return bantam::formats::write_safetensors(folder + "/small", {{"b", "U8", {3}, bytes_of(bytes)}});
+}
+
+Status csv_seeds(const std::string& folder) {
+  BANTAM_TRY(bantam::write_file(folder + "/plain", "text,label\nhello,a\r\nbye,b\n"));
+  return bantam::write_file(folder + "/quoted",
+                            "\xEF\xBB\xBF"
+                            "text,label\n\"a, \"\"b\"\"\nc\",x\n\n,\n");
+}
+
+Status tokenizer_seeds(const std::string& folder) {
+  std::vector<std::string> texts = {"the card the card", "12 cards, 12 cards"};
+  BANTAM_ASSIGN(auto bpe,
+                bantam::text::train_bpe(
+                    texts, {.vocab_size = 275, .control = {"<|end|>", "<|im_start|>"}, .whole = {"card x"}}));
+  for (const char* pre : {"gpt-2", "default", "llama-bpe"}) {
+    GgufWriter file;
+    bpe->save(file);
+    file.set("tokenizer.ggml.pre", pre);
+    file.set("tokenizer.chat_template", "<|im_start|><|im_end|>");
+    BANTAM_TRY(file.write(folder + "/" + pre));
+  }
+  GgufWriter scored;
+  std::vector<std::string> tokens = {"<unk>", "<s>", "</s>",   "\xE2\x96\x81", "a",
+                                     "b",     "ab",  "<keep>", "<0x0A>"};
+  scored.set("tokenizer.ggml.model", "llama");
+  scored.set("tokenizer.ggml.tokens", GgufArray(tokens));
+  scored.set("tokenizer.ggml.scores", GgufArray(std::vector<float>{0, 0, 0, -1, -1, -1, -2, 0, 0}));
+  scored.set("tokenizer.ggml.token_type", GgufArray(std::vector<int32_t>{2, 3, 3, 1, 1, 1, 1, 4, 6}));
+  return scored.write(folder + "/scored");
+}
+
+}  // namespace
+
+int main(int count, char** arguments) {
+  if (count != 2) {
+    std::fputs("usage: make_seeds DIR\n", stderr);
+    return 2;
+  }
+  const std::pair<const char*, Status (*)(const std::string&)> kinds[] = {
+      {"gguf_fuzzer", gguf_seeds},
+      {"safetensors_fuzzer", safetensors_seeds},
+      {"csv_fuzzer", csv_seeds},
+      {"tokenizer_fuzzer", tokenizer_seeds}};
+  for (const auto& [name, make] : kinds) {
+    std::string folder = std::string(arguments[1]) + "/" + name;
+    std::error_code error;
+    std::filesystem::create_directories(folder, error);
+    Status status = error ? bantam::fail(bantam::Code::kIo, "{}: {}", folder, error.message()) : make(folder);
+    if (status) continue;
+    std::fprintf(stderr, "%s\n", status.error().message.c_str());
+    return 1;
+  }
+  return 0;
+}
