@@ -1,5 +1,5 @@
-// write_model OUT [--labels a,b] [--type q8_0] [--seed N]: a small decoder with random weights, for tests
-// that need a model file.
+// write_model OUT [--labels a,b] [--type q8_0] [--seed N] [--context N]: a small decoder with random weights,
+// for tests that need a model file.
 
 #include <CLI/CLI.hpp>
 
@@ -26,6 +26,7 @@ int main(int argc, char** argv) {
   app.add_option("--labels", labels)->delimiter(',');
   app.add_option("--type", type);
   app.add_option("--seed", seed);
+  app.add_option("--context", config.context_length);
   CLI11_PARSE(app, argc, argv);
   auto number = bantam::formats::ggml_type_from_name(type);
   if (!number) {
