@@ -66,7 +66,11 @@ class OpenAiServer final : public Server {
   Status run(std::stop_token stop) override { return http_->run(stop); }
 
  private:
-  void log(const std::string& line) const {
+  /// A path or a remote side's message may hold line ends; what they hold must not pass for lines of ours.
+  void log(std::string line) const {
+    for (char& c : line) {
+      if (static_cast<unsigned char>(c) < 0x20 || c == 0x7f) c = ' ';
+    }
     if (log_) log_(line);
   }
 
