@@ -193,10 +193,12 @@ test("a client that leaves frees its worker", async () => {
     if (++chunks === 3) break; // the client aborts its request
   }
   assert.equal(chunks, 3);
+  const stopped = /model=chat failed: cancelled/;
   const until = Date.now() + 5000;
+  while (!stopped.test(server.log) && Date.now() < until) await sleep(10);
+  assert.match(server.log, stopped);
   while ((await server.health()).busy > 0 && Date.now() < until) await sleep(10);
   assert.equal((await server.health()).busy, 0);
-  assert.match(server.log, /model=chat failed: cancelled/);
 });
 
 test("SIGTERM lets requests in work finish, then the server ends well", async () => {
