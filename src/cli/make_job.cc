@@ -74,7 +74,7 @@ class Maker {
 
   train::JobOptions job(const std::string& out) const {
     return {.out = out,
-            .checkpoint_seconds = 10,
+            .checkpoint_seconds = options_.checkpoint_seconds,
             .threads = options_.threads,
             .progress = options_.progress,
             .cancel = options_.cancel};
@@ -337,18 +337,10 @@ class Maker {
     eval::Candidate out;
     out.name = "linear baseline";
     out.detail = "TF-IDF words 1-2, characters 2-5, linear SVM";
-    out.parameters = model.features() * parts_.labels.size();
+    out.parameters = model.parameters();
     out.file_bytes = out.memory_bytes = model.bytes();
     out.training_cpu_seconds = process_cpu_seconds() - start;
-    for (const auto& example : parts_.validation) {
-      const double wall = wall_seconds(), cpu = thread_cpu_seconds();
-      const int32_t label = model.predict(example.text);
-      out.predictions.push_back({.label = label,
-                                 .confidence = 0,
-                                 .latency = wall_seconds() - wall,
-                                 .cpu = thread_cpu_seconds() - cpu,
-                                 .prompt_tokens = 0});
-    }
+    out.predictions = eval::predict_all(model, parts_.validation);
     return out;
   }
 
@@ -359,7 +351,6 @@ class Maker {
     out.n = parts_.validation.size();
     out.cost = recipe_.cost;
     out.labels = parts_.labels;
-    out.target = recipe_.target;
     for (const auto& example : parts_.validation) out.gold.push_back(example.label);
     BANTAM_ASSIGN(auto llm, candidate(teacher_));
     BANTAM_ASSIGN(auto slm, candidate(product_));
@@ -377,6 +368,7 @@ class Maker {
     BANTAM_ASSIGN(auto file, formats::GgufFile::open(product_.file));
     BANTAM_ASSIGN(auto task, model::read_task(file));
     out.threshold = task->calibration.threshold;
+    out.target = task->calibration.target;
     BANTAM_TRY(write_file(stages_.path("report.txt"), eval::to_text(out)));
     BANTAM_TRY(write_file(stages_.path("report.json"), eval::to_json(out)));
     BANTAM_TRY(write_file(stages_.path("report.html"), eval::to_html(out)));

@@ -16,6 +16,7 @@ namespace bantam::cli {
 struct MakeOptions {
   std::string out;       // folder for everything that is made
   unsigned threads = 0;  // of training; 0: all
+  double checkpoint_seconds = 10;
   ProgressSink progress;
   std::function<void(const std::string&)> say;  // one line a stage
   std::stop_token cancel;

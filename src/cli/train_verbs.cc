@@ -34,7 +34,8 @@ void add_shape(CLI::App& verb, model::Config& shape) {
   verb.add_option("--layers", shape.layers, "Blocks")->capture_default_str();
   verb.add_option("--heads", shape.heads, "Attention heads")->capture_default_str();
   verb.add_option("--ffn-dim", shape.ffn_dim, "Hidden channels of SwiGLU")->capture_default_str();
-  verb.add_option("--context-length", shape.context_length, "Largest number of tokens")->capture_default_str();
+  verb.add_option("--context-length", shape.context_length, "Largest number of tokens")
+      ->capture_default_str();
 }
 
 void finish_shape(model::Config& shape) {
@@ -49,21 +50,31 @@ void add_optim(CLI::App& verb, train::OptimOptions& optim) {
   verb.add_option("--weight-decay", optim.weight_decay, "Of matrices")->capture_default_str();
   verb.add_option("--dropout", optim.dropout, "")->capture_default_str();
   verb.add_option("--label-smoothing", optim.label_smoothing, "")->capture_default_str();
-  verb.add_option("--bpe-dropout", optim.augment.bpe_dropout, "Share of merges left out in training")->capture_default_str();
+  verb.add_option("--bpe-dropout", optim.augment.bpe_dropout, "Share of merges left out in training")
+      ->capture_default_str();
   verb.add_option("--seed", optim.seed, "")->capture_default_str();
 }
 
 train::JobOptions job_options(const Files& files, ProgressBar& bar) {
   train::configure_torch(files.threads);
-  return {.out = files.out, .checkpoint_seconds = 10, .threads = files.threads, .progress = bar.sink(), .cancel = Interrupt::token()};
+  return {.out = files.out,
+          .checkpoint_seconds = 10,
+          .threads = files.threads,
+          .progress = bar.sink(),
+          .cancel = Interrupt::token()};
 }
 
 int print_report(const train::JobReport& report, const Files& files, const Common& common) {
   if (common.json) {
-    return print_json({{"model", files.out}, {"steps", report.steps}, {"tokens", report.tokens}, {"loss", report.final_loss}, {"cpu_seconds", report.cpu_seconds}});
+    return print_json({{"model", files.out},
+                       {"steps", report.steps},
+                       {"tokens", report.tokens},
+                       {"loss", report.final_loss},
+                       {"cpu_seconds", report.cpu_seconds}});
   }
-  return print_text(fmt::format("{}: {} steps, {} tokens, loss {:.3f}, {:.0f} CPU-seconds\n", files.out, report.steps, with_commas(report.tokens),
-                                report.final_loss, report.cpu_seconds));
+  return print_text(fmt::format("{}: {} steps, {} tokens, loss {:.3f}, {:.0f} CPU-seconds\n", files.out,
+                                report.steps, with_commas(report.tokens), report.final_loss,
+                                report.cpu_seconds));
 }
 
 struct TrainArguments {
@@ -108,7 +119,8 @@ int distill_model(DistillArguments& a, const Common& common) {
   if (!data) return report(data.error());
   finish_shape(a.shape);
   ProgressBar bar(common.quiet);
-  auto done = train::distill(data->examples, a.teacher, a.student, a.shape, a.distill, a.files.out + ".answers", job_options(a.files, bar));
+  auto done = train::distill(data->examples, a.teacher, a.student, a.shape, a.distill,
+                             a.files.out + ".answers", job_options(a.files, bar));
   bar.finish();
   return done ? print_report(*done, a.files, common) : report(done.error());
 }
@@ -130,12 +142,19 @@ int prune_model(PruneArguments& a, const Common& common) {
   const auto &was = done->before, &is = done->after;
   const uint64_t before = model::parameter_count(was), after = model::parameter_count(is);
   if (common.json) {
-    return print_json({{"model", a.files.out}, {"parameters_before", before}, {"parameters", after}, {"layers_kept", done->layers_kept},
-                       {"heads_kept", done->heads_kept}, {"dim", is.dim}, {"ffn_dim", is.ffn_dim}, {"cpu_seconds", done->cpu_seconds}});
+    return print_json({{"model", a.files.out},
+                       {"parameters_before", before},
+                       {"parameters", after},
+                       {"layers_kept", done->layers_kept},
+                       {"heads_kept", done->heads_kept},
+                       {"dim", is.dim},
+                       {"ffn_dim", is.ffn_dim},
+                       {"cpu_seconds", done->cpu_seconds}});
   }
-  return print_text(fmt::format("{}: {} -> {} parameters; layers {} -> {}, dim {} -> {}, heads {} -> {}, FFN {} -> {}\n", a.files.out,
-                                with_commas(before), with_commas(after), was.layers, is.layers, was.dim, is.dim, was.heads, is.heads,
-                                was.ffn_dim, is.ffn_dim));
+  return print_text(
+      fmt::format("{}: {} -> {} parameters; layers {} -> {}, dim {} -> {}, heads {} -> {}, FFN {} -> {}\n",
+                  a.files.out, with_commas(before), with_commas(after), was.layers, is.layers, was.dim,
+                  is.dim, was.heads, is.heads, was.ffn_dim, is.ffn_dim));
 }
 
 }  // namespace
@@ -144,11 +163,14 @@ Action add_train(CLI::App& verb, const Common& common) {
   auto a = std::make_shared<TrainArguments>();
   add_files(verb, a->files);
   verb.add_option("--task", a->task, "Name of the task, kept in the model")->capture_default_str();
-  verb.add_option("--vocab-size", a->vocab_size, "Tokens of the vocabulary learned from the texts")->capture_default_str();
+  verb.add_option("--vocab-size", a->vocab_size, "Tokens of the vocabulary learned from the texts")
+      ->capture_default_str();
   add_shape(verb, a->shape);
   add_optim(verb, a->optim);
   add_json(verb, common);
-  verb.footer("Example:\n  bantam train --data tickets.csv --label intent --dim 256 --layers 4 --heads 8 --ffn-dim 768 --out teacher.gguf");
+  verb.footer(
+      "Example:\n  bantam train --data tickets.csv --label intent --dim 256 --layers 4 --heads 8 --ffn-dim "
+      "768 --out teacher.gguf");
   return [a, &common] { return train_model(*a, common); };
 }
 
@@ -156,17 +178,22 @@ Action add_distill(CLI::App& verb, const Common& common) {
   auto a = std::make_shared<DistillArguments>();
   add_files(verb, a->files);
   verb.add_option("--teacher", a->teacher, "Model that answers (.gguf)")->required();
-  verb.add_option("--student", a->student, "Model to start from, such as a pruned one; none: random weights of the shape below");
+  verb.add_option("--student", a->student,
+                  "Model to start from, such as a pruned one; none: random weights of the shape below");
   add_shape(verb, a->shape);
   a->distill.optim.epochs = 60;
   a->distill.optim.dropout = 0;
   a->distill.optim.label_smoothing = 0;
   add_optim(verb, a->distill.optim);
   verb.add_option("--temperature", a->distill.temperature, "Of both softmaxes")->capture_default_str();
-  verb.add_option("--hard-weight", a->distill.hard_weight, "Share of the labels' own cross-entropy")->capture_default_str();
-  verb.add_option("--variants", a->distill.variants, "Copies of each example that the teacher answers")->capture_default_str();
+  verb.add_option("--hard-weight", a->distill.hard_weight, "Share of the labels' own cross-entropy")
+      ->capture_default_str();
+  verb.add_option("--variants", a->distill.variants, "Copies of each example that the teacher answers")
+      ->capture_default_str();
   add_json(verb, common);
-  verb.footer("Example:\n  bantam distill --teacher teacher.gguf --data tickets.csv --label intent --dim 96 --layers 1 --heads 3 --ffn-dim 192 --out student.gguf");
+  verb.footer(
+      "Example:\n  bantam distill --teacher teacher.gguf --data tickets.csv --label intent --dim 96 --layers "
+      "1 --heads 3 --ffn-dim 192 --out student.gguf");
   return [a, &common] { return distill_model(*a, common); };
 }
 
@@ -175,11 +202,14 @@ Action add_prune(CLI::App& verb, const Common& common) {
   verb.add_option("MODEL", a->model, "Model to prune (.gguf)")->required();
   add_files(verb, a->files);
   verb.add_option("--dim", a->prune.dim, "Channels to keep, a multiple of 32; 0: all");
-  verb.add_option("--ffn-dim", a->prune.ffn_dim, "FFN channels to keep in each layer, a multiple of 32; 0: all");
+  verb.add_option("--ffn-dim", a->prune.ffn_dim,
+                  "FFN channels to keep in each layer, a multiple of 32; 0: all");
   verb.add_option("--heads", a->prune.heads, "Heads to keep in each layer; 0: all");
   verb.add_option("--layers", a->prune.layers, "Layers to keep; 0: all");
   add_json(verb, common);
-  verb.footer("Example:\n  bantam prune teacher.gguf --data tickets.csv --label intent --ffn-dim 256 --heads 4 --layers 2 --out pruned.gguf");
+  verb.footer(
+      "Example:\n  bantam prune teacher.gguf --data tickets.csv --label intent --ffn-dim 256 --heads 4 "
+      "--layers 2 --out pruned.gguf");
   return [a, &common] { return prune_model(*a, common); };
 }
 
