@@ -38,7 +38,10 @@ Result<std::string> task_tokens(const Options& options, bool json) {
   BANTAM_ASSIGN(auto engine, runtime::Engine::load(options.model));
   BANTAM_ASSIGN(std::string text, read_text(options));
   BANTAM_ASSIGN(auto ids, engine->task_prompt(text));
-  return json ? as_json(ids) : as_text(engine->tokenizer(), ids);
+  if (!json) return as_text(engine->tokenizer(), ids);
+  Json choices = Json::array();
+  for (const auto& choice : engine->task_choices()) choices.push_back(choice);
+  return Json{{"ids", ids}, {"choices", choices}}.dump() + "\n";
 }
 
 Result<std::string> tokens(const Options& options, bool json) {
@@ -64,7 +67,9 @@ Action add_tokenize(CLI::App& verb, const Common& common) {
                 "Without the BOS and EOS that the model's metadata asks for");
   verb.add_flag("--parse-special", options->parse_special,
                 "Text such as <|endoftext|> becomes its control token");
-  verb.add_flag("--task", options->task, "The whole prompt of the model's task with TEXT as its input");
+  verb.add_flag(
+      "--task", options->task,
+      "The whole prompt of the model's task with TEXT as its input; in JSON also the ids of each choice");
   add_json(verb, common);
   verb.footer(
       "Examples:\n  bantam tokenize model.gguf 'Where is my card?' --json\n"

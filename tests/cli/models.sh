@@ -19,6 +19,8 @@ rm in
 grep -qE '^\{"ids":\[[0-9, ]+\]\}$' by-argument || complain "tokenize: $(cat by-argument)"
 run 0 tokenize task.gguf refund --task
 out_has "<|answer|>"
+run 0 tokenize task.gguf refund --task --json
+out_has '"choices":[['
 
 # run: the same seed gives the same text, another seed another; greedy needs none. A pipe is a prompt.
 run 0 run plain.gguf hello --max-tokens 12 --temp 1 --seed 3 --json
