@@ -2,7 +2,7 @@
 # install.sh SOURCE TARGET: copies the scripts of SOURCE to TARGET and puts beside them the packages of SOURCE/package-lock.json
 # and `node`, the Node that runs them.
 # No package's own script runs, and optional packages (GPU builds) stay away. Debian 12 brings Node 18; where the machine's is
-# older than 20, one from the registry's node-linux-* packages is put beside the others.
+# older than 22, one from the registry's node-linux-* packages is put beside the others.
 set -euo pipefail
 source="$1" target="$2" fallback="22.23.3"
 
@@ -14,10 +14,10 @@ cp "$source/package.json" "$source/package-lock.json" "$target/"
 quiet=(--ignore-scripts --omit=optional --no-audit --no-fund --loglevel=error)
 (cd "$target" && npm ci "${quiet[@]}")
 
-if [ "$(node -p 'process.versions.node.split(".")[0]')" -ge 20 ]; then
+if [ "$(node -p 'process.versions.node.split(".")[0]')" -ge 22 ]; then
   ln -s "$(command -v node)" "$target/node"
 else
-  case "$(uname -m)" in x86_64) arch=x64 ;; aarch64) arch=arm64 ;; *) echo "no Node 20 for $(uname -m)" >&2; exit 1 ;; esac
+  case "$(uname -m)" in x86_64) arch=x64 ;; aarch64) arch=arm64 ;; *) echo "no Node 22 for $(uname -m)" >&2; exit 1 ;; esac
   mkdir -p "$target/node-runtime"
   (cd "$target/node-runtime" && npm install "${quiet[@]}" --no-save --prefix . "node-linux-$arch@$fallback")
   ln -s "$target/node-runtime/node_modules/node-linux-$arch/bin/node" "$target/node"
