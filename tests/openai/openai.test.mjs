@@ -44,7 +44,7 @@ before(async () => {
   folder = mkdtempSync(join(tmpdir(), "bantam-openai-"));
   model("small.gguf", "--labels", labels.join(","));
   model("large.gguf", "--labels", labels.join(","), "--seed", "2");
-  model("chat.gguf", "--context", "65536");
+  model("chat.gguf", "--context", "65536", "--seed", "2"); // its greedy text goes on and on
   peer = await Serving.start(
     folder,
     "peer",
@@ -187,7 +187,7 @@ test("a wrong key is refused where one is asked for", async () => {
 });
 
 test("a client that leaves frees its worker", async () => {
-  const stream = await client.chat.completions.create({ model: "chat", messages: ticket, temperature: 1.5, seed: 3, stream: true });
+  const stream = await client.chat.completions.create({ model: "chat", messages: ticket, stream: true });
   let chunks = 0;
   for await (const _ of stream) {
     if (++chunks === 3) break; // the client aborts its request
@@ -202,14 +202,14 @@ test("a client that leaves frees its worker", async () => {
 });
 
 test("SIGTERM lets requests in work finish, then the server ends well", async () => {
-  const stream = await client.chat.completions.create({ model: "chat", messages: ticket, max_tokens: 300, seed: 3, temperature: 1, stream: true });
+  const stream = await client.chat.completions.create({ model: "chat", messages: ticket, max_tokens: 2000, stream: true });
   const chunks = [];
   let ended;
   for await (const chunk of stream) {
     ended ??= server.stop();
     chunks.push(chunk);
   }
-  assert.ok(["stop", "length"].includes(chunks.at(-1).choices[0].finish_reason));
+  assert.equal(chunks.at(-1).choices[0].finish_reason, "length");
   assert.equal(await ended, 0);
   assert.equal(await peer.stop(), 0);
 });
