@@ -31,15 +31,18 @@ std::vector<float> random_floats(size_t n, uint64_t seed, float size = 1.0F) {
 }
 
 /// A float array that begins one element after a vector boundary: the odd alignment.
-struct Odd {
-  explicit Odd(const std::vector<float>& values) : memory(values.size() + 17) {
-    for (size_t i = 0; i < values.size(); ++i) data()[i] = values[i];
+class Odd {
+ public:
+  [[gnu::noinline]] explicit Odd(const std::vector<float>& values) : memory_(values.size() + 16) {
+    const auto at = reinterpret_cast<uintptr_t>(memory_.data());
+    first_ = (32 - at % 32) % 32 / sizeof(float) + 1;
+    for (size_t i = 0; i < values.size(); ++i) memory_[first_ + i] = values[i];
   }
-  float* data() {
-    auto at = reinterpret_cast<uintptr_t>(memory.data());
-    return memory.data() + (32 - at % 32) % 32 / sizeof(float) + 1;
-  }
-  std::vector<float> memory;
+  float* data() { return memory_.data() + first_; }
+
+ private:
+  std::vector<float> memory_;
+  size_t first_ = 0;
 };
 
 constexpr DType kTypes[] = {DType::kF32, DType::kF16, DType::kQ8_0, DType::kQ4_0};

@@ -2,11 +2,12 @@
 
 #include <fmt/ranges.h>
 
+#include <bit>
 #include <cstring>
 #include <map>
 #include <nlohmann/json.hpp>
 
-#include "kernels/convert.h"
+#include "tensor/half.h"
 
 namespace bantam::model {
 namespace {
@@ -100,8 +101,13 @@ class Reader {
   Result<MatrixView> matrix(const std::string& name, uint64_t rows, uint64_t columns,
                             std::vector<tensor::Storage>& owned) {
     BANTAM_ASSIGN(const SafeTensor* tensor, take(name, {rows, columns}));
-    if (tensor->dtype == "F32") return MatrixView{DType::kF32, rows, columns, tensor->data.data()};
-    if (tensor->dtype == "F16") return MatrixView{DType::kF16, rows, columns, tensor->data.data()};
+    const auto address = reinterpret_cast<uintptr_t>(tensor->data.data());  // a header may have any length
+    if (tensor->dtype == "F32" && address % alignof(float) == 0) {
+      return MatrixView{DType::kF32, rows, columns, tensor->data.data()};
+    }
+    if (tensor->dtype == "F16" && address % alignof(uint16_t) == 0) {
+      return MatrixView{DType::kF16, rows, columns, tensor->data.data()};
+    }
     BANTAM_ASSIGN(auto storage, tensor::Storage::allocate(rows * columns * sizeof(float)));
     widen(*tensor, storage.as<float>());
     owned.push_back(std::move(storage));
@@ -154,13 +160,16 @@ class Reader {
   }
 
   static void widen(const SafeTensor& tensor, std::span<float> out) {
-    if (tensor.dtype != "BF16") {
-      const DType type = tensor.dtype == "F32" ? DType::kF32 : DType::kF16;
-      return kernels::dequantize_row(kernels::ref::table(), type, tensor.data.data(), out.size(), out.data());
+    if (tensor.dtype == "F32") {
+      std::memcpy(out.data(), tensor.data.data(), out.size_bytes());
+      return;
     }
-    for (size_t i = 0; i < out.size(); ++i) {  // a BF16 is the upper half of a float
-      std::byte bytes[4] = {std::byte{0}, std::byte{0}, tensor.data[2 * i], tensor.data[2 * i + 1]};
-      std::memcpy(&out[i], bytes, sizeof(float));
+    for (size_t i = 0; i < out.size(); ++i) {
+      uint16_t half;
+      std::memcpy(&half, tensor.data.data() + i * sizeof(half), sizeof(half));
+      // A BF16 is the upper half of a float.
+      out[i] =
+          tensor.dtype == "F16" ? tensor::half_to_float(half) : std::bit_cast<float>(uint32_t{half} << 16);
     }
   }
 

@@ -68,6 +68,11 @@ class Reader {
       return fail(Code::kCorrupt, "{}: {}: found shape {}, expected {}", file_.path(), name,
                   shape_text(tensor->shape), shape_text(shape));
     }
+    const size_t unit = tensor->type == tensor::DType::kF32 ? alignof(float) : alignof(uint16_t);
+    if (reinterpret_cast<uintptr_t>(file_.data(*tensor).data()) % unit != 0) {
+      return fail(Code::kUnsupported, "{}: {}: found its data at byte {}, expected a multiple of {}",
+                  file_.path(), name, tensor->offset, unit);
+    }
     taken_.insert(name);
     return tensor;
   }

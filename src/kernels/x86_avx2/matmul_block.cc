@@ -27,6 +27,7 @@ __m256i load_tile(const ActivationTile& tile, int i) {
 
 struct Q8_0 {
   using Block = BlockQ8_0;
+  static constexpr int kRows = 2;  // by two tile rows: what the registers hold
 
   /// |w| * (x with w's sign): maddubs takes unsigned times signed. 2 * 128 * 127 fits 16 bits; four such do
   /// not.
@@ -40,23 +41,33 @@ struct Q8_0 {
     for (auto& row : dot) {
       for (auto& d : row) d = _mm256_setzero_si256();
     }
+#pragma GCC unroll 2
     for (int i = 0; i < 8; ++i) {
       for (int r = 0; r < R; ++r) {
         const __m256i four = broadcast4(w[r]->q + 4 * i);
-        for (int g = 0; g < G; ++g)
+        for (int g = 0; g < G; ++g) {
           dot[r][g] = _mm256_add_epi32(dot[r][g], four_dots(four, load_tile(*x[g], i)));
+          // Or the compiler turns the sum into a tree whose leaves do not fit the registers.
+          asm("" : "+x"(dot[r][g]));
+        }
       }
     }
   }
 
-  static __m256i partial_dots(const Block& w, __m256i x) {
-    return four_dots(_mm256_loadu_si256(reinterpret_cast<const __m256i*>(w.q)), x);
+  /// Dot products of 8 rows' block b with x, as lanes 0 .. 7.
+  static __m256i dots_of_rows(const Block* const (&row)[8], size_t b, const ActivationBlock& x) {
+    const __m256i q = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(x.q));
+    __m256i partial[8];
+    for (int r = 0; r < 8; ++r) {
+      partial[r] = four_dots(_mm256_loadu_si256(reinterpret_cast<const __m256i*>(row[r][b].q)), q);
+    }
+    return sums_of(partial);
   }
-  static __m256i finish(__m256i dot, int32_t) { return dot; }
 };
 
 struct Q4_0 {
   using Block = BlockQ4_0;
+  static constexpr int kRows = 4;
 
   /// Sums of n * x with n in 0..15: 16 products of at most 15 * 127 fit 16 bits. sum((n - 8) x) = sum(n x) -
   /// 8 sum(x).
@@ -74,6 +85,7 @@ struct Q4_0 {
         for (int g = 0; g < G; ++g) {
           dot[r][g] = _mm256_add_epi16(dot[r][g], _mm256_maddubs_epi16(low, load_tile(*x[g], i)));
           dot[r][g] = _mm256_add_epi16(dot[r][g], _mm256_maddubs_epi16(high, load_tile(*x[g], i + 4)));
+          asm("" : "+x"(dot[r][g]));  // as above
         }
       }
     }
@@ -86,13 +98,24 @@ struct Q4_0 {
     }
   }
 
-  static __m256i partial_dots(const Block& w, __m256i x) {
-    const __m128i both = _mm_loadu_si128(reinterpret_cast<const __m128i*>(w.q));
-    const __m256i n = _mm256_and_si256(_mm256_set_m128i(_mm_srli_epi16(both, 4), both), _mm256_set1_epi8(15));
-    return _mm256_madd_epi16(_mm256_maddubs_epi16(n, x), _mm256_set1_epi16(1));
-  }
-  static __m256i finish(__m256i dot, int32_t sum) {
-    return _mm256_sub_epi32(dot, _mm256_set1_epi32(8 * sum));
+  /// As Q8_0's. Rows r and r + 4 share a vector, one in each half. Up to 16 products added fit 16 bits, so
+  /// only the last two sums of each row are widened.
+  static __m256i dots_of_rows(const Block* const (&row)[8], size_t b, const ActivationBlock& x) {
+    const __m256i nibble = _mm256_set1_epi8(15);
+    const __m256i x_low = _mm256_broadcastsi128_si256(_mm_loadu_si128(reinterpret_cast<const __m128i*>(x.q)));
+    const __m256i x_high =
+        _mm256_broadcastsi128_si256(_mm_loadu_si128(reinterpret_cast<const __m128i*>(x.q + 16)));
+    __m256i sum[4];
+    for (int r = 0; r < 4; ++r) {
+      const __m256i both = _mm256_loadu2_m128i(reinterpret_cast<const __m128i*>(row[r + 4][b].q),
+                                               reinterpret_cast<const __m128i*>(row[r][b].q));
+      const __m256i low = _mm256_and_si256(both, nibble),
+                    high = _mm256_and_si256(_mm256_srli_epi16(both, 4), nibble);
+      sum[r] = _mm256_add_epi16(_mm256_maddubs_epi16(low, x_low), _mm256_maddubs_epi16(high, x_high));
+    }
+    const __m256i pairs =
+        _mm256_hadd_epi16(_mm256_hadd_epi16(sum[0], sum[1]), _mm256_hadd_epi16(sum[2], sum[3]));
+    return _mm256_sub_epi32(_mm256_madd_epi16(pairs, _mm256_set1_epi16(1)), _mm256_set1_epi32(8 * x.sum));
   }
 };
 
@@ -133,18 +156,21 @@ void tile(const Product& p, size_t i, size_t first) {
   for (auto& group : sum) {
     for (auto& s : group) s = _mm256_setzero_ps();
   }
+  constexpr int kAtOnce = R % W::kRows == 0 ? W::kRows : 1;
   for (size_t b = 0; b < blocks; ++b) {
-    const typename W::Block* w[R];
     const ActivationTile* x[G];
-    for (int r = 0; r < R; ++r) w[r] = row[r] + b;
     for (int g = 0; g < G; ++g) x[g] = p.tiles + (first + g) * blocks + b;
-    __m256i dot[R][G];
-    W::template dots<R, G>(w, x, dot);
-    for (int r = 0; r < R; ++r) {
-      const __m256 scale = _mm256_set1_ps(half_at(&w[r]->scale));
-      for (int g = 0; g < G; ++g) {
-        const __m256 both = _mm256_mul_ps(scale, _mm256_loadu_ps(x[g]->scale));
-        sum[g][r] = _mm256_fmadd_ps(both, _mm256_cvtepi32_ps(dot[r][g]), sum[g][r]);
+    for (int part = 0; part < R; part += kAtOnce) {
+      const typename W::Block* w[kAtOnce];
+      for (int r = 0; r < kAtOnce; ++r) w[r] = row[part + r] + b;
+      __m256i dot[kAtOnce][G];
+      W::template dots<kAtOnce, G>(w, x, dot);
+      for (int r = 0; r < kAtOnce; ++r) {
+        const __m256 scale = _mm256_set1_ps(half_at(&w[r]->scale));
+        for (int g = 0; g < G; ++g) {
+          const __m256 both = _mm256_mul_ps(scale, _mm256_loadu_ps(x[g]->scale));
+          sum[g][part + r] = _mm256_fmadd_ps(both, _mm256_cvtepi32_ps(dot[r][g]), sum[g][part + r]);
+        }
       }
     }
   }
@@ -168,16 +194,14 @@ template <class W>
 __m256 single(const typename W::Block* const (&row)[8], const ActivationBlock* x, size_t blocks) {
   __m256 sum = _mm256_setzero_ps();
   for (size_t b = 0; b < blocks; ++b) {
-    const __m256i q = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(x[b].q));
-    __m256i partial[8];
-    alignas(16) uint16_t scales[8];
-    for (int r = 0; r < 8; ++r) {
-      partial[r] = W::partial_dots(row[r][b], q);
-      scales[r] = row[r][b].scale;
-    }
-    const __m256 scale = _mm256_cvtph_ps(_mm_load_si128(reinterpret_cast<const __m128i*>(scales)));
-    const __m256i dot = W::finish(sums_of(partial), x[b].sum);
-    sum = _mm256_fmadd_ps(_mm256_mul_ps(scale, _mm256_set1_ps(x[b].scale)), _mm256_cvtepi32_ps(dot), sum);
+    // By way of general registers: a vector load right after eight narrow stores would wait for them all.
+    const auto four = [&](int r) {
+      return static_cast<int64_t>(row[r][b].scale | uint64_t{row[r + 1][b].scale} << 16 |
+                                  uint64_t{row[r + 2][b].scale} << 32 | uint64_t{row[r + 3][b].scale} << 48);
+    };
+    const __m256 scale = _mm256_cvtph_ps(_mm_set_epi64x(four(4), four(0)));
+    const __m256 dot = _mm256_cvtepi32_ps(W::dots_of_rows(row, b, x[b]));
+    sum = _mm256_fmadd_ps(_mm256_mul_ps(scale, _mm256_set1_ps(x[b].scale)), dot, sum);
   }
   return sum;
 }

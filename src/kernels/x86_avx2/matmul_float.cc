@@ -40,7 +40,12 @@ __m256 tile(const std::byte* const (&w)[R], const float* const (&x)[T], size_t c
   size_t c = 0;
   for (; c + 8 <= columns; c += 8) {
     __m256 wc[R];
-    for (int r = 0; r < R; ++r) wc[r] = W::load(w[r] + c * W::kBytes);
+    for (int r = 0; r < R; ++r) {
+      wc[r] = W::load(w[r] + c * W::kBytes);
+      // Keeps the compiler from loading (and converting) it again for every token: loads, not sums, would be
+      // the limit.
+      if (T > 1) asm("" : "+x"(wc[r]));
+    }
     for (int t = 0; t < T; ++t) {
       const __m256 xc = _mm256_loadu_ps(x[t] + c);
       for (int r = 0; r < R; ++r) sum[t * R + r] = _mm256_fmadd_ps(wc[r], xc, sum[t * R + r]);
@@ -58,27 +63,46 @@ __m256 tile(const std::byte* const (&w)[R], const float* const (&x)[T], size_t c
   return sums_of(sum);
 }
 
-/// Tiles at the lower edge repeat their last row and keep what is wanted of the result.
+/// Asks for the part'th of `parts` parts of the weights after row i + R, so that they arrive while this tile
+/// is computed.
+template <int R>
+void prefetch_next(const Product& p, size_t i, size_t part, size_t parts) {
+  constexpr size_t kLine = 64;
+  if (p.rows != nullptr || i + 2 * R > p.end) return;
+  const size_t bytes = R * p.row_bytes, step = (bytes / parts + kLine) / kLine * kLine;
+  const std::byte* next = p.weights + (i + R) * p.row_bytes;
+  for (size_t at = part * step; at < bytes && at < (part + 1) * step; at += kLine) {
+    _mm_prefetch(reinterpret_cast<const char*>(next + at), _MM_HINT_T0);
+  }
+}
+
+/// R weight rows, loaded once into the nearest cache, by all tokens from `first` on in groups of T. At the
+/// lower edge the last row is repeated and what is wanted of the result kept.
 template <class W, int R, int T>
-void row_tiles(const Product& p, size_t t) {
-  const float* x[T];
-  for (int u = 0; u < T; ++u) x[u] = p.x + (t + u) * p.x_stride;
+void row_tiles(const Product& p, size_t first) {
+  const size_t groups = (p.tokens - first) / T;
   for (size_t i = p.begin; i < p.end; i += R) {
     const std::byte* w[R];
     for (int r = 0; r < R; ++r) w[r] = weight_row(p, i + r < p.end ? i + r : p.end - 1);
-    alignas(32) float out[8];
-    _mm256_store_ps(out, tile<W, R, T>(w, x, p.columns));
     const size_t kept = p.end - i < R ? p.end - i : R;
-    for (int u = 0; u < T; ++u)
-      memcpy(p.y + (t + u) * p.y_stride + i - p.begin, out + u * R, kept * sizeof(float));
+    for (size_t g = 0; g < groups; ++g) {
+      if (T > 1) prefetch_next<R>(p, i, g, groups);
+      const size_t t = first + g * T;
+      const float* x[T];
+      for (int u = 0; u < T; ++u) x[u] = p.x + (t + u) * p.x_stride;
+      alignas(32) float out[8];
+      _mm256_store_ps(out, tile<W, R, T>(w, x, p.columns));
+      for (int u = 0; u < T; ++u)
+        memcpy(p.y + (t + u) * p.y_stride + i - p.begin, out + u * R, kept * sizeof(float));
+    }
   }
 }
 
 template <class W>
 void matmul(const Product& p) {
-  size_t t = 0;
-  for (; t + 2 <= p.tokens; t += 2) row_tiles<W, 4, 2>(p, t);
-  if (t < p.tokens) row_tiles<W, 8, 1>(p, t);
+  const size_t paired = p.tokens / 2 * 2;
+  if (paired > 0) row_tiles<W, 4, 2>(p, 0);
+  if (paired < p.tokens) row_tiles<W, 8, 1>(p, paired);
 }
 
 }  // namespace
