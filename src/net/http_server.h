@@ -23,7 +23,8 @@ struct ServerRequest {
   std::string tail;    // what a route's final "*" stands for
   Headers headers;
   std::string body;
-  std::stop_token cancel;  // the client has gone, or the server stops and will not wait longer
+  std::stop_token cancel;  // the client has gone (or closed its sending side), or the server stops and will
+                           // not wait longer
 };
 
 struct ServerResponse {
