@@ -67,6 +67,18 @@ out_has "\"bytes_scored\":$(stat -c %s text.txt)"
 err_empty
 run 0 eval plain.gguf --text text.txt --window 64 --halves
 out_has "perplexity"
+value() { sed -n "s/.*\"$1\":\([-0-9.e+]*\).*/\1/p" out; }
+for stride in 1 50 63; do  # every token once, whatever the stride
+  run 0 eval plain.gguf --text text.txt --window 64 --stride "$stride" --json -q
+  same "$(value tokens_scored)" "$(value tokens)" "tokens scored at stride $stride"
+done
+head -c 60 text.txt > short.txt
+run 0 eval plain.gguf --text short.txt --window 128 --stride 1 --json -q
+whole="$(value perplexity)"
+run 0 eval plain.gguf --text short.txt --window 128 --stride 100 --json -q
+same "$(value perplexity)" "$whole" "perplexity of a text within one window"
+run 1 eval plain.gguf --text text.txt --window 64 --stride 64
+err_has "--stride"
 run 1 eval plain.gguf --text text.txt --window 9999
 err_has "256"
 

@@ -8,7 +8,7 @@ const kTickets = 200;
 const kGreedyTickets = 20;
 // Two labels whose log-probabilities differ by less than this may change places: the two programs add in different orders, and
 // llama.cpp rounds activations to 8 bits where the weights are quantized.
-const kTie = 0.05;
+const kTie = 0.01;
 
 const [program, path, ticketsPath] = process.argv.slice(2);
 const {task, metadata} = await bantam(program, ["show", path]);

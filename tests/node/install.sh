@@ -12,7 +12,10 @@ if [ -e "$target/node" ] && cmp -s "$source/package-lock.json" "$target/installe
 rm -f "$target/node" "$target/installed-lock.json"
 cp "$source/package.json" "$source/package-lock.json" "$target/"
 quiet=(--ignore-scripts --omit=optional --no-audit --no-fund --loglevel=error)
-(cd "$target" && npm ci "${quiet[@]}")
+# Not `npm ci`: npm 11 refuses a lock without the optional packages of other systems, which npm itself leaves out of it. `install`
+# takes the versions and hashes of the lock all the same.
+(cd "$target" && npm install --no-save "${quiet[@]}")
+cmp "$source/package-lock.json" "$target/package-lock.json"
 
 if [ "$(node -p 'process.versions.node.split(".")[0]')" -ge 22 ]; then
   ln -s "$(command -v node)" "$target/node"
