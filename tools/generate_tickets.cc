@@ -18,7 +18,7 @@ constexpr uint64_t kMaxGrammarBytes = uint64_t{1} << 24;
 struct Options {
   std::string grammar = "recipes/helpdesk/tickets.grammar";
   std::string out;
-  size_t count = 6000;
+  size_t count = 15000;
   uint64_t seed = 1;
   bool with_frame = false, quiet = false;
 };
@@ -52,7 +52,7 @@ int main(int argc, char** argv) {
   Options options;
   CLI::App app(
       "Writes labelled support tickets, a CSV file text,intent, from a grammar.\n"
-      "Example: generate_tickets --count 6000 --seed 1 --out build/tickets.csv");
+      "Example: generate_tickets --seed 1 --out build/tickets.csv");
   app.add_option("--grammar", options.grammar, "the grammar file")->capture_default_str();
   app.add_option("--out", options.out, "the CSV file to write")->required();
   app.add_option("--count", options.count, "number of examples")->capture_default_str();
