@@ -113,7 +113,9 @@ TEST_F(TrainTest, AStoppedRunEndsInTheSameFile) {
       if (p.done > first + 5) stop.request_stop();
     }, stop.get_token());
     done = part.has_value();
-    if (!done) ASSERT_EQ(part.error().code, Code::kCancelled) << part.error().message;
+    if (!done) {
+      ASSERT_EQ(part.error().code, Code::kCancelled) << part.error().message;
+    }
   }
   EXPECT_EQ(read_file(path("whole.gguf")).value(), read_file(path("parts.gguf")).value()) << "after " << sittings << " sittings";
 }
