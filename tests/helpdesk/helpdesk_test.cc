@@ -43,9 +43,11 @@ const Corpus& corpus() {
 
 class Folder {
  public:
-  Folder() : path_(std::filesystem::path(::testing::TempDir()) / "helpdesk_test") {
-    std::filesystem::remove_all(path_);
-    std::filesystem::create_directories(path_);
+  // A name of its own: several builds may run this test at once.
+  Folder() {
+    std::string name = ::testing::TempDir() + "/helpdesk_XXXXXX";
+    EXPECT_NE(mkdtemp(name.data()), nullptr) << name;
+    path_ = name;
   }
   ~Folder() { std::filesystem::remove_all(path_); }
   std::string operator/(const std::string& name) const { return (path_ / name).string(); }
