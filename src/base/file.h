@@ -15,7 +15,8 @@ namespace bantam {
 /// A file mapped read-only. Movable; the bytes live as long as the object. Safe to read from many threads.
 class MappedFile {
  public:
-  /// Errors: kNotFound, kIo; kInvalidArgument for something that is not a regular file. An empty file maps to no bytes.
+  /// Errors: kNotFound, kIo; kInvalidArgument for something that is not a regular file. An empty file maps to
+  /// no bytes.
   static Result<MappedFile> open(const std::string& path);
   MappedFile(MappedFile&& other) noexcept;
   MappedFile& operator=(MappedFile&& other) noexcept;
@@ -34,8 +35,8 @@ class MappedFile {
 /// The whole file as a string. Errors: kNotFound, kIo, kLimit above `max_bytes`.
 Result<std::string> read_file(const std::string& path, uint64_t max_bytes = uint64_t{1} << 32);
 
-/// Writes beside `path` (same directory, a name ending in ".partial"), then fsync and rename in commit(). Destroyed without a
-/// commit it removes what it wrote, so a reader never sees half a file.
+/// Writes beside `path` (same directory, a name ending in ".partial"), then fsync and rename in commit().
+/// Destroyed without a commit it removes what it wrote, so a reader never sees half a file.
 class AtomicFile {
  public:
   static Result<AtomicFile> create(const std::string& path);

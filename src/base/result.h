@@ -1,5 +1,6 @@
 #pragma once
-// Result<T>: the return type of everything that can fail. Exceptions of libraries stop where the library is called.
+// Result<T>: the return type of everything that can fail. Exceptions of libraries stop where the library is
+// called.
 
 #include <fmt/core.h>
 
@@ -31,9 +32,7 @@ struct Error {
   std::string message;  // one sentence: file, field, found, expected
 
   /// The same error with "context: " before its message.
-  Error in(std::string_view context) && {
-    return {code, fmt::format("{}: {}", context, message)};
-  }
+  Error in(std::string_view context) && { return {code, fmt::format("{}: {}", context, message)}; }
 };
 
 template <class T>
@@ -45,23 +44,24 @@ template <class... Args>
   return std::unexpected(Error{code, fmt::format(text, std::forward<Args>(args)...)});
 }
 
-/// An error from errno: "what: No space left on device", kNoSpace for ENOSPC and EDQUOT, kNotFound for ENOENT, else kIo.
+/// An error from errno: "what: No space left on device", kNoSpace for ENOSPC and EDQUOT, kNotFound for
+/// ENOENT, else kIo.
 [[nodiscard]] std::unexpected<Error> fail_errno(std::string_view what, int error_number);
 
 #define BANTAM_CONCAT_INNER(a, b) a##b
 #define BANTAM_CONCAT(a, b) BANTAM_CONCAT_INNER(a, b)
 /// Returns the error of `expr` (a Status or Result) from the enclosing function, if it has one.
-#define BANTAM_TRY(expr)                                                         \
-  do {                                                                           \
-    if (auto bantam_status = (expr); !bantam_status) {                           \
-      return std::unexpected(std::move(bantam_status).error());                  \
-    }                                                                            \
+#define BANTAM_TRY(expr)                                        \
+  do {                                                          \
+    if (auto bantam_status = (expr); !bantam_status) {          \
+      return std::unexpected(std::move(bantam_status).error()); \
+    }                                                           \
   } while (0)
 /// `BANTAM_ASSIGN(auto x, expr)`: x = the value of `expr`, or the enclosing function returns its error.
 #define BANTAM_ASSIGN(lhs, expr) BANTAM_ASSIGN_IMPL(BANTAM_CONCAT(bantam_result_, __LINE__), lhs, expr)
-#define BANTAM_ASSIGN_IMPL(tmp, lhs, expr)                      \
-  auto tmp = (expr);                                            \
-  if (!tmp) return std::unexpected(std::move(tmp).error());     \
+#define BANTAM_ASSIGN_IMPL(tmp, lhs, expr)                  \
+  auto tmp = (expr);                                        \
+  if (!tmp) return std::unexpected(std::move(tmp).error()); \
   lhs = std::move(*tmp)
 
 }  // namespace bantam

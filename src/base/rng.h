@@ -1,5 +1,6 @@
 #pragma once
-// A small random generator whose stream is the same on every platform and library (std:: distributions are not).
+// A small random generator whose stream is the same on every platform and library (std:: distributions are
+// not).
 
 #include <cmath>
 #include <cstdint>
@@ -12,8 +13,8 @@ namespace bantam {
 class Rng {
  public:
   explicit Rng(uint64_t seed) : state_(seed) {}
-  /// A stream of its own for (seed, a, b): what step b of epoch a draws does not depend on what came before it, which is what
-  /// makes a resumed run equal to an undisturbed one.
+  /// A stream of its own for (seed, a, b): what step b of epoch a draws does not depend on what came before
+  /// it, which is what makes a resumed run equal to an undisturbed one.
   Rng(uint64_t seed, uint64_t a, uint64_t b = 0) : state_(seed) {
     state_ = next() ^ (a * 0xd1342543de82ef95ULL);
     state_ = next() ^ (b * 0x2545f4914f6cdd1dULL);

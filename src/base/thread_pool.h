@@ -9,8 +9,9 @@
 
 namespace bantam {
 
-/// A fixed set of threads that run one parallel loop at a time. The calling thread takes part, so ThreadPool(1) starts none.
-/// Idle threads sleep (they do not spin): a busy neighbour on the machine costs little.
+/// A fixed set of threads that run one parallel loop at a time. The calling thread takes part, so
+/// ThreadPool(1) starts none. Idle threads sleep (they do not spin): a busy neighbour on the machine costs
+/// little.
 class ThreadPool {
  public:
   /// threads = 0 means one per hardware thread.
@@ -20,8 +21,9 @@ class ThreadPool {
   ThreadPool& operator=(const ThreadPool&) = delete;
 
   unsigned size() const { return static_cast<unsigned>(workers_.size()) + 1; }
-  /// Calls fn(begin, end) on disjoint ranges that cover [0, n), each at least `grain` long (the last may be shorter), and
-  /// returns when all are done. The split depends only on n, grain and size(). Calls from several threads take turns.
+  /// Calls fn(begin, end) on disjoint ranges that cover [0, n), each at least `grain` long (the last may be
+  /// shorter), and returns when all are done. The split depends only on n, grain and size(). Calls from
+  /// several threads take turns.
   void parallel_for(size_t n, size_t grain, const std::function<void(size_t, size_t)>& fn);
 
  private:

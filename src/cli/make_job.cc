@@ -266,12 +266,14 @@ class Maker {
     compress::CalibrateOptions how{.target = recipe_.target, .error = recipe_.error, .seed = recipe_.seed};
     auto report = compress::calibrate(examples, how);
     if (!report && report.error().code == Code::kInvalidArgument) {
-      options_.say("no threshold: " + report.error().message + "; the team will send every request to the teacher");
+      options_.say("no threshold: " + report.error().message +
+                   "; the team will send every request to the teacher");
       how.target = 0;
       how.temperature_share = 0.5;
       report = compress::calibrate(examples, how);
       if (!report && report.error().code == Code::kInvalidArgument) {
-        options_.say("no temperature: " + report.error().message + "; confidences stay as the model gives them");
+        options_.say("no temperature: " + report.error().message +
+                     "; confidences stay as the model gives them");
         report = compress::CalibrationReport{};
       }
       if (report) report->calibration.threshold = 1.0;

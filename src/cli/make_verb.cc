@@ -48,7 +48,7 @@ int make_model(const Options& options, const Common& common) {
                "{0}/student.gguf is the model; {0}/report.html the report; serve both: bantam serve --config "
                "{0}/serve.toml\n",
                job.out);
-  return print_text(common.json ? eval::to_json(*comparison) : eval::to_text(*comparison));
+  return print_text(common.json ? eval::to_json(*comparison) + "\n" : eval::to_text(*comparison));
 }
 
 }  // namespace

@@ -15,13 +15,20 @@ constexpr uint64_t kMostBytes = 16 << 20;
 
 std::string_view kind(const toml::node& node) {
   switch (node.type()) {
-    case toml::node_type::table: return "a table";
-    case toml::node_type::array: return "an array";
-    case toml::node_type::string: return "a text";
-    case toml::node_type::integer: return "a whole number";
-    case toml::node_type::floating_point: return "a number";
-    case toml::node_type::boolean: return "true or false";
-    default: return "a date or time";
+    case toml::node_type::table:
+      return "a table";
+    case toml::node_type::array:
+      return "an array";
+    case toml::node_type::string:
+      return "a text";
+    case toml::node_type::integer:
+      return "a whole number";
+    case toml::node_type::floating_point:
+      return "a number";
+    case toml::node_type::boolean:
+      return "true or false";
+    default:
+      return "a date or time";
   }
 }
 
@@ -61,7 +68,8 @@ Result<TomlTable> TomlTable::parse(std::string_view text, std::string name) {
 std::string TomlTable::where(std::string_view key) const {
   std::string out = node_->file;
   const toml::node* at = node_->table;
-  if (node_->table != nullptr && !key.empty() && node_->table->get(key) != nullptr) at = node_->table->get(key);
+  if (node_->table != nullptr && !key.empty() && node_->table->get(key) != nullptr)
+    at = node_->table->get(key);
   if (at != nullptr && at->source().begin.line > 0) out += fmt::format(", line {}", at->source().begin.line);
   std::string full = node_->path;
   if (!key.empty()) full += (full.empty() ? "" : ".") + std::string(key);
@@ -69,10 +77,13 @@ std::string TomlTable::where(std::string_view key) const {
 }
 
 void TomlTable::reject(std::string_view key, std::string_view message) {
-  if (!*node_->error) *node_->error = Error{Code::kInvalidArgument, fmt::format("{}: {}", where(key), message)};
+  if (!*node_->error)
+    *node_->error = Error{Code::kInvalidArgument, fmt::format("{}: {}", where(key), message)};
 }
 
-bool TomlTable::has(std::string_view key) const { return node_->table != nullptr && node_->table->contains(key); }
+bool TomlTable::has(std::string_view key) const {
+  return node_->table != nullptr && node_->table->contains(key);
+}
 
 std::string TomlTable::text(std::string_view key, std::string fallback) {
   node_->known.emplace(key);
@@ -157,7 +168,8 @@ std::vector<TomlTable> TomlTable::tables(std::string_view key) {
   const toml::node& node = *node_->table->get(key);
   const toml::array* array = node.as_array();
   if (array == nullptr || !array->is_homogeneous(toml::node_type::table)) {
-    reject(key, fmt::format("found {}, expected [[{}]] tables", array == nullptr ? kind(node) : "other values", key));
+    reject(key, fmt::format("found {}, expected [[{}]] tables",
+                            array == nullptr ? kind(node) : "other values", key));
     return out;
   }
   for (size_t i = 0; i < array->size(); ++i) {

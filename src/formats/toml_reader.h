@@ -1,6 +1,6 @@
 #pragma once
-// Typed, strict access to a TOML table: a wrong type, a value out of range or a key nobody asked for is an error that names file,
-// line, key, found and expected.
+// Typed, strict access to a TOML table: a wrong type, a value out of range or a key nobody asked for is an
+// error that names file, line, key, found and expected.
 
 #include <cstdint>
 #include <memory>
@@ -12,8 +12,8 @@
 
 namespace bantam::formats {
 
-/// One table of a parsed file. Each get() marks its key as known; finish() then refuses the keys left over. The first error is kept:
-/// later calls return the fallback, and finish() reports it. Copies share the marks.
+/// One table of a parsed file. Each get() marks its key as known; finish() then refuses the keys left over.
+/// The first error is kept: later calls return the fallback, and finish() reports it. Copies share the marks.
 class TomlTable {
  public:
   /// Errors: kNotFound, kIo; kCorrupt with line and column for broken TOML.

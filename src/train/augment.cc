@@ -32,8 +32,11 @@ std::string misspell(std::string_view text, double chance, Rng& rng) {
       continue;
     }
     switch (rng.below(3)) {
-      case 0: break;  // dropped
-      case 1: out.append(2, text[i]); break;
+      case 0:
+        break;  // dropped
+      case 1:
+        out.append(2, text[i]);
+        break;
       default:
         if (i + 1 < text.size() && is_letter(text[i + 1])) {
           out.push_back(text[i + 1]);
@@ -57,7 +60,8 @@ Status check(const AugmentOptions& options) {
                                                    {"bpe_dropout", options.bpe_dropout}};
   for (auto [name, value] : fields) {
     if (!(value >= 0.0 && value <= 1.0)) {
-      return fail(Code::kInvalidArgument, "augment.{}: found {}, expected a probability from 0 to 1", name, value);
+      return fail(Code::kInvalidArgument, "augment.{}: found {}, expected a probability from 0 to 1", name,
+                  value);
     }
   }
   return {};

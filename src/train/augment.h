@@ -19,7 +19,8 @@ struct AugmentOptions {
 };
 Status check(const AugmentOptions& options);
 
-/// A variation of `text` (UTF-8 in, UTF-8 out: only ASCII letters are edited). bpe_dropout is not its business.
+/// A variation of `text` (UTF-8 in, UTF-8 out: only ASCII letters are edited). bpe_dropout is not its
+/// business.
 std::string augment(std::string_view text, const AugmentOptions& options, Rng& rng);
 
 }  // namespace bantam::train

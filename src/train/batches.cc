@@ -6,7 +6,8 @@
 namespace bantam::train {
 namespace {
 
-/// Splits "<|a|>text {input} tail<|b|>" at control tokens: leading and trailing control tokens, and the plain text between.
+/// Splits "<|a|>text {input} tail<|b|>" at control tokens: leading and trailing control tokens, and the plain
+/// text between.
 struct PromptParts {
   std::vector<text::TokenId> control;
   std::string plain;
@@ -18,7 +19,9 @@ Result<PromptParts> control_prefix(std::string_view part, const text::Tokenizer&
     const size_t end = part.find("|>");
     if (end == std::string_view::npos) break;
     auto id = tokenizer.find(part.substr(0, end + 2));
-    if (!id) return fail(Code::kInvalidArgument, "prompt: {} is not a token of the vocabulary", part.substr(0, end + 2));
+    if (!id)
+      return fail(Code::kInvalidArgument, "prompt: {} is not a token of the vocabulary",
+                  part.substr(0, end + 2));
     out.control.push_back(*id);
     part.remove_prefix(end + 2);
   }
@@ -28,12 +31,14 @@ Result<PromptParts> control_prefix(std::string_view part, const text::Tokenizer&
 
 }  // namespace
 
-Result<PromptEncoder> PromptEncoder::create(const text::BpeTokenizer& tokenizer, const model::Task& task, size_t context) {
+Result<PromptEncoder> PromptEncoder::create(const text::BpeTokenizer& tokenizer, const model::Task& task,
+                                            size_t context) {
   PromptEncoder out;
   out.tokenizer_ = &tokenizer;
   out.context_ = context;
   const size_t at = task.prompt.find("{input}");
-  if (at == std::string::npos) return fail(Code::kInvalidArgument, "prompt: found '{}', expected '{{input}}' in it", task.prompt);
+  if (at == std::string::npos)
+    return fail(Code::kInvalidArgument, "prompt: found '{}', expected '{{input}}' in it", task.prompt);
   BANTAM_ASSIGN(PromptParts head, control_prefix(std::string_view(task.prompt).substr(0, at), tokenizer));
   if (tokenizer.bos()) out.before_.push_back(*tokenizer.bos());
   out.before_.insert(out.before_.end(), head.control.begin(), head.control.end());
@@ -43,24 +48,30 @@ Result<PromptEncoder> PromptEncoder::create(const text::BpeTokenizer& tokenizer,
   out.tail_ = tail.substr(0, control);
   if (control != std::string_view::npos) {
     BANTAM_ASSIGN(PromptParts end, control_prefix(tail.substr(control), tokenizer));
-    if (!end.plain.empty()) return fail(Code::kUnsupported, "prompt: text after control tokens: '{}'", end.plain);
+    if (!end.plain.empty())
+      return fail(Code::kUnsupported, "prompt: text after control tokens: '{}'", end.plain);
     out.after_ = end.control;
   }
   std::vector<int64_t> ids;
   for (const auto& choice : task.choices) {
     auto id = tokenizer.find(choice);
-    if (!id) return fail(Code::kUnsupported, "label '{}' is not one token of the vocabulary; training needs one token per label", choice);
+    if (!id)
+      return fail(Code::kUnsupported,
+                  "label '{}' is not one token of the vocabulary; training needs one token per label",
+                  choice);
     ids.push_back(*id);
   }
   out.label_ids_ = torch::tensor(ids, torch::kInt64);
   return out;
 }
 
-Result<std::vector<text::TokenId>> PromptEncoder::encode(std::string_view text, double bpe_dropout, Rng& rng) const {
+Result<std::vector<text::TokenId>> PromptEncoder::encode(std::string_view text, double bpe_dropout,
+                                                         Rng& rng) const {
   std::vector<text::TokenId> out = before_;
   const std::string whole = lead_ + std::string(text) + tail_;
-  BANTAM_ASSIGN(auto body, bpe_dropout > 0 ? tokenizer_->encode_with_dropout(whole, bpe_dropout, rng)
-                                           : tokenizer_->encode(whole, {.add_special = false, .parse_special = false}));
+  BANTAM_ASSIGN(auto body, bpe_dropout > 0
+                               ? tokenizer_->encode_with_dropout(whole, bpe_dropout, rng)
+                               : tokenizer_->encode(whole, {.add_special = false, .parse_special = false}));
   out.insert(out.end(), body.begin(), body.end());
   out.insert(out.end(), after_.begin(), after_.end());
   if (out.size() + 1 > context_) {
@@ -69,7 +80,8 @@ Result<std::vector<text::TokenId>> PromptEncoder::encode(std::string_view text, 
   return out;
 }
 
-std::vector<std::vector<size_t>> epoch_order(std::span<const uint32_t> lengths, uint32_t batch, uint64_t seed, uint64_t epoch) {
+std::vector<std::vector<size_t>> epoch_order(std::span<const uint32_t> lengths, uint32_t batch, uint64_t seed,
+                                             uint64_t epoch) {
   std::vector<size_t> order(lengths.size());
   std::iota(order.begin(), order.end(), size_t{0});
   Rng rng(seed, 0x6f72646572, epoch);
@@ -83,13 +95,15 @@ std::vector<std::vector<size_t>> epoch_order(std::span<const uint32_t> lengths, 
   std::vector<std::vector<size_t>> batches;
   for (size_t begin = 0; begin < order.size(); begin += batch) {
     const size_t end = std::min(begin + batch, order.size());
-    batches.emplace_back(order.begin() + static_cast<ptrdiff_t>(begin), order.begin() + static_cast<ptrdiff_t>(end));
+    batches.emplace_back(order.begin() + static_cast<ptrdiff_t>(begin),
+                         order.begin() + static_cast<ptrdiff_t>(end));
   }
   rng.shuffle(batches);
   return batches;
 }
 
-Batch pad(const std::vector<std::vector<text::TokenId>>& rows, std::span<const int32_t> labels, std::vector<size_t> items) {
+Batch pad(const std::vector<std::vector<text::TokenId>>& rows, std::span<const int32_t> labels,
+          std::vector<size_t> items) {
   size_t longest = 1;
   for (const auto& row : rows) longest = std::max(longest, row.size());
   const auto count = static_cast<int64_t>(rows.size());

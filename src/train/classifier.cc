@@ -11,7 +11,8 @@ namespace {
 
 using torch::Tensor;
 
-constexpr uint64_t kEndEvery = 8;  // every so many steps the rows go on to the label and learn that the end token follows it
+constexpr uint64_t kEndEvery =
+    8;  // every so many steps the rows go on to the label and learn that the end token follows it
 
 }  // namespace
 
@@ -25,34 +26,43 @@ Result<TaskText> prepare_task(const std::string& name, const std::vector<std::st
   std::vector<std::string> texts;
   for (const auto& example : examples) {
     texts.push_back(example.text);
-    texts.push_back(augment(example.text, {.lower = 1, .drop_word = 0, .swap_words = 0, .typo = 0, .bpe_dropout = 0}, *std::make_unique<Rng>(0)));
+    texts.push_back(augment(example.text,
+                            {.lower = 1, .drop_word = 0, .swap_words = 0, .typo = 0, .bpe_dropout = 0},
+                            *std::make_unique<Rng>(0)));
   }
-  BANTAM_ASSIGN(out.tokenizer, text::train_bpe(texts, {.vocab_size = vocab_size, .control = {"<|endoftext|>", "<|answer|>"}, .whole = labels}));
+  BANTAM_ASSIGN(out.tokenizer, text::train_bpe(texts, {.vocab_size = vocab_size,
+                                                       .control = {"<|endoftext|>", "<|answer|>"},
+                                                       .whole = labels}));
   return out;
 }
 
-LabelledRows::LabelledRows(const PromptEncoder& encoder, std::span<const formats::Example> examples, const OptimOptions& options,
-                           std::vector<uint32_t> lengths)
+LabelledRows::LabelledRows(const PromptEncoder& encoder, std::span<const formats::Example> examples,
+                           const OptimOptions& options, std::vector<uint32_t> lengths)
     : encoder_(encoder), examples_(examples), options_(options), lengths_(std::move(lengths)) {
   per_epoch_ = (examples_.size() + options_.batch - 1) / options_.batch;
 }
 
-Result<LabelledRows> LabelledRows::create(const PromptEncoder& encoder, std::span<const formats::Example> examples,
+Result<LabelledRows> LabelledRows::create(const PromptEncoder& encoder,
+                                          std::span<const formats::Example> examples,
                                           const OptimOptions& options) {
-  if (examples.empty()) return fail(Code::kInvalidArgument, "training data: found no examples, expected at least one");
+  if (examples.empty())
+    return fail(Code::kInvalidArgument, "training data: found no examples, expected at least one");
   std::vector<uint32_t> lengths;
   Rng none(0);
   for (const auto& example : examples) {
-    if (example.label < 0) return fail(Code::kInvalidArgument, "training data, line {}: no label", example.line);
+    if (example.label < 0)
+      return fail(Code::kInvalidArgument, "training data, line {}: no label", example.line);
     auto row = encoder.encode(example.text, 0, none);
-    if (!row) return std::unexpected(std::move(row).error().in(fmt::format("training data, line {}", example.line)));
+    if (!row)
+      return std::unexpected(std::move(row).error().in(fmt::format("training data, line {}", example.line)));
     lengths.push_back(static_cast<uint32_t>(row->size()));
   }
   return LabelledRows(encoder, examples, options, std::move(lengths));
 }
 
 uint64_t LabelledRows::steps() const {
-  return std::max<uint64_t>(1, static_cast<uint64_t>(std::llround(options_.epochs * static_cast<double>(per_epoch_))));
+  return std::max<uint64_t>(
+      1, static_cast<uint64_t>(std::llround(options_.epochs * static_cast<double>(per_epoch_))));
 }
 
 Result<Batch> LabelledRows::at(uint64_t step, const std::function<std::string(size_t, uint64_t)>& text_of) {
@@ -69,13 +79,18 @@ Result<Batch> LabelledRows::at(uint64_t step, const std::function<std::string(si
   for (size_t item : items) {
     Rng rng(options_.seed, 0x726f77 + epoch, item);
     auto row = encoder_.encode(text_of(item, epoch), options_.augment.bpe_dropout, rng);
-    if (!row && row.error().code == Code::kLimit) {  // only BPE-dropout made it too long: the plain text was checked at the start
+    if (!row &&
+        row.error().code ==
+            Code::kLimit) {  // only BPE-dropout made it too long: the plain text was checked at the start
       row = encoder_.encode(examples_[item].text, 0, rng);
     }
-    if (!row) return std::unexpected(std::move(row).error().in(fmt::format("training data, line {}", examples_[item].line)));
+    if (!row)
+      return std::unexpected(
+          std::move(row).error().in(fmt::format("training data, line {}", examples_[item].line)));
     answers.push_back(static_cast<int64_t>(row->size()) - 1);
     labels.push_back(examples_[item].label);
-    if (with_end) row->push_back(static_cast<text::TokenId>(encoder_.label_ids()[labels.back()].item<int64_t>()));
+    if (with_end)
+      row->push_back(static_cast<text::TokenId>(encoder_.label_ids()[labels.back()].item<int64_t>()));
     rows.push_back(std::move(*row));
   }
   Batch batch = pad(rows, labels, std::move(items));
@@ -89,14 +104,16 @@ Tensor end_loss(const Decoder& model, const Tensor& hidden, const Batch& batch, 
   return torch::cross_entropy_loss(logits, torch::full({logits.size(0)}, end_token, torch::kInt64));
 }
 
-Result<JobReport> train_classifier(std::span<const formats::Example> examples, const TaskText& text, model::Config shape,
-                                   const OptimOptions& options, const JobOptions& job) {
+Result<JobReport> train_classifier(std::span<const formats::Example> examples, const TaskText& text,
+                                   model::Config shape, const OptimOptions& options, const JobOptions& job) {
   BANTAM_TRY(check(options));
   shape.vocab_size = static_cast<uint32_t>(text.tokenizer->vocab_size());
   BANTAM_TRY(model::check(shape));
-  BANTAM_ASSIGN(PromptEncoder encoder, PromptEncoder::create(*text.tokenizer, text.task, shape.context_length));
+  BANTAM_ASSIGN(PromptEncoder encoder,
+                PromptEncoder::create(*text.tokenizer, text.task, shape.context_length));
   BANTAM_ASSIGN(LabelledRows rows, LabelledRows::create(encoder, examples, options));
-  const std::string fingerprint = fmt::format("train {} {} {}", describe(shape), describe(options), hash_examples(examples));
+  const std::string fingerprint =
+      fmt::format("train {} {} {}", describe(shape), describe(options), hash_examples(examples));
   Decoder model = Decoder::random(shape, options.seed);
   const Tensor& ids = encoder.label_ids();
   const int64_t end_token = *text.tokenizer->eos();
@@ -111,7 +128,8 @@ Result<JobReport> train_classifier(std::span<const formats::Example> examples, c
     Tensor right = ids.index_select(0, batch.labels);
     Tensor loss = -(1.0 - options.label_smoothing) * log_p.gather(1, right.unsqueeze(1)).mean() -
                   options.label_smoothing * log_p.index_select(1, ids).mean();
-    if (options.lm_weight > 0) loss = loss + options.lm_weight * language_loss(model, hidden, batch.tokens, batch.answer);
+    if (options.lm_weight > 0)
+      loss = loss + options.lm_weight * language_loss(model, hidden, batch.tokens, batch.answer);
     if (batch.has_end) loss = loss + end_loss(model, hidden, batch, end_token);
     return StepLoss{loss, batch.token_count};
   };

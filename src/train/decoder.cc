@@ -13,10 +13,12 @@ namespace {
 
 using torch::Tensor;
 
-/// RMSNorm (Zhang and Sennrich 2019) as one autograd node: LibTorch 1.13's elementwise chain costs six passes over x.
+/// RMSNorm (Zhang and Sennrich 2019) as one autograd node: LibTorch 1.13's elementwise chain costs six passes
+/// over x.
 class RmsNorm : public torch::autograd::Function<RmsNorm> {
  public:
-  static Tensor forward(torch::autograd::AutogradContext* context, const Tensor& x, const Tensor& weight, double eps) {
+  static Tensor forward(torch::autograd::AutogradContext* context, const Tensor& x, const Tensor& weight,
+                        double eps) {
     Tensor inverse = torch::rsqrt(x.square().mean(-1, true) + eps);
     Tensor normed = x * inverse;
     context->save_for_backward({normed, inverse, weight});
@@ -35,7 +37,9 @@ class RmsNorm : public torch::autograd::Function<RmsNorm> {
 
 Tensor rms_norm(const Tensor& x, const Tensor& weight, double eps) { return RmsNorm::apply(x, weight, eps); }
 
-std::string block(size_t layer, std::string_view part) { return fmt::format("blk.{}.{}.weight", layer, part); }
+std::string block(size_t layer, std::string_view part) {
+  return fmt::format("blk.{}.{}.weight", layer, part);
+}
 
 struct Spec {
   std::string name;
@@ -44,7 +48,8 @@ struct Spec {
 };
 
 std::vector<Spec> specs(const model::Config& c) {
-  const int64_t dim = c.dim, q = int64_t{c.heads} * c.head_dim, kv = int64_t{c.kv_heads} * c.head_dim, ffn = c.ffn_dim;
+  const int64_t dim = c.dim, q = int64_t{c.heads} * c.head_dim, kv = int64_t{c.kv_heads} * c.head_dim,
+                ffn = c.ffn_dim;
   std::vector<Spec> out{{"token_embd.weight", {c.vocab_size, dim}}};
   for (size_t i = 0; i < c.layers; ++i) {
     out.push_back({block(i, "attn_norm"), {dim}});
@@ -69,11 +74,12 @@ Decoder::Decoder(model::Config config, std::vector<std::pair<std::string, Tensor
   for (size_t i = 0; i < weights_.size(); ++i) index_[weights_[i].first] = i;
   for (size_t i = 0; i < config_.layers; ++i) {
     auto at = [&](std::string_view part) { return weight(block(i, part)); };
-    layers_.push_back({at("attn_norm"), at("attn_q"), at("attn_k"), at("attn_v"), at("attn_output"), at("ffn_norm"),
-                       at("ffn_gate"), at("ffn_up"), at("ffn_down")});
+    layers_.push_back({at("attn_norm"), at("attn_q"), at("attn_k"), at("attn_v"), at("attn_output"),
+                       at("ffn_norm"), at("ffn_gate"), at("ffn_up"), at("ffn_down")});
   }
   const int64_t half = config_.head_dim / 2;
-  Tensor theta = torch::pow(double{config_.rope_base}, -torch::arange(half, torch::kFloat64) / static_cast<double>(half));
+  Tensor theta = torch::pow(double{config_.rope_base},
+                            -torch::arange(half, torch::kFloat64) / static_cast<double>(half));
   Tensor angle = torch::outer(torch::arange(int64_t{config_.context_length}, torch::kFloat64), theta);
   frequencies_ = torch::polar(torch::ones_like(angle), angle).to(torch::kComplexFloat);
 }
@@ -104,8 +110,8 @@ Result<Decoder> Decoder::load(const formats::GgufFile& file) {
     if (stored == nullptr) return fail(Code::kCorrupt, "{}: tensor {} is missing", file.path(), spec.name);
     std::vector<uint64_t> shape(spec.shape.rbegin(), spec.shape.rend());
     if (stored->shape != shape) {
-      return fail(Code::kCorrupt, "{}: tensor {} has {} elements, expected [{}]", file.path(), spec.name, stored->elements(),
-                  fmt::join(shape, ", "));
+      return fail(Code::kCorrupt, "{}: tensor {} has {} elements, expected [{}]", file.path(), spec.name,
+                  stored->elements(), fmt::join(shape, ", "));
     }
     Tensor w = torch::empty(spec.shape);
     const size_t columns = shape[0], row_bytes = stored->bytes / (stored->elements() / columns);
@@ -130,13 +136,15 @@ Status Decoder::save(formats::GgufWriter& file) const {
     Tensor plain = w.detach().contiguous();
     std::vector<uint64_t> shape;
     for (auto size : plain.sizes()) shape.insert(shape.begin(), static_cast<uint64_t>(size));
-    BANTAM_TRY(file.add_tensor(name, formats::GgmlType::kF32, shape,
-                               std::as_bytes(std::span(plain.data_ptr<float>(), static_cast<size_t>(plain.numel())))));
+    BANTAM_TRY(file.add_tensor(
+        name, formats::GgmlType::kF32, shape,
+        std::as_bytes(std::span(plain.data_ptr<float>(), static_cast<size_t>(plain.numel())))));
   }
   return {};
 }
 
-/// x: [B, T, heads * D] to [B, heads, T, D], each pair (2i, 2i+1) turned by its angle (RoFormer, Su et al. 2021, eq. 34).
+/// x: [B, T, heads * D] to [B, heads, T, D], each pair (2i, 2i+1) turned by its angle (RoFormer, Su et al.
+/// 2021, eq. 34).
 Tensor Decoder::rope(const Tensor& x, int64_t heads) const {
   const int64_t batch = x.size(0), time = x.size(1), pairs = config_.head_dim / 2;
   Tensor turns = frequencies_.slice(0, 0, time).view({1, time, 1, pairs});
@@ -145,7 +153,8 @@ Tensor Decoder::rope(const Tensor& x, int64_t heads) const {
 }
 
 Tensor Decoder::attention(const Layer& layer, const Tensor& x, size_t index, Activations* observe) const {
-  const int64_t batch = x.size(0), time = x.size(1), heads = config_.heads, kv = config_.kv_heads, d = config_.head_dim;
+  const int64_t batch = x.size(0), time = x.size(1), heads = config_.heads, kv = config_.kv_heads,
+                d = config_.head_dim;
   Tensor q = rope(torch::linear(x, layer.q), heads);
   Tensor k = rope(torch::linear(x, layer.k), kv);
   Tensor v = torch::linear(x, layer.v).view({batch, time, kv, d}).transpose(1, 2);
@@ -175,7 +184,8 @@ Tensor Decoder::forward(const Tensor& tokens, double dropout, Activations* obser
     x = x + drop(attention(layer, normed, i, observe));
     normed = rms_norm(x, layer.ffn_norm, eps);
     watch_channels(normed);
-    Tensor hidden = torch::silu(torch::linear(normed, layer.gate)) * torch::linear(normed, layer.up);  // SwiGLU (Shazeer 2020)
+    Tensor hidden = torch::silu(torch::linear(normed, layer.gate)) *
+                    torch::linear(normed, layer.up);  // SwiGLU (Shazeer 2020)
     if (observe != nullptr) observe->ffn[i] += hidden.abs().mean(torch::IntArrayRef({0, 1}));
     x = x + drop(torch::linear(hidden, layer.down));
     if (observe != nullptr) {
@@ -191,7 +201,8 @@ Tensor Decoder::logits(const Tensor& hidden) const {
 }
 
 Tensor Decoder::logits_of(const Tensor& hidden, const Tensor& ids) const {
-  return torch::linear(hidden, weight(config_.tied_head ? "token_embd.weight" : "output.weight").index_select(0, ids));
+  return torch::linear(
+      hidden, weight(config_.tied_head ? "token_embd.weight" : "output.weight").index_select(0, ids));
 }
 
 }  // namespace bantam::train

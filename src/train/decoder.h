@@ -1,5 +1,6 @@
 #pragma once
-// The decoder of model/config.h as differentiable LibTorch code. Private to train/: nothing outside includes Torch.
+// The decoder of model/config.h as differentiable LibTorch code. Private to train/: nothing outside includes
+// Torch.
 
 #include <torch/torch.h>
 
@@ -15,26 +16,32 @@
 
 namespace bantam::train {
 
-/// What pruning looks at: means over the tokens of the calibration batches, taken while `Decoder::observe` is set.
+/// What pruning looks at: means over the tokens of the calibration batches, taken while `Decoder::observe` is
+/// set.
 struct Activations {
-  std::vector<torch::Tensor> ffn;       // per layer [ffn_dim]: mean |SwiGLU channel|
-  std::vector<torch::Tensor> heads;     // per layer [heads]: mean L2 norm of a head's output
-  std::vector<double> layer_influence;  // per layer: 1 - mean cosine(input, output) (block influence, Men et al. 2024)
-  torch::Tensor channels;               // [dim]: mean |normed residual channel| over all norms (Minitron, Muralidharan et al. 2024)
+  std::vector<torch::Tensor> ffn;    // per layer [ffn_dim]: mean |SwiGLU channel|
+  std::vector<torch::Tensor> heads;  // per layer [heads]: mean L2 norm of a head's output
+  std::vector<double>
+      layer_influence;  // per layer: 1 - mean cosine(input, output) (block influence, Men et al. 2024)
+  torch::Tensor
+      channels;  // [dim]: mean |normed residual channel| over all norms (Minitron, Muralidharan et al. 2024)
   int64_t batches = 0;
 };
 
 /// Weights by their GGUF names, F32, rows first as torch has them: a matrix is [out, in].
 class Decoder {
  public:
-  /// Random weights: normal(0, 0.02), residual outputs scaled by 1/sqrt(2 layers) (GPT-2); equal seeds give equal weights.
+  /// Random weights: normal(0, 0.02), residual outputs scaled by 1/sqrt(2 layers) (GPT-2); equal seeds give
+  /// equal weights.
   static Decoder random(const model::Config& config, uint64_t seed);
-  /// Any float or quantized GGUF of the Llama family, widened to F32. Errors: those of the file and of read_config.
+  /// Any float or quantized GGUF of the Llama family, widened to F32. Errors: those of the file and of
+  /// read_config.
   static Result<Decoder> load(const formats::GgufFile& file);
 
-  /// tokens: int64 [B, T], right-padded (a causal model never looks right). Returns hidden states after the last norm
-  /// [B, T, C]. `dropout` acts on embeddings and residual branches while gradients are recorded.
-  torch::Tensor forward(const torch::Tensor& tokens, double dropout = 0, Activations* observe = nullptr) const;
+  /// tokens: int64 [B, T], right-padded (a causal model never looks right). Returns hidden states after the
+  /// last norm [B, T, C]. `dropout` acts on embeddings and residual branches while gradients are recorded.
+  torch::Tensor forward(const torch::Tensor& tokens, double dropout = 0,
+                        Activations* observe = nullptr) const;
   /// hidden [..., C] to logits [..., V].
   torch::Tensor logits(const torch::Tensor& hidden) const;
   /// hidden [N, C] to logits [N, ids] of those vocabulary rows alone.
@@ -54,7 +61,8 @@ class Decoder {
   struct Layer {
     torch::Tensor attn_norm, q, k, v, o, ffn_norm, gate, up, down;
   };
-  torch::Tensor attention(const Layer& layer, const torch::Tensor& x, size_t index, Activations* observe) const;
+  torch::Tensor attention(const Layer& layer, const torch::Tensor& x, size_t index,
+                          Activations* observe) const;
   torch::Tensor rope(const torch::Tensor& x, int64_t heads) const;
 
   model::Config config_;

@@ -9,14 +9,17 @@ Result<LoadedModel> load_model(const std::string& path) {
   BANTAM_ASSIGN(Decoder decoder, Decoder::load(file));
   BANTAM_ASSIGN(auto tokenizer, text::load_tokenizer(file));
   BANTAM_ASSIGN(auto task, model::read_task(file));
-  if (!task) return fail(Code::kUnsupported, "{}: has no task (bantam.task.kind); expected a model made by bantam train", path);
+  if (!task)
+    return fail(Code::kUnsupported,
+                "{}: has no task (bantam.task.kind); expected a model made by bantam train", path);
   LoadedModel out{std::move(decoder), std::move(tokenizer), nullptr, std::move(*task)};
   out.bpe = dynamic_cast<const text::BpeTokenizer*>(out.tokenizer.get());
   if (out.bpe == nullptr) return fail(Code::kUnsupported, "{}: its tokenizer is not byte-level BPE", path);
   return out;
 }
 
-Status write_model(const Decoder& model, const text::Tokenizer& tokenizer, const model::Task& task, const std::string& path) {
+Status write_model(const Decoder& model, const text::Tokenizer& tokenizer, const model::Task& task,
+                   const std::string& path) {
   formats::GgufWriter file;
   file.set("general.architecture", std::string("llama"));
   file.set("general.name", task.name);

@@ -18,15 +18,17 @@ namespace bantam::train {
 /// The batches of a run: step n always gives the same rows.
 class LabelledRows {
  public:
-  /// encoder and examples must outlive it. Errors: kInvalidArgument with the line for an unlabelled or over-long example.
-  static Result<LabelledRows> create(const PromptEncoder& encoder, std::span<const formats::Example> examples, const OptimOptions& options);
+  /// encoder and examples must outlive it. Errors: kInvalidArgument with the line for an unlabelled or
+  /// over-long example.
+  static Result<LabelledRows> create(const PromptEncoder& encoder, std::span<const formats::Example> examples,
+                                     const OptimOptions& options);
   uint64_t steps() const;
   /// `text_of(item, epoch)` is the text to use for an example.
   Result<Batch> at(uint64_t step, const std::function<std::string(size_t, uint64_t)>& text_of);
 
  private:
-  LabelledRows(const PromptEncoder& encoder, std::span<const formats::Example> examples, const OptimOptions& options,
-               std::vector<uint32_t> lengths);
+  LabelledRows(const PromptEncoder& encoder, std::span<const formats::Example> examples,
+               const OptimOptions& options, std::vector<uint32_t> lengths);
   const PromptEncoder& encoder_;
   std::span<const formats::Example> examples_;
   OptimOptions options_;
@@ -36,7 +38,8 @@ class LabelledRows {
 };
 
 /// Cross-entropy of the end token after the label, for batches that go on to it.
-torch::Tensor end_loss(const Decoder& model, const torch::Tensor& hidden, const Batch& batch, int64_t end_token);
+torch::Tensor end_loss(const Decoder& model, const torch::Tensor& hidden, const Batch& batch,
+                       int64_t end_token);
 
 /// A model with everything needed to go on training it.
 struct LoadedModel {
@@ -45,9 +48,11 @@ struct LoadedModel {
   const text::BpeTokenizer* bpe = nullptr;  // tokenizer, as what it has to be
   model::Task task;
 };
-/// Errors: those of the file; kUnsupported for a model without a task or with another tokenizer than byte-level BPE.
+/// Errors: those of the file; kUnsupported for a model without a task or with another tokenizer than
+/// byte-level BPE.
 Result<LoadedModel> load_model(const std::string& path);
 /// F32 GGUF, atomically.
-Status write_model(const Decoder& model, const text::Tokenizer& tokenizer, const model::Task& task, const std::string& path);
+Status write_model(const Decoder& model, const text::Tokenizer& tokenizer, const model::Task& task,
+                   const std::string& path);
 
 }  // namespace bantam::train

@@ -1,5 +1,5 @@
-// Structured pruning by activation importance (Minitron, Muralidharan et al. 2024, section 2; ShortGPT, Men et al. 2024, for
-// layers): what the task's own texts use little is cut out, matrices stay dense.
+// Structured pruning by activation importance (Minitron, Muralidharan et al. 2024, section 2; ShortGPT, Men
+// et al. 2024, for layers): what the task's own texts use little is cut out, matrices stay dense.
 
 #include <algorithm>
 #include <numeric>
@@ -37,20 +37,24 @@ Tensor head_channels(const std::vector<int64_t>& heads, int64_t d) {
 Status check_request(const model::Config& config, const PruneOptions& want) {
   auto need = [&](const char* name, uint32_t value, uint32_t most, uint32_t unit) -> Status {
     if (value >= 1 && value <= most && value % unit == 0) return {};
-    return fail(Code::kInvalidArgument, "prune.{}: found {}, expected a multiple of {} from {} to {}", name, value, unit, unit, most);
+    return fail(Code::kInvalidArgument, "prune.{}: found {}, expected a multiple of {} from {} to {}", name,
+                value, unit, unit, most);
   };
   BANTAM_TRY(need("dim", want.dim, config.dim, kBlock));
   BANTAM_TRY(need("ffn_dim", want.ffn_dim, config.ffn_dim, kBlock));
   BANTAM_TRY(need("layers", want.layers, config.layers, 1));
-  const uint32_t group = config.heads / config.kv_heads;  // query heads that share a key and value head go together
+  const uint32_t group =
+      config.heads / config.kv_heads;  // query heads that share a key and value head go together
   BANTAM_TRY(need("heads", want.heads, config.heads, group));
   if (want.heads * config.head_dim % kBlock != 0) {
-    return fail(Code::kInvalidArgument, "prune.heads: {} heads of {} channels are not a multiple of {}", want.heads, config.head_dim, kBlock);
+    return fail(Code::kInvalidArgument, "prune.heads: {} heads of {} channels are not a multiple of {}",
+                want.heads, config.head_dim, kBlock);
   }
   return {};
 }
 
-Result<Activations> observe(const LoadedModel& source, std::span<const formats::Example> examples, const JobOptions& job) {
+Result<Activations> observe(const LoadedModel& source, std::span<const formats::Example> examples,
+                            const JobOptions& job) {
   const model::Config& c = source.decoder.config();
   BANTAM_ASSIGN(PromptEncoder encoder, PromptEncoder::create(*source.bpe, source.task, c.context_length));
   OptimOptions order;
@@ -83,10 +87,13 @@ Decoder cut(const Decoder& source, const PruneOptions& want, const Activations& 
   const std::vector<int64_t> layers = highest(influence, want.layers);
   const Tensor dims = index_of(highest(seen.channels, want.dim));
   std::vector<std::pair<std::string, Tensor>> weights;
-  weights.emplace_back("token_embd.weight", source.weight("token_embd.weight").index_select(1, dims).contiguous());
+  weights.emplace_back("token_embd.weight",
+                       source.weight("token_embd.weight").index_select(1, dims).contiguous());
   for (size_t to = 0; to < layers.size(); ++to) {
     const auto from = static_cast<size_t>(layers[to]);
-    auto old = [&](std::string_view part) { return source.weight(fmt::format("blk.{}.{}.weight", from, part)); };
+    auto old = [&](std::string_view part) {
+      return source.weight(fmt::format("blk.{}.{}.weight", from, part));
+    };
     auto put = [&](std::string_view part, const Tensor& w) {
       weights.emplace_back(fmt::format("blk.{}.{}.weight", to, part), w.contiguous());
     };
@@ -108,8 +115,10 @@ Decoder cut(const Decoder& source, const PruneOptions& want, const Activations& 
     report.layers_kept.push_back(static_cast<uint32_t>(from));
     report.heads_kept.emplace_back(groups.begin(), groups.end());
   }
-  weights.emplace_back("output_norm.weight", source.weight("output_norm.weight").index_select(0, dims).contiguous());
-  if (!c.tied_head) weights.emplace_back("output.weight", source.weight("output.weight").index_select(1, dims).contiguous());
+  weights.emplace_back("output_norm.weight",
+                       source.weight("output_norm.weight").index_select(0, dims).contiguous());
+  if (!c.tied_head)
+    weights.emplace_back("output.weight", source.weight("output.weight").index_select(1, dims).contiguous());
   model::Config after = c;
   after.dim = want.dim;
   after.ffn_dim = want.ffn_dim;
@@ -123,8 +132,8 @@ Decoder cut(const Decoder& source, const PruneOptions& want, const Activations& 
 
 }  // namespace
 
-Result<PruneReport> prune(std::span<const formats::Example> examples, const std::string& path, const PruneOptions& options,
-                          const JobOptions& job) {
+Result<PruneReport> prune(std::span<const formats::Example> examples, const std::string& path,
+                          const PruneOptions& options, const JobOptions& job) {
   const double start = process_cpu_seconds();
   BANTAM_ASSIGN(LoadedModel source, load_model(path));
   const model::Config& c = source.decoder.config();

@@ -1,10 +1,10 @@
 #pragma once
-// Making models: supervised training, distillation and structured pruning of classifiers that are decoders. This header has no
-// Torch in it; models go in and out as GGUF files.
+// Making models: supervised training, distillation and structured pruning of classifiers that are decoders.
+// This header has no Torch in it; models go in and out as GGUF files.
 //
-// Every job is deterministic (same data, options, seed, threads and machine: the same file bit for bit) and resumable: what step n
-// draws depends on (seed, n) alone, and a checkpoint holds weights, optimiser moments and n. A killed job started again with the
-// same options ends in the same file as an undisturbed one.
+// Every job is deterministic (same data, options, seed, threads and machine: the same file bit for bit) and
+// resumable: what step n draws depends on (seed, n) alone, and a checkpoint holds weights, optimiser moments
+// and n. A killed job started again with the same options ends in the same file as an undisturbed one.
 
 #include <cstdint>
 #include <memory>
@@ -24,16 +24,17 @@
 namespace bantam::train {
 
 struct OptimOptions {
-  double epochs = 20;               // passes over the examples
-  uint32_t batch = 64;              // examples a step
-  double learning_rate = 1e-3;      // AdamW (Loshchilov and Hutter 2019), peak of a linear warm-up and cosine decay to a 50th
-  double weight_decay = 0.05;       // matrices only
-  double warmup = 0.06;             // share of all steps
-  double clip = 1.0;                // global gradient norm
+  double epochs = 20;   // passes over the examples
+  uint32_t batch = 64;  // examples a step
+  double learning_rate =
+      1e-3;  // AdamW (Loshchilov and Hutter 2019), peak of a linear warm-up and cosine decay to a 50th
+  double weight_decay = 0.05;  // matrices only
+  double warmup = 0.06;        // share of all steps
+  double clip = 1.0;           // global gradient norm
   double dropout = 0.1;
   double label_smoothing = 0.1;
-  double lm_weight = 0.0;           // weight of next-token prediction over the prompt's own tokens
-  double ema = 0.0;                 // decay of the averaged weights that are saved; 0: the last weights
+  double lm_weight = 0.0;  // weight of next-token prediction over the prompt's own tokens
+  double ema = 0.0;        // decay of the averaged weights that are saved; 0: the last weights
   uint64_t seed = 1;
   AugmentOptions augment;
 };
@@ -42,21 +43,22 @@ Status check(const OptimOptions& options);
 
 /// Where a job runs and reports.
 struct JobOptions {
-  std::string out;                  // the GGUF to write; out + ".checkpoint" while the job runs, removed at its end
-  double checkpoint_seconds = 10;   // between checkpoints
-  unsigned threads = 0;             // 0: all
+  std::string out;  // the GGUF to write; out + ".checkpoint" while the job runs, removed at its end
+  double checkpoint_seconds = 10;  // between checkpoints
+  unsigned threads = 0;            // 0: all
   ProgressSink progress;
-  std::stop_token cancel;           // kCancelled after a last checkpoint
+  std::stop_token cancel;  // kCancelled after a last checkpoint
 };
 
 struct JobReport {
-  double cpu_seconds = 0;           // over all sittings, as far as checkpoints recorded them
-  double final_loss = 0;            // mean over the last tenth of the steps
+  double cpu_seconds = 0;  // over all sittings, as far as checkpoints recorded them
+  double final_loss = 0;   // mean over the last tenth of the steps
   uint64_t steps = 0;
-  uint64_t tokens = 0;              // seen, padding excluded
+  uint64_t tokens = 0;  // seen, padding excluded
 };
 
-/// A tokenizer and a vocabulary for a task: control tokens, BPE learned on the texts, one whole token per label.
+/// A tokenizer and a vocabulary for a task: control tokens, BPE learned on the texts, one whole token per
+/// label.
 struct TaskText {
   model::Task task;
   std::unique_ptr<text::BpeTokenizer> tokenizer;
@@ -64,28 +66,32 @@ struct TaskText {
 Result<TaskText> prepare_task(const std::string& name, const std::vector<std::string>& labels,
                               std::span<const formats::Example> examples, size_t vocab_size);
 
-/// Trains a new decoder of `shape` (its vocab_size is set from the tokenizer) on labelled examples and writes `job.out`.
-/// Errors: kInvalidArgument (empty data, an unlabelled example, a text longer than the context: line, tokens, limit; vocabulary);
-/// kCorrupt for a checkpoint of other options; kNoSpace; kInternal for a loss that is not finite (step, learning rate).
-Result<JobReport> train_classifier(std::span<const formats::Example> examples, const TaskText& text, model::Config shape,
-                                   const OptimOptions& options, const JobOptions& job);
+/// Trains a new decoder of `shape` (its vocab_size is set from the tokenizer) on labelled examples and writes
+/// `job.out`. Errors: kInvalidArgument (empty data, an unlabelled example, a text longer than the context:
+/// line, tokens, limit; vocabulary); kCorrupt for a checkpoint of other options; kNoSpace; kInternal for a
+/// loss that is not finite (step, learning rate).
+Result<JobReport> train_classifier(std::span<const formats::Example> examples, const TaskText& text,
+                                   model::Config shape, const OptimOptions& options, const JobOptions& job);
 
 struct DistillOptions {
   OptimOptions optim;
-  double temperature = 2.0;         // of both softmaxes (Hinton et al. 2015)
-  double hard_weight = 0.1;         // share of the labels' cross-entropy beside the teacher's KL divergence
-  uint32_t variants = 16;           // augmented copies of each example that the teacher answers; epochs count passes over these
-  AugmentOptions transfer;          // how the copies differ
+  double temperature = 2.0;  // of both softmaxes (Hinton et al. 2015)
+  double hard_weight = 0.1;  // share of the labels' cross-entropy beside the teacher's KL divergence
+  uint32_t variants =
+      16;  // augmented copies of each example that the teacher answers; epochs count passes over these
+  AugmentOptions transfer;  // how the copies differ
 };
 
-/// Trains `student` (a GGUF to start from, or when empty a random decoder of `shape`) on the answers of `teacher`, and writes
-/// job.out. Both must share the tokenizer (kInvalidArgument with the two sizes otherwise). The teacher's answers are kept in
-/// `transfer_file` and reused when they were made by the same teacher from the same examples and options.
-Result<JobReport> distill(std::span<const formats::Example> examples, const std::string& teacher, const std::string& student,
-                          model::Config shape, const DistillOptions& options, const std::string& transfer_file,
-                          const JobOptions& job);
+/// Trains `student` (a GGUF to start from, or when empty a random decoder of `shape`) on the answers of
+/// `teacher`, and writes job.out. Both must share the tokenizer (kInvalidArgument with the two sizes
+/// otherwise). The teacher's answers are kept in `transfer_file` and reused when they were made by the same
+/// teacher from the same examples and options.
+Result<JobReport> distill(std::span<const formats::Example> examples, const std::string& teacher,
+                          const std::string& student, model::Config shape, const DistillOptions& options,
+                          const std::string& transfer_file, const JobOptions& job);
 
-/// The shape to prune to; each at most the model's own. Widths must be multiples of the quantisation block (32).
+/// The shape to prune to; each at most the model's own. Widths must be multiples of the quantisation block
+/// (32).
 struct PruneOptions {
   uint32_t dim = 0, ffn_dim = 0, heads = 0, layers = 0;  // 0: as it is
 };
@@ -96,11 +102,11 @@ struct PruneReport {
   double cpu_seconds = 0;
 };
 
-/// Structured pruning by activation importance on `examples`: whole layers by block influence, heads by the norm of their output,
-/// FFN channels by mean activation times the norm of their output column, residual channels by mean activation. Loss is recovered
-/// by distill() from the result.
-Result<PruneReport> prune(std::span<const formats::Example> examples, const std::string& model, const PruneOptions& options,
-                          const JobOptions& job);
+/// Structured pruning by activation importance on `examples`: whole layers by block influence, heads by the
+/// norm of their output, FFN channels by mean activation times the norm of their output column, residual
+/// channels by mean activation. Loss is recovered by distill() from the result.
+Result<PruneReport> prune(std::span<const formats::Example> examples, const std::string& model,
+                          const PruneOptions& options, const JobOptions& job);
 
 /// Sets the process's threads and allocator for training; call once at start.
 void configure_torch(unsigned threads);

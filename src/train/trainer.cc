@@ -15,15 +15,17 @@ namespace {
 
 using torch::Tensor;
 
-constexpr double kBeta1 = 0.9, kBeta2 = 0.98, kEpsilon = 1e-8;  // Vaswani et al. 2017 use 0.98 for short runs too
-constexpr double kFinalShare = 0.02;                             // of the peak learning rate, at the end of the cosine
+constexpr double kBeta1 = 0.9, kBeta2 = 0.98,
+                 kEpsilon = 1e-8;     // Vaswani et al. 2017 use 0.98 for short runs too
+constexpr double kFinalShare = 0.02;  // of the peak learning rate, at the end of the cosine
 
 double learning_rate(const OptimOptions& options, uint64_t step, uint64_t steps) {
   const double warmup = std::max(1.0, options.warmup * static_cast<double>(steps));
   const double at = static_cast<double>(step) + 1.0;
   if (at < warmup) return options.learning_rate * at / warmup;
   const double part = (at - warmup) / std::max(1.0, static_cast<double>(steps) - warmup);
-  return options.learning_rate * (kFinalShare + (1.0 - kFinalShare) * 0.5 * (1.0 + std::cos(M_PI * std::min(1.0, part))));
+  return options.learning_rate *
+         (kFinalShare + (1.0 - kFinalShare) * 0.5 * (1.0 + std::cos(M_PI * std::min(1.0, part))));
 }
 
 struct Slot {
@@ -36,7 +38,8 @@ struct AdamFactors {
   float rate, decay, clip, correct1, correct2, keep_average;
 };
 
-/// One AdamW update in one pass over memory; elements are independent, so any split over threads gives the same bits.
+/// One AdamW update in one pass over memory; elements are independent, so any split over threads gives the
+/// same bits.
 void update(Slot& slot, const AdamFactors& f) {
   Tensor grad = slot.weight.grad().contiguous();
   float* w = slot.weight.data_ptr<float>();
@@ -60,10 +63,16 @@ void update(Slot& slot, const AdamFactors& f) {
 
 class Loop {
  public:
-  Loop(Decoder& model, const OptimOptions& options, const JobOptions& job, std::string fingerprint, uint64_t steps)
-      : options_(options), job_(job), path_(job.out + ".checkpoint"), fingerprint_(std::move(fingerprint)), steps_(steps) {
+  Loop(Decoder& model, const OptimOptions& options, const JobOptions& job, std::string fingerprint,
+       uint64_t steps)
+      : options_(options),
+        job_(job),
+        path_(job.out + ".checkpoint"),
+        fingerprint_(std::move(fingerprint)),
+        steps_(steps) {
     for (const auto& [name, weight] : model.weights()) {
-      Slot slot{name, weight.detach(), torch::zeros_like(weight), torch::zeros_like(weight), Tensor(), weight.dim() == 2};
+      Slot slot{name,     weight.detach(),  torch::zeros_like(weight), torch::zeros_like(weight),
+                Tensor(), weight.dim() == 2};
       slot.weight = weight;
       if (options.ema > 0) slot.average = weight.detach().clone();
       slots_.push_back(std::move(slot));
@@ -75,7 +84,8 @@ class Loop {
     BANTAM_ASSIGN(auto file, formats::SafeTensorsFile::open(path_));
     auto meta = file.metadata();
     if (meta["fingerprint"] != fingerprint_) {
-      return fail(Code::kInvalidArgument, "{}: belongs to a job with other data or options; remove it to start afresh", path_);
+      return fail(Code::kInvalidArgument,
+                  "{}: belongs to a job with other data or options; remove it to start afresh", path_);
     }
     torch::NoGradGuard no_grad;
     for (auto& slot : slots_) {
@@ -95,7 +105,8 @@ class Loop {
     auto put = [&](const std::string& name, const Tensor& t) {
       std::vector<uint64_t> shape;
       for (auto size : t.sizes()) shape.push_back(static_cast<uint64_t>(size));
-      tensors.push_back({name, "F32", shape, std::as_bytes(std::span(t.data_ptr<float>(), static_cast<size_t>(t.numel())))});
+      tensors.push_back({name, "F32", shape,
+                         std::as_bytes(std::span(t.data_ptr<float>(), static_cast<size_t>(t.numel())))});
     };
     for (auto& slot : slots_) {
       put("w." + slot.name, slot.weight);
@@ -115,14 +126,16 @@ class Loop {
     double saved_at = wall_seconds(), told_at = 0, shown_loss = 0;
     const uint64_t tail = steps_ - std::max<uint64_t>(1, steps_ / 10);
     uint64_t tail_steps = 0;
-    for (; next_ < steps_; ) {
+    for (; next_ < steps_;) {
       BANTAM_ASSIGN(double loss, one_step(step));
       shown_loss = shown_loss == 0 ? loss : 0.98 * shown_loss + 0.02 * loss;
-      if (next_ >= tail) report_.final_loss += (loss - report_.final_loss) / static_cast<double>(++tail_steps);
+      if (next_ >= tail)
+        report_.final_loss += (loss - report_.final_loss) / static_cast<double>(++tail_steps);
       ++next_;
       if (job_.cancel.stop_requested() && next_ < steps_) {
         BANTAM_TRY(save());
-        return fail(Code::kCancelled, "stopped at step {} of {}; the same command goes on from there", next_, steps_);
+        return fail(Code::kCancelled, "stopped at step {} of {}; the same command goes on from there", next_,
+                    steps_);
       }
       const double now = wall_seconds();
       if (job_.progress && (now - told_at > 0.2 || next_ == steps_)) {
@@ -148,7 +161,8 @@ class Loop {
     const auto* found = file.find(name);
     const auto bytes = static_cast<size_t>(into.numel()) * sizeof(float);
     if (found == nullptr || found->data.size() != bytes) {
-      return fail(Code::kCorrupt, "{}: tensor {} is missing or not {} bytes; remove the file to start afresh", path_, name, bytes);
+      return fail(Code::kCorrupt, "{}: tensor {} is missing or not {} bytes; remove the file to start afresh",
+                  path_, name, bytes);
     }
     std::memcpy(into.data_ptr<float>(), found->data.data(), bytes);
     return {};
@@ -160,7 +174,9 @@ class Loop {
     const double value = loss.loss.item<double>();
     const double rate = learning_rate(options_, next_, steps_);
     if (!std::isfinite(value)) {
-      return fail(Code::kInternal, "the loss is {} at step {} (learning rate {:.2e}); the checkpoint before it is kept: lower the learning rate",
+      return fail(Code::kInternal,
+                  "the loss is {} at step {} (learning rate {:.2e}); the checkpoint before it is kept: lower "
+                  "the learning rate",
                   value, next_, rate);
     }
     loss.loss.backward();
@@ -184,7 +200,8 @@ class Loop {
     factors.clip = norm > options_.clip ? static_cast<float>(options_.clip / norm) : 1.0F;
     factors.correct1 = static_cast<float>(1.0 / (1.0 - std::pow(kBeta1, count)));
     factors.correct2 = static_cast<float>(1.0 / (1.0 - std::pow(kBeta2, count)));
-    // Early averages would remember the random start: the decay grows to its value (as in Polyak averaging with a warm-up).
+    // Early averages would remember the random start: the decay grows to its value (as in Polyak averaging
+    // with a warm-up).
     factors.keep_average = static_cast<float>(std::min(options_.ema, (1.0 + count) / (10.0 + count)));
     for (auto& slot : slots_) {
       if (!slot.weight.grad().defined()) continue;
@@ -207,8 +224,9 @@ class Loop {
 
 }  // namespace
 
-Result<JobReport> run_steps(Decoder& model, const OptimOptions& options, const JobOptions& job, const std::string& step_name,
-                            const std::string& fingerprint, uint64_t steps, const StepFunction& step) {
+Result<JobReport> run_steps(Decoder& model, const OptimOptions& options, const JobOptions& job,
+                            const std::string& step_name, const std::string& fingerprint, uint64_t steps,
+                            const StepFunction& step) {
   model.set_requires_grad(true);
   Loop loop(model, options, job, fingerprint, steps);
   BANTAM_TRY(loop.restore());
@@ -229,35 +247,41 @@ Status check(const OptimOptions& o) {
   };
   BANTAM_TRY(need(o.epochs > 0 && o.epochs <= 100000, "epochs", o.epochs, "above 0, at most 100000"));
   BANTAM_TRY(need(o.batch >= 1 && o.batch <= 65536, "batch", o.batch, "1 to 65536"));
-  BANTAM_TRY(need(o.learning_rate > 0 && o.learning_rate <= 1, "learning_rate", o.learning_rate, "above 0, at most 1"));
+  BANTAM_TRY(need(o.learning_rate > 0 && o.learning_rate <= 1, "learning_rate", o.learning_rate,
+                  "above 0, at most 1"));
   BANTAM_TRY(need(o.weight_decay >= 0 && o.weight_decay <= 10, "weight_decay", o.weight_decay, "0 to 10"));
   BANTAM_TRY(need(o.warmup >= 0 && o.warmup < 1, "warmup", o.warmup, "a share from 0 to below 1"));
   BANTAM_TRY(need(o.clip > 0, "clip", o.clip, "above 0"));
   BANTAM_TRY(need(o.dropout >= 0 && o.dropout < 1, "dropout", o.dropout, "0 to below 1"));
-  BANTAM_TRY(need(o.label_smoothing >= 0 && o.label_smoothing < 1, "label_smoothing", o.label_smoothing, "0 to below 1"));
+  BANTAM_TRY(need(o.label_smoothing >= 0 && o.label_smoothing < 1, "label_smoothing", o.label_smoothing,
+                  "0 to below 1"));
   BANTAM_TRY(need(o.lm_weight >= 0 && o.lm_weight <= 100, "lm_weight", o.lm_weight, "0 to 100"));
   BANTAM_TRY(need(o.ema >= 0 && o.ema < 1, "ema", o.ema, "0 to below 1"));
   return check(o.augment);
 }
 
 std::string describe(const AugmentOptions& a) {
-  return fmt::format("lower={} drop={} swap={} typo={} bpe={}", a.lower, a.drop_word, a.swap_words, a.typo, a.bpe_dropout);
+  return fmt::format("lower={} drop={} swap={} typo={} bpe={}", a.lower, a.drop_word, a.swap_words, a.typo,
+                     a.bpe_dropout);
 }
 
 std::string describe(const OptimOptions& o) {
-  return fmt::format("epochs={} batch={} lr={} wd={} warmup={} clip={} dropout={} smooth={} lm={} ema={} seed={} {}", o.epochs, o.batch,
-                     o.learning_rate, o.weight_decay, o.warmup, o.clip, o.dropout, o.label_smoothing, o.lm_weight, o.ema, o.seed,
-                     describe(o.augment));
+  return fmt::format(
+      "epochs={} batch={} lr={} wd={} warmup={} clip={} dropout={} smooth={} lm={} ema={} seed={} {}",
+      o.epochs, o.batch, o.learning_rate, o.weight_decay, o.warmup, o.clip, o.dropout, o.label_smoothing,
+      o.lm_weight, o.ema, o.seed, describe(o.augment));
 }
 
 std::string describe(const model::Config& c) {
-  return fmt::format("V={} T={} C={} L={} H={}/{}x{} F={} eps={} base={} tied={}", c.vocab_size, c.context_length, c.dim, c.layers,
-                     c.heads, c.kv_heads, c.head_dim, c.ffn_dim, c.rms_eps, c.rope_base, c.tied_head);
+  return fmt::format("V={} T={} C={} L={} H={}/{}x{} F={} eps={} base={} tied={}", c.vocab_size,
+                     c.context_length, c.dim, c.layers, c.heads, c.kv_heads, c.head_dim, c.ffn_dim, c.rms_eps,
+                     c.rope_base, c.tied_head);
 }
 
 std::string hash_examples(std::span<const formats::Example> examples) {
   std::string all;
-  for (const auto& example : examples) all += fmt::format("{}\t{}\t{}\n", example.label, example.text.size(), example.text);
+  for (const auto& example : examples)
+    all += fmt::format("{}\t{}\t{}\n", example.label, example.text.size(), example.text);
   return sha256_hex(all);
 }
 
@@ -273,7 +297,8 @@ torch::Tensor language_loss(const Decoder& model, const torch::Tensor& hidden, c
   Tensor column = torch::arange(time, torch::kInt64).unsqueeze(0);
   Tensor inside = (column < answer.unsqueeze(1)).reshape({-1}).nonzero().squeeze(1);
   Tensor target = tokens.roll(-1, 1).reshape({-1}).index_select(0, inside);
-  return torch::cross_entropy_loss(model.logits(hidden.reshape({-1, hidden.size(2)}).index_select(0, inside)), target);
+  return torch::cross_entropy_loss(model.logits(hidden.reshape({-1, hidden.size(2)}).index_select(0, inside)),
+                                   target);
 }
 
 void configure_torch(unsigned threads) {

@@ -1,5 +1,6 @@
 #pragma once
-// The loop every training job shares: schedule, AdamW, clipping, averaging, checkpoints, progress. Private to train/.
+// The loop every training job shares: schedule, AdamW, clipping, averaging, checkpoints, progress. Private to
+// train/.
 
 #include <torch/torch.h>
 
@@ -18,11 +19,13 @@ struct StepLoss {
 };
 using StepFunction = std::function<Result<StepLoss>(uint64_t step)>;
 
-/// Runs `steps` steps on `model` (weights change in place; with options.ema the averaged weights are put in at the end).
-/// Resumes from job.out + ".checkpoint" if it is there; `fingerprint` says which job it belongs to (kInvalidArgument for another's).
-/// The caller removes the checkpoint (remove_checkpoint) after its own output is in place.
-Result<JobReport> run_steps(Decoder& model, const OptimOptions& options, const JobOptions& job, const std::string& step_name,
-                            const std::string& fingerprint, uint64_t steps, const StepFunction& step);
+/// Runs `steps` steps on `model` (weights change in place; with options.ema the averaged weights are put in
+/// at the end). Resumes from job.out + ".checkpoint" if it is there; `fingerprint` says which job it belongs
+/// to (kInvalidArgument for another's). The caller removes the checkpoint (remove_checkpoint) after its own
+/// output is in place.
+Result<JobReport> run_steps(Decoder& model, const OptimOptions& options, const JobOptions& job,
+                            const std::string& step_name, const std::string& fingerprint, uint64_t steps,
+                            const StepFunction& step);
 
 void remove_checkpoint(const JobOptions& job);
 

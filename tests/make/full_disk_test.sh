@@ -4,7 +4,7 @@
 set -euo pipefail
 bin=$1 work=$2 here=$(cd "$(dirname "$0")" && pwd)
 rm -rf "$work" && mkdir -p "$work/disk"
-"$bin/generate_tickets" --count 1500 --seed 5 --out "$work/data.csv" >/dev/null
+"$bin/generate_tickets" --grammar "$here/../../recipes/helpdesk/tickets.grammar" --count 1500 --seed 5 --out "$work/data.csv" >/dev/null
 make_model() { "$bin/bantam" make "$here/tiny.toml" --data "$work/data.csv" --out "$1" --threads 2 --checkpoint-seconds 0.1 --quiet; }
 if ! mount -t tmpfs -o size=600k tmpfs "$work/disk" 2>/dev/null; then
   echo "skipped: mounting a small file system needs root"

@@ -3,7 +3,7 @@
 set -euo pipefail
 bin=$1 work=$2 here=$(cd "$(dirname "$0")" && pwd)
 rm -rf "$work" && mkdir -p "$work"
-"$bin/generate_tickets" --count 1500 --seed 5 --out "$work/data.csv" >/dev/null
+"$bin/generate_tickets" --grammar "$here/../../recipes/helpdesk/tickets.grammar" --count 1500 --seed 5 --out "$work/data.csv" >/dev/null
 make_model() { "$bin/bantam" make "$here/tiny.toml" --data "$work/data.csv" --out "$1" --threads 2 --checkpoint-seconds 0.1 --quiet >"$1.log" 2>&1; }
 
 start=$(date +%s%N)
