@@ -77,6 +77,7 @@ void quantize_blocks(const float* x, size_t columns, std::byte* out) {
 }  // namespace
 
 void dequantize_row(const Table& table, DType type, const std::byte* row, size_t columns, float* out) {
+  if (columns == 0) return;  // pointers may be null then, which memcpy does not take
   switch (type) {
     case DType::kF32:
       std::memcpy(out, row, columns * sizeof(float));
@@ -92,6 +93,7 @@ void dequantize_row(const Table& table, DType type, const std::byte* row, size_t
 }
 
 void quantize_row(DType type, const float* x, size_t columns, std::byte* out) {
+  if (columns == 0) return;  // pointers may be null then, which memcpy does not take
   switch (type) {
     case DType::kF32:
       std::memcpy(out, x, columns * sizeof(float));
