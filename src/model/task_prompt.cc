@@ -27,11 +27,14 @@ Result<TaskPrompt> TaskPrompt::create(const Task& task, const text::Tokenizer& t
   return out;
 }
 
+std::array<text::Segment, 3> TaskPrompt::segments(std::string_view input) const {
+  return {{{.text = before_, .parse_special = true},
+           {.text = input, .parse_special = false},
+           {.text = after_, .parse_special = true}}};
+}
+
 Result<std::vector<text::TokenId>> TaskPrompt::encode(std::string_view input) const {
-  const text::Segment segments[] = {{.text = before_, .parse_special = true},
-                                    {.text = input, .parse_special = false},
-                                    {.text = after_, .parse_special = true}};
-  BANTAM_ASSIGN(auto out, tokenizer_->encode_segments(segments, false));
+  BANTAM_ASSIGN(auto out, tokenizer_->encode_segments(segments(input), false));
   if (bos_) out.insert(out.begin(), *bos_);
   return out;
 }

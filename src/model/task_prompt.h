@@ -1,6 +1,7 @@
 #pragma once
 // A task's prompt and choices as tokens: the one definition, used by the engine and by training alike.
 
+#include <array>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -20,6 +21,9 @@ class TaskPrompt {
   /// BOS (where the vocabulary asks for it) and the prompt with `input` for its first "{input}", as one text:
   /// merges cross the borders, but control tokens are parsed in the template only.
   Result<std::vector<text::TokenId>> encode(std::string_view input) const;
+  /// What encode() encodes after BOS; borrows this object and `input`.
+  std::array<text::Segment, 3> segments(std::string_view input) const;
+  std::optional<text::TokenId> bos() const { return bos_; }
 
  private:
   const text::Tokenizer* tokenizer_ = nullptr;

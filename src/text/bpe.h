@@ -14,9 +14,9 @@ namespace bantam::text {
 
 class BpeTokenizer : public Tokenizer {
  public:
-  /// encode() without special tokens in which each merge is left out with probability `dropout`
-  /// (BPE-dropout, Provilkov et al. 2020); `rng` decides. dropout = 0 equals encode().
-  virtual Result<std::vector<TokenId>> encode_with_dropout(std::string_view text, double dropout,
+  /// encode_segments() without BOS and EOS in which each merge is left out with probability `dropout`
+  /// (BPE-dropout, Provilkov et al. 2020); `rng` decides. dropout = 0 equals encode_segments().
+  virtual Result<std::vector<TokenId>> encode_with_dropout(std::span<const Segment> segments, double dropout,
                                                            Rng& rng) const = 0;
 };
 

@@ -104,19 +104,20 @@ TEST(Bpe, Dropout) {
   auto tokenizer = small_tokenizer();
   Rng rng(7);
   std::string text = "the card has not arrived";
+  const Segment whole[] = {{.text = text}};
   auto plain = tokenizer->encode(text, {.add_special = false}).value();
-  EXPECT_EQ(tokenizer->encode_with_dropout(text, 0, rng).value(), plain);
-  EXPECT_EQ(tokenizer->encode_with_dropout(text, 1, rng).value().size(), text.size());
+  EXPECT_EQ(tokenizer->encode_with_dropout(whole, 0, rng).value(), plain);
+  EXPECT_EQ(tokenizer->encode_with_dropout(whole, 1, rng).value().size(), text.size());
   double sum = 0;
   for (int i = 0; i < 300; ++i) {
-    auto ids = tokenizer->encode_with_dropout(text, 0.2, rng).value();
+    auto ids = tokenizer->encode_with_dropout(whole, 0.2, rng).value();
     EXPECT_EQ(tokenizer->decode(ids), text);
     sum += static_cast<double>(ids.size());
   }
   EXPECT_GT(sum / 300, static_cast<double>(plain.size()) + 0.5);
   Rng a(3), b(3);
-  EXPECT_EQ(tokenizer->encode_with_dropout(text, 0.5, a).value(),
-            tokenizer->encode_with_dropout(text, 0.5, b).value());
+  EXPECT_EQ(tokenizer->encode_with_dropout(whole, 0.5, a).value(),
+            tokenizer->encode_with_dropout(whole, 0.5, b).value());
 }
 
 /// Training as its definition reads: count all pairs anew for each merge.

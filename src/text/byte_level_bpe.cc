@@ -111,10 +111,9 @@ Result<std::vector<TokenId>> ByteLevelBpe::encode_segments(std::span<const Segme
   return encode_parts(segments, add_special, 0, nullptr);
 }
 
-Result<std::vector<TokenId>> ByteLevelBpe::encode_with_dropout(std::string_view text, double dropout,
-                                                               Rng& rng) const {
-  const Segment segment{text, false};
-  return encode_parts({&segment, 1}, false, dropout, dropout > 0 ? &rng : nullptr);
+Result<std::vector<TokenId>> ByteLevelBpe::encode_with_dropout(std::span<const Segment> segments,
+                                                               double dropout, Rng& rng) const {
+  return encode_parts(segments, false, dropout, dropout > 0 ? &rng : nullptr);
 }
 
 Result<std::vector<TokenId>> ByteLevelBpe::encode_parts(std::span<const Segment> segments, bool add_special,

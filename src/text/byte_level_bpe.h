@@ -36,7 +36,7 @@ class ByteLevelBpe final : public BpeTokenizer {
   Result<std::vector<TokenId>> encode(std::string_view text, EncodeOptions options) const override;
   Result<std::vector<TokenId>> encode_segments(std::span<const Segment> segments,
                                                bool add_special) const override;
-  Result<std::vector<TokenId>> encode_with_dropout(std::string_view text, double dropout,
+  Result<std::vector<TokenId>> encode_with_dropout(std::span<const Segment> segments, double dropout,
                                                    Rng& rng) const override;
   std::string piece(TokenId id, bool special) const override;
   std::string decode(std::span<const TokenId> ids, bool special) const override;

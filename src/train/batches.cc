@@ -4,76 +4,27 @@
 #include <numeric>
 
 namespace bantam::train {
-namespace {
-
-/// Splits "<|a|>text {input} tail<|b|>" at control tokens: leading and trailing control tokens, and the plain
-/// text between.
-struct PromptParts {
-  std::vector<text::TokenId> control;
-  std::string plain;
-};
-
-Result<PromptParts> control_prefix(std::string_view part, const text::Tokenizer& tokenizer) {
-  PromptParts out;
-  while (part.starts_with("<|")) {
-    const size_t end = part.find("|>");
-    if (end == std::string_view::npos) break;
-    auto id = tokenizer.find(part.substr(0, end + 2));
-    if (!id)
-      return fail(Code::kInvalidArgument, "prompt: {} is not a token of the vocabulary",
-                  part.substr(0, end + 2));
-    out.control.push_back(*id);
-    part.remove_prefix(end + 2);
-  }
-  out.plain = part;
-  return out;
-}
-
-}  // namespace
 
 Result<PromptEncoder> PromptEncoder::create(const text::BpeTokenizer& tokenizer, const model::Task& task,
                                             size_t context) {
-  PromptEncoder out;
-  out.tokenizer_ = &tokenizer;
-  out.context_ = context;
-  const size_t at = task.prompt.find("{input}");
-  if (at == std::string::npos)
-    return fail(Code::kInvalidArgument, "prompt: found '{}', expected '{{input}}' in it", task.prompt);
-  BANTAM_ASSIGN(PromptParts head, control_prefix(std::string_view(task.prompt).substr(0, at), tokenizer));
-  if (tokenizer.bos()) out.before_.push_back(*tokenizer.bos());
-  out.before_.insert(out.before_.end(), head.control.begin(), head.control.end());
-  out.lead_ = head.plain;
-  std::string_view tail = std::string_view(task.prompt).substr(at + 7);
-  const size_t control = tail.find("<|");
-  out.tail_ = tail.substr(0, control);
-  if (control != std::string_view::npos) {
-    BANTAM_ASSIGN(PromptParts end, control_prefix(tail.substr(control), tokenizer));
-    if (!end.plain.empty())
-      return fail(Code::kUnsupported, "prompt: text after control tokens: '{}'", end.plain);
-    out.after_ = end.control;
-  }
+  BANTAM_ASSIGN(auto prompt, model::TaskPrompt::create(task, tokenizer));
+  BANTAM_ASSIGN(auto choices, model::encode_choices(task, tokenizer));
   std::vector<int64_t> ids;
-  for (const auto& choice : task.choices) {
-    auto id = tokenizer.find(choice);
-    if (!id)
+  for (size_t i = 0; i < choices.size(); ++i) {
+    if (choices[i].size() != 1) {
       return fail(Code::kUnsupported,
-                  "label '{}' is not one token of the vocabulary; training needs one token per label",
-                  choice);
-    ids.push_back(*id);
+                  "label '{}' is {} tokens of the vocabulary; training needs one token per label",
+                  task.choices[i], choices[i].size());
+    }
+    ids.push_back(choices[i].front());
   }
-  out.label_ids_ = torch::tensor(ids, torch::kInt64);
-  return out;
+  return PromptEncoder(tokenizer, std::move(prompt), context, torch::tensor(ids, torch::kInt64));
 }
 
 Result<std::vector<text::TokenId>> PromptEncoder::encode(std::string_view text, double bpe_dropout,
                                                          Rng& rng) const {
-  std::vector<text::TokenId> out = before_;
-  const std::string whole = lead_ + std::string(text) + tail_;
-  BANTAM_ASSIGN(auto body, bpe_dropout > 0
-                               ? tokenizer_->encode_with_dropout(whole, bpe_dropout, rng)
-                               : tokenizer_->encode(whole, {.add_special = false, .parse_special = false}));
-  out.insert(out.end(), body.begin(), body.end());
-  out.insert(out.end(), after_.begin(), after_.end());
+  BANTAM_ASSIGN(auto out, tokenizer_->encode_with_dropout(prompt_.segments(text), bpe_dropout, rng));
+  if (prompt_.bos()) out.insert(out.begin(), *prompt_.bos());
   if (out.size() + 1 > context_) {
     return fail(Code::kLimit, "the prompt has {} tokens, the context holds {}", out.size() + 1, context_);
   }

@@ -9,6 +9,7 @@
 #include "base/result.h"
 #include "formats/labelled.h"
 #include "model/task.h"
+#include "model/task_prompt.h"
 #include "text/bpe.h"
 #include "train/augment.h"
 
@@ -23,11 +24,12 @@ struct Batch {
   bool has_end = false;       // rows go on to the label token, after which the end token is learned
 };
 
-/// Tokenises the task's prompt around texts: before + text + after.
+/// model::TaskPrompt with BPE-dropout and a limit, and the labels as a tensor.
 class PromptEncoder {
  public:
   /// The tokenizer and task must outlive the object. `context` limits the tokens of a prompt, the label
-  /// included.
+  /// included. Errors: kUnsupported for a label of more than one token; those of TaskPrompt and
+  /// encode_choices().
   static Result<PromptEncoder> create(const text::BpeTokenizer& tokenizer, const model::Task& task,
                                       size_t context);
   /// Errors: kLimit (tokens found, allowed).
@@ -36,10 +38,16 @@ class PromptEncoder {
   const torch::Tensor& label_ids() const { return label_ids_; }
 
  private:
-  const text::BpeTokenizer* tokenizer_ = nullptr;
-  size_t context_ = 0;
-  std::vector<text::TokenId> before_, after_;
-  std::string lead_, tail_;  // plain text right before and after the input
+  PromptEncoder(const text::BpeTokenizer& tokenizer, model::TaskPrompt prompt, size_t context,
+                torch::Tensor label_ids)
+      : tokenizer_(&tokenizer),
+        prompt_(std::move(prompt)),
+        context_(context),
+        label_ids_(std::move(label_ids)) {}
+
+  const text::BpeTokenizer* tokenizer_;
+  model::TaskPrompt prompt_;
+  size_t context_;
   torch::Tensor label_ids_;
 };
 

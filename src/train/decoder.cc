@@ -13,30 +13,6 @@ namespace {
 
 using torch::Tensor;
 
-/// RMSNorm (Zhang and Sennrich 2019) as one autograd node: LibTorch 1.13's elementwise chain costs six passes
-/// over x.
-class RmsNorm : public torch::autograd::Function<RmsNorm> {
- public:
-  static Tensor forward(torch::autograd::AutogradContext* context, const Tensor& x, const Tensor& weight,
-                        double eps) {
-    Tensor inverse = torch::rsqrt(x.square().mean(-1, true) + eps);
-    Tensor normed = x * inverse;
-    context->save_for_backward({normed, inverse, weight});
-    return normed * weight;
-  }
-  static torch::autograd::variable_list backward(torch::autograd::AutogradContext* context,
-                                                 torch::autograd::variable_list grads) {
-    auto saved = context->get_saved_variables();
-    const Tensor &normed = saved[0], &inverse = saved[1], &weight = saved[2], &grad = grads[0];
-    Tensor scaled = grad * weight;
-    Tensor grad_x = (scaled - normed * (scaled * normed).mean(-1, true)) * inverse;
-    Tensor grad_weight = (grad * normed).reshape({-1, weight.size(0)}).sum(0);
-    return {grad_x, grad_weight, Tensor()};
-  }
-};
-
-Tensor rms_norm(const Tensor& x, const Tensor& weight, double eps) { return RmsNorm::apply(x, weight, eps); }
-
 std::string block(size_t layer, std::string_view part) {
   return fmt::format("blk.{}.{}.weight", layer, part);
 }
@@ -77,11 +53,7 @@ Decoder::Decoder(model::Config config, std::vector<std::pair<std::string, Tensor
     layers_.push_back({at("attn_norm"), at("attn_q"), at("attn_k"), at("attn_v"), at("attn_output"),
                        at("ffn_norm"), at("ffn_gate"), at("ffn_up"), at("ffn_down")});
   }
-  const int64_t half = config_.head_dim / 2;
-  Tensor theta = torch::pow(double{config_.rope_base},
-                            -torch::arange(half, torch::kFloat64) / static_cast<double>(half));
-  Tensor angle = torch::outer(torch::arange(int64_t{config_.context_length}, torch::kFloat64), theta);
-  frequencies_ = torch::polar(torch::ones_like(angle), angle).to(torch::kComplexFloat);
+  angles_ = RopeAngles::make(config_.context_length, config_.head_dim, config_.rope_base);
 }
 
 Decoder Decoder::random(const model::Config& config, uint64_t seed) {
@@ -143,54 +115,29 @@ Status Decoder::save(formats::GgufWriter& file) const {
   return {};
 }
 
-/// x: [B, T, heads * D] to [B, heads, T, D], each pair (2i, 2i+1) turned by its angle (RoFormer, Su et al.
-/// 2021, eq. 34).
-Tensor Decoder::rope(const Tensor& x, int64_t heads) const {
-  const int64_t batch = x.size(0), time = x.size(1), pairs = config_.head_dim / 2;
-  Tensor turns = frequencies_.slice(0, 0, time).view({1, time, 1, pairs});
-  Tensor turned = torch::view_as_real(torch::view_as_complex(x.view({batch, time, heads, pairs, 2})) * turns);
-  return turned.view({batch, time, heads, 2 * pairs}).transpose(1, 2);
-}
-
-Tensor Decoder::attention(const Layer& layer, const Tensor& x, size_t index, Activations* observe) const {
-  const int64_t batch = x.size(0), time = x.size(1), heads = config_.heads, kv = config_.kv_heads,
-                d = config_.head_dim;
-  Tensor q = rope(torch::linear(x, layer.q), heads);
-  Tensor k = rope(torch::linear(x, layer.k), kv);
-  Tensor v = torch::linear(x, layer.v).view({batch, time, kv, d}).transpose(1, 2);
-  if (kv != heads) {
-    k = k.repeat_interleave(heads / kv, 1);
-    v = v.repeat_interleave(heads / kv, 1);
-  }
-  Tensor mask = torch::full({time, time}, -INFINITY).triu(1);
-  Tensor scores = torch::matmul(q, k.transpose(-2, -1)) * (1.0 / std::sqrt(static_cast<double>(d))) + mask;
-  Tensor mixed = torch::matmul(torch::softmax(scores, -1), v).transpose(1, 2);  // [B, T, heads, D]
-  if (observe != nullptr) observe->heads[index] += mixed.norm(2, -1).mean(torch::IntArrayRef({0, 1}));
-  return torch::linear(mixed.reshape({batch, time, heads * d}), layer.o);
-}
-
-Tensor Decoder::forward(const Tensor& tokens, double dropout, Activations* observe) const {
+Tensor Decoder::forward(const Tensor& tokens, double dropout, Activations* observe,
+                        const Tensor& starts) const {
   const double eps = config_.rms_eps;
   auto drop = [&](const Tensor& x) { return dropout > 0 ? torch::dropout(x, dropout, true) : x; };
+  auto mean_over_tokens = [](const Tensor& x) { return x.mean(torch::IntArrayRef({0, 1})); };
   Tensor x = drop(torch::embedding(weight("token_embd.weight"), tokens));
-  auto watch_channels = [&](const Tensor& normed) {
-    if (observe != nullptr) observe->channels += normed.abs().mean(torch::IntArrayRef({0, 1}));
-  };
   for (size_t i = 0; i < layers_.size(); ++i) {
     const Layer& layer = layers_[i];
     Tensor entered = x;
     Tensor normed = rms_norm(x, layer.attn_norm, eps);
-    watch_channels(normed);
-    x = x + drop(attention(layer, normed, i, observe));
-    normed = rms_norm(x, layer.ffn_norm, eps);
-    watch_channels(normed);
-    Tensor hidden = torch::silu(torch::linear(normed, layer.gate)) *
-                    torch::linear(normed, layer.up);  // SwiGLU (Shazeer 2020)
-    if (observe != nullptr) observe->ffn[i] += hidden.abs().mean(torch::IntArrayRef({0, 1}));
+    Tensor mixed =
+        rope_attention(torch::linear(normed, layer.q), torch::linear(normed, layer.k),
+                       torch::linear(normed, layer.v), angles_, starts, config_.heads, config_.kv_heads);
+    x = x + drop(torch::linear(mixed, layer.o));
+    Tensor ffn_normed = rms_norm(x, layer.ffn_norm, eps);
+    Tensor hidden = swiglu(torch::linear(ffn_normed, layer.gate), torch::linear(ffn_normed, layer.up));
     x = x + drop(torch::linear(hidden, layer.down));
-    if (observe != nullptr) {
-      observe->layer_influence[i] += 1.0 - torch::cosine_similarity(entered, x, -1).mean().item<double>();
-    }
+    if (observe == nullptr) continue;
+    observe->channels += mean_over_tokens(normed.abs()) + mean_over_tokens(ffn_normed.abs());
+    observe->heads[i] +=
+        mean_over_tokens(mixed.view({x.size(0), x.size(1), config_.heads, config_.head_dim}).norm(2, -1));
+    observe->ffn[i] += mean_over_tokens(hidden.abs());
+    observe->layer_influence[i] += 1.0 - torch::cosine_similarity(entered, x, -1).mean().item<double>();
   }
   if (observe != nullptr) ++observe->batches;
   return rms_norm(x, weight("output_norm.weight"), eps);

@@ -13,6 +13,7 @@
 #include "formats/gguf.h"
 #include "formats/safetensors.h"
 #include "model/config.h"
+#include "train/ops.h"
 
 namespace bantam::train {
 
@@ -40,8 +41,9 @@ class Decoder {
 
   /// tokens: int64 [B, T], right-padded (a causal model never looks right). Returns hidden states after the
   /// last norm [B, T, C]. `dropout` acts on embeddings and residual branches while gradients are recorded.
-  torch::Tensor forward(const torch::Tensor& tokens, double dropout = 0,
-                        Activations* observe = nullptr) const;
+  /// `starts` (int32 [B, T], or undefined) keeps attention within documents, as in rope_attention().
+  torch::Tensor forward(const torch::Tensor& tokens, double dropout = 0, Activations* observe = nullptr,
+                        const torch::Tensor& starts = {}) const;
   /// hidden [..., C] to logits [..., V].
   torch::Tensor logits(const torch::Tensor& hidden) const;
   /// hidden [N, C] to logits [N, ids] of those vocabulary rows alone.
@@ -61,15 +63,11 @@ class Decoder {
   struct Layer {
     torch::Tensor attn_norm, q, k, v, o, ffn_norm, gate, up, down;
   };
-  torch::Tensor attention(const Layer& layer, const torch::Tensor& x, size_t index,
-                          Activations* observe) const;
-  torch::Tensor rope(const torch::Tensor& x, int64_t heads) const;
-
   model::Config config_;
   std::vector<std::pair<std::string, torch::Tensor>> weights_;
   std::map<std::string, size_t> index_;
   std::vector<Layer> layers_;
-  torch::Tensor frequencies_;  // complex [context, head_dim / 2]: exp(i t theta_j)
+  RopeAngles angles_;
 };
 
 }  // namespace bantam::train
