@@ -118,7 +118,7 @@ Result<JobReport> train_classifier(std::span<const formats::Example> examples, c
   const Tensor& ids = encoder.label_ids();
   const int64_t end_token = *text.tokenizer->eos();
 
-  auto step = [&](uint64_t index) -> Result<StepLoss> {
+  auto step = [&](uint64_t index, uint32_t) -> Result<StepLoss> {
     BANTAM_ASSIGN(Batch batch, rows.at(index, [&](size_t item, uint64_t epoch) {
       Rng rng(options.seed, 0x61756700 + epoch, item);
       return augment(examples[item].text, options.augment, rng);
@@ -133,7 +133,8 @@ Result<JobReport> train_classifier(std::span<const formats::Example> examples, c
     if (batch.has_end) loss = loss + end_loss(model, hidden, batch, end_token);
     return StepLoss{loss, batch.token_count};
   };
-  BANTAM_ASSIGN(JobReport report, run_steps(model, options, job, "train", fingerprint, rows.steps(), step));
+  BANTAM_ASSIGN(JobReport report,
+                run_steps(model, descent_of(options), job, "train", fingerprint, rows.steps(), step));
   BANTAM_TRY(write_model(model, *text.tokenizer, text.task, job.out));
   remove_checkpoint(job);
   return report;

@@ -143,13 +143,10 @@ Tensor Decoder::forward(const Tensor& tokens, double dropout, Activations* obser
   return rms_norm(x, weight("output_norm.weight"), eps);
 }
 
-Tensor Decoder::logits(const Tensor& hidden) const {
-  return torch::linear(hidden, weight(config_.tied_head ? "token_embd.weight" : "output.weight"));
-}
+Tensor Decoder::logits(const Tensor& hidden) const { return torch::linear(hidden, head()); }
 
 Tensor Decoder::logits_of(const Tensor& hidden, const Tensor& ids) const {
-  return torch::linear(
-      hidden, weight(config_.tied_head ? "token_embd.weight" : "output.weight").index_select(0, ids));
+  return torch::linear(hidden, head().index_select(0, ids));
 }
 
 }  // namespace bantam::train

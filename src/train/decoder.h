@@ -44,6 +44,10 @@ class Decoder {
   /// `starts` (int32 [B, T], or undefined) keeps attention within documents, as in rope_attention().
   torch::Tensor forward(const torch::Tensor& tokens, double dropout = 0, Activations* observe = nullptr,
                         const torch::Tensor& starts = {}) const;
+  /// The output projection [V, C].
+  const torch::Tensor& head() const {
+    return weight(config_.tied_head ? "token_embd.weight" : "output.weight");
+  }
   /// hidden [..., C] to logits [..., V].
   torch::Tensor logits(const torch::Tensor& hidden) const;
   /// hidden [N, C] to logits [N, ids] of those vocabulary rows alone.

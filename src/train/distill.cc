@@ -205,7 +205,7 @@ Result<JobReport> distill(std::span<const formats::Example> examples, const std:
   const double t = options.temperature;
   const auto count = static_cast<int64_t>(examples.size());
 
-  auto step = [&](uint64_t index) -> Result<StepLoss> {
+  auto step = [&](uint64_t index, uint32_t) -> Result<StepLoss> {
     std::vector<int64_t> answers;
     BANTAM_ASSIGN(Batch batch, rows.at(index, [&](size_t item, uint64_t epoch) {
       const uint64_t variant = epoch % options.variants;
@@ -229,7 +229,7 @@ Result<JobReport> distill(std::span<const formats::Example> examples, const std:
     return StepLoss{loss, batch.token_count};
   };
   BANTAM_ASSIGN(JobReport report,
-                run_steps(model, options.optim, job, "distill", fingerprint, rows.steps(), step));
+                run_steps(model, descent_of(options.optim), job, "distill", fingerprint, rows.steps(), step));
   report.cpu_seconds += transfer.cpu_seconds;
   BANTAM_TRY(write_model(model, *teacher.tokenizer, teacher.task, job.out));
   remove_checkpoint(job);

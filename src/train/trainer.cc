@@ -15,72 +15,103 @@ namespace {
 
 using torch::Tensor;
 
-constexpr double kBeta1 = 0.9, kBeta2 = 0.98,
-                 kEpsilon = 1e-8;     // Vaswani et al. 2017 use 0.98 for short runs too
-constexpr double kFinalShare = 0.02;  // of the peak learning rate, at the end of the cosine
+constexpr double kBeta1 = 0.9, kEpsilon = 1e-8;
+constexpr double kMuonMomentum = 0.95;
 
-double learning_rate(const OptimOptions& options, uint64_t step, uint64_t steps) {
-  const double warmup = std::max(1.0, options.warmup * static_cast<double>(steps));
+double learning_rate(const Descent& d, uint64_t step, uint64_t steps) {
+  const double all = static_cast<double>(steps), warmup = std::max(1.0, d.warmup * all);
   const double at = static_cast<double>(step) + 1.0;
-  if (at < warmup) return options.learning_rate * at / warmup;
-  const double part = (at - warmup) / std::max(1.0, static_cast<double>(steps) - warmup);
-  return options.learning_rate *
-         (kFinalShare + (1.0 - kFinalShare) * 0.5 * (1.0 + std::cos(M_PI * std::min(1.0, part))));
+  if (at < warmup) return d.learning_rate * at / warmup;
+  if (d.decay < 1) {
+    const double left = (all - at) / std::max(1.0, d.decay * all);
+    return d.learning_rate * std::max(d.final_share, std::min(1.0, left));
+  }
+  const double part = (at - warmup) / std::max(1.0, all - warmup);
+  return d.learning_rate *
+         (d.final_share + (1.0 - d.final_share) * 0.5 * (1.0 + std::cos(M_PI * std::min(1.0, part))));
 }
 
 struct Slot {
   std::string name;
-  Tensor weight, m, v, average;  // average is undefined without EMA
+  Tensor weight, m, v, average;  // v is undefined under Muon, average without EMA
   bool decays = false;
 };
 
 struct AdamFactors {
-  float rate, decay, clip, correct1, correct2, keep_average;
+  float rate, decay, clip, beta2, correct1, correct2;
 };
 
 /// One AdamW update in one pass over memory; elements are independent, so any split over threads gives the
 /// same bits.
-void update(Slot& slot, const AdamFactors& f) {
+void adam_of_floats(Slot& slot, const AdamFactors& f) {
   Tensor grad = slot.weight.grad().contiguous();
   float* w = slot.weight.data_ptr<float>();
   float* m = slot.m.data_ptr<float>();
   float* v = slot.v.data_ptr<float>();
-  float* average = slot.average.defined() ? slot.average.data_ptr<float>() : nullptr;
   const float* g = grad.data_ptr<float>();
   const float decay = slot.decays ? 1.0F - f.rate * f.decay : 1.0F;
-  constexpr float kB1 = kBeta1, kB2 = kBeta2, kEps = kEpsilon;
+  constexpr float kB1 = kBeta1, kEps = kEpsilon;
   at::parallel_for(0, slot.weight.numel(), 16384, [&](int64_t begin, int64_t end) {
     for (int64_t i = begin; i < end; ++i) {
       const float gi = g[i] * f.clip;
       m[i] = kB1 * m[i] + (1.0F - kB1) * gi;
-      v[i] = kB2 * v[i] + (1.0F - kB2) * gi * gi;
+      v[i] = f.beta2 * v[i] + (1.0F - f.beta2) * gi * gi;
       w[i] = w[i] * decay - f.rate * (m[i] * f.correct1) / (std::sqrt(v[i] * f.correct2) + kEps);
     }
-    if (average == nullptr) return;
-    for (int64_t i = begin; i < end; ++i) average[i] += (1.0F - f.keep_average) * (w[i] - average[i]);
   });
+}
+
+/// The same where memory is a device's.
+void adam_of_tensors(Slot& slot, const AdamFactors& f) {
+  Tensor grad = slot.weight.grad() * f.clip;
+  slot.m.mul_(kBeta1).add_(grad, 1.0 - kBeta1);
+  slot.v.mul_(f.beta2).addcmul_(grad, grad, 1.0 - f.beta2);
+  if (slot.decays) slot.weight.mul_(1.0 - f.rate * f.decay);
+  slot.weight.addcdiv_(slot.m * f.correct1, (slot.v * f.correct2).sqrt_().add_(kEpsilon), -f.rate);
+}
+
+/// The nearest matrix with orthonormal rows or columns, roughly: five Newton-Schulz iterations with the
+/// coefficients of Jordan et al. 2024.
+Tensor orthogonal(const Tensor& matrix) {
+  const bool tall = matrix.size(0) > matrix.size(1);
+  Tensor x = (tall ? matrix.t() : matrix) / (matrix.norm() + 1e-7);
+  if (!x.device().is_cpu()) x = x.to(torch::kBFloat16);
+  for (int i = 0; i < 5; ++i) {
+    Tensor a = torch::mm(x, x.t());
+    x = torch::addmm(x, torch::addmm(a, a, a, -4.7750, 2.0315), x, 3.4445, 1.0);
+  }
+  return (tall ? x.t() : x).to(matrix.scalar_type());
+}
+
+/// Steps have the size of AdamW's (Liu et al. 2025, "Muon is scalable", eq. 4), so one learning rate serves.
+void muon(Slot& slot, const AdamFactors& f) {
+  Tensor grad = slot.weight.grad() * f.clip;
+  slot.m.mul_(kMuonMomentum).add_(grad);
+  Tensor step = orthogonal(grad.add(slot.m, kMuonMomentum));
+  const auto longer = static_cast<double>(std::max(grad.size(0), grad.size(1)));
+  slot.weight.mul_(1.0 - f.rate * f.decay).add_(step, -f.rate * 0.2 * std::sqrt(longer));
 }
 
 class Loop {
  public:
-  Loop(Decoder& model, const OptimOptions& options, const JobOptions& job, std::string fingerprint,
-       uint64_t steps)
-      : options_(options),
+  Loop(Decoder& model, const Descent& descent, const JobOptions& job, std::string fingerprint, uint64_t steps,
+       const Hooks& hooks)
+      : descent_(descent),
         job_(job),
+        hooks_(hooks),
         path_(job.out + ".checkpoint"),
         fingerprint_(std::move(fingerprint)),
         steps_(steps) {
     for (const auto& [name, weight] : model.weights()) {
-      Slot slot{name,     weight.detach(),  torch::zeros_like(weight), torch::zeros_like(weight),
-                Tensor(), weight.dim() == 2};
-      slot.weight = weight;
-      if (options.ema > 0) slot.average = weight.detach().clone();
+      Slot slot{name, weight, torch::zeros_like(weight), Tensor(), Tensor(), weight.dim() == 2};
+      if (!(descent.muon && slot.decays && name.starts_with("blk."))) slot.v = torch::zeros_like(weight);
+      if (descent.ema > 0) slot.average = weight.detach().clone();
       slots_.push_back(std::move(slot));
     }
   }
 
   Status restore() {
-    if (!std::filesystem::exists(path_)) return {};
+    if (!std::filesystem::exists(path_)) return hooks_.restored ? hooks_.restored(0) : Status{};
     BANTAM_ASSIGN(auto file, formats::SafeTensorsFile::open(path_));
     auto meta = file.metadata();
     if (meta["fingerprint"] != fingerprint_) {
@@ -91,18 +122,21 @@ class Loop {
     for (auto& slot : slots_) {
       BANTAM_TRY(fetch(file, "w." + slot.name, slot.weight));
       BANTAM_TRY(fetch(file, "m." + slot.name, slot.m));
-      BANTAM_TRY(fetch(file, "v." + slot.name, slot.v));
+      if (slot.v.defined()) BANTAM_TRY(fetch(file, "v." + slot.name, slot.v));
       if (slot.average.defined()) BANTAM_TRY(fetch(file, "a." + slot.name, slot.average));
     }
     next_ = std::stoull(meta["step"]);  // our own file, checked by its fingerprint
     report_.tokens = std::stoull(meta["tokens"]);
     report_.cpu_seconds = std::stod(meta["cpu_seconds"]);
-    return {};
+    return hooks_.restored ? hooks_.restored(next_) : Status{};
   }
 
   Status save() {
     std::vector<formats::SafeTensor> tensors;
-    auto put = [&](const std::string& name, const Tensor& t) {
+    std::vector<Tensor> held;  // copies of what a device holds
+    auto put = [&](const std::string& name, const Tensor& stored) {
+      Tensor t = stored.detach().cpu();
+      held.push_back(t);
       std::vector<uint64_t> shape;
       for (auto size : t.sizes()) shape.push_back(static_cast<uint64_t>(size));
       tensors.push_back({name, "F32", shape,
@@ -111,7 +145,7 @@ class Loop {
     for (auto& slot : slots_) {
       put("w." + slot.name, slot.weight);
       put("m." + slot.name, slot.m);
-      put("v." + slot.name, slot.v);
+      if (slot.v.defined()) put("v." + slot.name, slot.v);
       if (slot.average.defined()) put("a." + slot.name, slot.average);
     }
     return formats::write_safetensors(path_, tensors,
@@ -164,57 +198,78 @@ class Loop {
       return fail(Code::kCorrupt, "{}: tensor {} is missing or not {} bytes; remove the file to start afresh",
                   path_, name, bytes);
     }
-    std::memcpy(into.data_ptr<float>(), found->data.data(), bytes);
+    into.copy_(torch::from_blob(const_cast<std::byte*>(found->data.data()), into.sizes(), torch::kFloat32));
     return {};
   }
 
   Result<double> one_step(const StepFunction& step) {
-    torch::manual_seed(options_.seed * 1000003 + next_);  // dropout masks depend on the step alone
-    BANTAM_ASSIGN(StepLoss loss, step(next_));
-    const double value = loss.loss.item<double>();
-    const double rate = learning_rate(options_, next_, steps_);
-    if (!std::isfinite(value)) {
-      return fail(Code::kInternal,
-                  "the loss is {} at step {} (learning rate {:.2e}); the checkpoint before it is kept: lower "
-                  "the learning rate",
-                  value, next_, rate);
+    torch::manual_seed(descent_.seed * 1000003 + next_);  // dropout masks depend on the step alone
+    double value = 0;
+    const double rate = learning_rate(descent_, next_, steps_);
+    for (uint32_t micro = 0; micro < descent_.micro_steps; ++micro) {
+      BANTAM_ASSIGN(StepLoss loss, step(next_, micro));
+      value += loss.loss.item<double>();
+      if (!std::isfinite(value)) {
+        return fail(
+            Code::kInternal,
+            "the loss is {} at step {} (learning rate {:.2e}); the checkpoint before it is kept: lower "
+            "the learning rate",
+            value, next_, rate);
+      }
+      loss.loss.backward();
+      report_.tokens += static_cast<uint64_t>(loss.tokens);
     }
-    loss.loss.backward();
-    report_.tokens += static_cast<uint64_t>(loss.tokens);
-    apply(rate);
+    const double norm = apply(rate);
+    if (hooks_.after_step) BANTAM_TRY(hooks_.after_step({next_, value, rate, norm, report_.tokens}));
     return value;
   }
 
-  void apply(double rate) {
-    torch::NoGradGuard no_grad;
+  double gradient_norm() const {
     double squares = 0;
-    for (auto& slot : slots_) {
+    std::vector<Tensor> norms;  // fetched from a device all at once
+    for (const auto& slot : slots_) {
       if (!slot.weight.grad().defined()) continue;
-      const double norm = slot.weight.grad().norm().item<double>();
-      squares += norm * norm;
+      norms.push_back(slot.weight.grad().norm());
     }
-    const double norm = std::sqrt(squares), count = static_cast<double>(next_) + 1.0;
+    Tensor all = torch::stack(norms).cpu();
+    for (int64_t i = 0; i < all.numel(); ++i) squares += std::pow(all.data_ptr<float>()[i], 2.0);
+    return std::sqrt(squares);
+  }
+
+  double apply(double rate) {
+    torch::NoGradGuard no_grad;
+    const double norm = gradient_norm(), count = static_cast<double>(next_) + 1.0;
     AdamFactors factors{};
     factors.rate = static_cast<float>(rate);
-    factors.decay = static_cast<float>(options_.weight_decay);
-    factors.clip = norm > options_.clip ? static_cast<float>(options_.clip / norm) : 1.0F;
+    factors.decay = static_cast<float>(descent_.weight_decay);
+    factors.clip = norm > descent_.clip ? static_cast<float>(descent_.clip / norm) : 1.0F;
+    factors.beta2 = static_cast<float>(descent_.beta2);
     factors.correct1 = static_cast<float>(1.0 / (1.0 - std::pow(kBeta1, count)));
-    factors.correct2 = static_cast<float>(1.0 / (1.0 - std::pow(kBeta2, count)));
+    factors.correct2 = static_cast<float>(1.0 / (1.0 - std::pow(descent_.beta2, count)));
     // Early averages would remember the random start: the decay grows to its value (as in Polyak averaging
     // with a warm-up).
-    factors.keep_average = static_cast<float>(std::min(options_.ema, (1.0 + count) / (10.0 + count)));
+    const double keep = std::min(descent_.ema, (1.0 + count) / (10.0 + count));
     for (auto& slot : slots_) {
       if (!slot.weight.grad().defined()) continue;
-      update(slot, factors);
+      if (!slot.v.defined()) {
+        muon(slot, factors);
+      } else if (slot.weight.device().is_cpu()) {
+        adam_of_floats(slot, factors);
+      } else {
+        adam_of_tensors(slot, factors);
+      }
+      if (slot.average.defined()) slot.average.lerp_(slot.weight, 1.0 - keep);
       slot.weight.mutable_grad().reset();
     }
+    return norm;
   }
 
   double cpu_so_far() const { return cpu_before() + process_cpu_seconds() - cpu_start_; }
   double cpu_before() const { return report_.cpu_seconds; }
 
-  const OptimOptions& options_;
+  const Descent& descent_;
   const JobOptions& job_;
+  const Hooks& hooks_;
   std::string path_, fingerprint_;
   std::vector<Slot> slots_;
   uint64_t next_ = 0, steps_ = 0;
@@ -224,15 +279,31 @@ class Loop {
 
 }  // namespace
 
-Result<JobReport> run_steps(Decoder& model, const OptimOptions& options, const JobOptions& job,
+Result<JobReport> run_steps(Decoder& model, const Descent& descent, const JobOptions& job,
                             const std::string& step_name, const std::string& fingerprint, uint64_t steps,
-                            const StepFunction& step) {
+                            const StepFunction& step, const Hooks& hooks) {
   model.set_requires_grad(true);
-  Loop loop(model, options, job, fingerprint, steps);
+  Loop loop(model, descent, job, fingerprint, steps, hooks);
   BANTAM_TRY(loop.restore());
   auto report = loop.run(step_name, step);
   model.set_requires_grad(false);
   return report;
+}
+
+Descent descent_of(const OptimOptions& o) {
+  return {.learning_rate = o.learning_rate,
+          .warmup = o.warmup,
+          .weight_decay = o.weight_decay,
+          .clip = o.clip,
+          .ema = o.ema,
+          .seed = o.seed};
+}
+
+std::string describe(const Descent& d) {
+  return fmt::format(
+      "lr={} warmup={} decay={} final={} wd={} clip={} beta2={} ema={} muon={} micro={} seed={}",
+      d.learning_rate, d.warmup, d.decay, d.final_share, d.weight_decay, d.clip, d.beta2, d.ema, d.muon,
+      d.micro_steps, d.seed);
 }
 
 void remove_checkpoint(const JobOptions& job) {
@@ -297,8 +368,8 @@ torch::Tensor language_loss(const Decoder& model, const torch::Tensor& hidden, c
   Tensor column = torch::arange(time, torch::kInt64).unsqueeze(0);
   Tensor inside = (column < answer.unsqueeze(1)).reshape({-1}).nonzero().squeeze(1);
   Tensor target = tokens.roll(-1, 1).reshape({-1}).index_select(0, inside);
-  return torch::cross_entropy_loss(model.logits(hidden.reshape({-1, hidden.size(2)}).index_select(0, inside)),
-                                   target);
+  Tensor rows = hidden.reshape({-1, hidden.size(2)}).index_select(0, inside);
+  return head_loss(rows, model.head(), target, 0).first / static_cast<double>(target.size(0));
 }
 
 void configure_torch(unsigned threads) {

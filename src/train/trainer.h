@@ -12,20 +12,50 @@
 
 namespace bantam::train {
 
-/// What one step needs to say to the loop.
+/// How weights go down the gradient.
+struct Descent {
+  double learning_rate = 1e-3;  // peak, after a linear warm-up
+  double warmup = 0.06;         // share of all steps
+  double decay = 1;  // share of the steps at whose end the rate falls: 1, the cosine from the warm-up on;
+                     // less, flat until then, then linear (WSD, Hu et al. 2024)
+  double final_share = 0.02;   // of the peak, at the end
+  double weight_decay = 0.05;  // matrices only
+  double clip = 1.0;           // global gradient norm
+  double beta2 = 0.98;         // of AdamW; Vaswani et al. 2017 use 0.98 for short runs too
+  double ema = 0;              // decay of the averaged weights that are saved; 0: the last weights
+  bool muon = false;           // the blocks' matrices by Muon (Jordan et al. 2024), the rest by AdamW
+  uint32_t micro_steps = 1;    // backward passes whose gradients add up to a step
+  uint64_t seed = 1;
+};
+Descent descent_of(const OptimOptions& options);
+std::string describe(const Descent& descent);
+
+/// What one backward pass needs to say to the loop.
 struct StepLoss {
-  torch::Tensor loss;  // scalar with a gradient
+  torch::Tensor loss;  // scalar with a gradient; those of a step's passes add up
   int64_t tokens = 0;
 };
-using StepFunction = std::function<Result<StepLoss>(uint64_t step)>;
+using StepFunction = std::function<Result<StepLoss>(uint64_t step, uint32_t micro_step)>;
 
-/// Runs `steps` steps on `model` (weights change in place; with options.ema the averaged weights are put in
+struct StepReport {
+  uint64_t step = 0;  // from 0
+  double loss = 0, learning_rate = 0, gradient_norm = 0;
+  uint64_t tokens = 0;  // seen so far
+};
+
+/// What else happens along the way.
+struct Hooks {
+  std::function<Status(uint64_t next_step)> restored;  // once, before the first step
+  std::function<Status(const StepReport&)> after_step;
+};
+
+/// Runs `steps` steps on `model` (weights change in place; with descent.ema the averaged weights are put in
 /// at the end). Resumes from job.out + ".checkpoint" if it is there; `fingerprint` says which job it belongs
 /// to (kInvalidArgument for another's). The caller removes the checkpoint (remove_checkpoint) after its own
 /// output is in place.
-Result<JobReport> run_steps(Decoder& model, const OptimOptions& options, const JobOptions& job,
+Result<JobReport> run_steps(Decoder& model, const Descent& descent, const JobOptions& job,
                             const std::string& step_name, const std::string& fingerprint, uint64_t steps,
-                            const StepFunction& step);
+                            const StepFunction& step, const Hooks& hooks = {});
 
 void remove_checkpoint(const JobOptions& job);
 
