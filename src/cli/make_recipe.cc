@@ -11,17 +11,6 @@ namespace {
 
 using formats::TomlTable;
 
-void read_shape(TomlTable table, model::Config& shape) {
-  shape.context_length = static_cast<uint32_t>(table.whole("context_length", 256, 8, 1 << 20));
-  shape.dim = static_cast<uint32_t>(table.whole("dim", 128, 8, 1 << 16));
-  shape.layers = static_cast<uint32_t>(table.whole("layers", 2, 1, 1024));
-  shape.heads = static_cast<uint32_t>(table.whole("heads", 4, 1, 1024));
-  shape.kv_heads = static_cast<uint32_t>(table.whole("kv_heads", shape.heads, 1, 1024));
-  shape.head_dim = static_cast<uint32_t>(table.whole("head_dim", shape.dim / shape.heads, 2, 1024));
-  shape.ffn_dim = static_cast<uint32_t>(table.whole("ffn_dim", uint64_t{3} * shape.dim, 8, 1 << 18));
-  shape.tied_head = table.flag("tied_head", true);
-}
-
 train::AugmentOptions read_augment(TomlTable table, train::AugmentOptions a) {
   a.lower = table.number("lower", a.lower, 0, 1);
   a.drop_word = table.number("drop_word", a.drop_word, 0, 1);
@@ -82,6 +71,17 @@ void read_goals(TomlTable& file, Recipe& out) {
 }
 
 }  // namespace
+
+void read_shape(TomlTable table, model::Config& shape) {
+  shape.context_length = static_cast<uint32_t>(table.whole("context_length", 256, 8, 1 << 20));
+  shape.dim = static_cast<uint32_t>(table.whole("dim", 128, 8, 1 << 16));
+  shape.layers = static_cast<uint32_t>(table.whole("layers", 2, 1, 1024));
+  shape.heads = static_cast<uint32_t>(table.whole("heads", 4, 1, 1024));
+  shape.kv_heads = static_cast<uint32_t>(table.whole("kv_heads", shape.heads, 1, 1024));
+  shape.head_dim = static_cast<uint32_t>(table.whole("head_dim", shape.dim / shape.heads, 2, 1024));
+  shape.ffn_dim = static_cast<uint32_t>(table.whole("ffn_dim", uint64_t{3} * shape.dim, 8, 1 << 18));
+  shape.tied_head = table.flag("tied_head", true);
+}
 
 Result<Recipe> read_recipe(const std::string& path) {
   Recipe out;

@@ -6,6 +6,7 @@
 #include "base/result.h"
 #include "eval/compare.h"
 #include "formats/gguf.h"
+#include "formats/toml_reader.h"
 #include "model/config.h"
 #include "train/train.h"
 
@@ -44,5 +45,8 @@ struct Recipe {
 /// Errors: those of TomlTable; kInvalidArgument for shares that leave nothing to train on, or neither
 /// [student] nor [prune].
 Result<Recipe> read_recipe(const std::string& path);
+
+/// The keys that say a decoder's shape, wherever a recipe has them.
+void read_shape(formats::TomlTable table, model::Config& shape);
 
 }  // namespace bantam::cli

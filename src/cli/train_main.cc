@@ -9,7 +9,7 @@ using bantam::cli::Verb;
 
 constexpr Verb kVerbs[] = {
     {"make", "From one recipe: train, distil, prune, quantize, calibrate, compare", bantam::cli::add_make},
-    {"train", "Train a classifier on labelled data", bantam::cli::add_train},
+    {"train", "Train a classifier on labelled data, or a language model on text", bantam::cli::add_train},
     {"distill", "Train a small model on a large one's answers", bantam::cli::add_distill},
     {"prune", "Cut out what a model uses least; distill recovers the loss", bantam::cli::add_prune},
 };

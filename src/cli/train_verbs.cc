@@ -4,6 +4,7 @@
 
 #include "cli/interrupt.h"
 #include "cli/progress_bar.h"
+#include "cli/train_language.h"
 #include "formats/gguf.h"
 
 namespace bantam::cli {
@@ -78,6 +79,7 @@ int print_report(const train::JobReport& report, const Files& files, const Commo
 }
 
 struct TrainArguments {
+  std::string language_recipe;
   Files files;
   std::string task = "task";
   size_t vocab_size = 4096;
@@ -86,6 +88,12 @@ struct TrainArguments {
 };
 
 int train_model(TrainArguments& a, const Common& common) {
+  if (!a.language_recipe.empty())
+    return train_language_model({a.language_recipe, a.files.data, a.files.out, a.files.threads}, common);
+  if (a.files.data.empty() || a.files.out.empty()) {
+    report(Error{Code::kInvalidArgument, "train: expected --data and --out, or --lm RECIPE"});
+    return kMisuse;
+  }
   Interrupt interrupt;
   auto data = formats::load_labelled(a.files.data, a.files.input, a.files.label);
   if (!data) return report(data.error());
@@ -162,6 +170,13 @@ int prune_model(PruneArguments& a, const Common& common) {
 Action add_train(CLI::App& verb, const Common& common) {
   auto a = std::make_shared<TrainArguments>();
   add_files(verb, a->files);
+  verb.get_option("--data")->required(false)->description(
+      "Labelled examples (.csv or .jsonl); with --lm the folder of the recipe's texts");
+  verb.get_option("--out")->required(false)->description("Model file to write (.gguf); with --lm a folder");
+  verb.add_option(
+      "--lm", a->language_recipe,
+      "Pretrain a language model on text instead, as this recipe (.toml) says; of the other options "
+      "only --data, --out and --threads count");
   verb.add_option("--task", a->task, "Name of the task, kept in the model")->capture_default_str();
   verb.add_option("--vocab-size", a->vocab_size, "Tokens of the vocabulary learned from the texts")
       ->capture_default_str();
@@ -170,7 +185,8 @@ Action add_train(CLI::App& verb, const Common& common) {
   add_json(verb, common);
   verb.footer(
       "Example:\n  bantam train --data tickets.csv --label intent --dim 256 --layers 4 --heads 8 --ffn-dim "
-      "768 --out teacher.gguf");
+      "768 --out teacher.gguf\n  bantam train --lm recipes/base/base-large.toml --data texts --out "
+      "base-large");
   return [a, &common] { return train_model(*a, common); };
 }
 

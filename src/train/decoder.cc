@@ -48,12 +48,24 @@ std::vector<Spec> specs(const model::Config& c) {
 Decoder::Decoder(model::Config config, std::vector<std::pair<std::string, Tensor>> weights)
     : config_(std::move(config)), weights_(std::move(weights)) {
   for (size_t i = 0; i < weights_.size(); ++i) index_[weights_[i].first] = i;
+  bind_layers();
+  angles_ = RopeAngles::make(config_.context_length, config_.head_dim, config_.rope_base);
+}
+
+void Decoder::bind_layers() {
+  layers_.clear();
   for (size_t i = 0; i < config_.layers; ++i) {
     auto at = [&](std::string_view part) { return weight(block(i, part)); };
     layers_.push_back({at("attn_norm"), at("attn_q"), at("attn_k"), at("attn_v"), at("attn_output"),
                        at("ffn_norm"), at("ffn_gate"), at("ffn_up"), at("ffn_down")});
   }
-  angles_ = RopeAngles::make(config_.context_length, config_.head_dim, config_.rope_base);
+}
+
+void Decoder::to(torch::Device device, torch::Dtype compute) {
+  compute_ = compute;
+  for (auto& [name, w] : weights_) w = w.detach().to(device);
+  angles_ = angles_.to(device);
+  bind_layers();
 }
 
 Decoder Decoder::random(const model::Config& config, uint64_t seed) {
@@ -120,18 +132,18 @@ Tensor Decoder::forward(const Tensor& tokens, double dropout, Activations* obser
   const double eps = config_.rms_eps;
   auto drop = [&](const Tensor& x) { return dropout > 0 ? torch::dropout(x, dropout, true) : x; };
   auto mean_over_tokens = [](const Tensor& x) { return x.mean(torch::IntArrayRef({0, 1})); };
-  Tensor x = drop(torch::embedding(weight("token_embd.weight"), tokens));
+  auto linear = [&](const Tensor& in, const Tensor& w) { return torch::linear(in, w.to(compute_)); };
+  Tensor x = drop(torch::embedding(weight("token_embd.weight"), tokens).to(compute_));
   for (size_t i = 0; i < layers_.size(); ++i) {
     const Layer& layer = layers_[i];
     Tensor entered = x;
     Tensor normed = rms_norm(x, layer.attn_norm, eps);
-    Tensor mixed =
-        rope_attention(torch::linear(normed, layer.q), torch::linear(normed, layer.k),
-                       torch::linear(normed, layer.v), angles_, starts, config_.heads, config_.kv_heads);
-    x = x + drop(torch::linear(mixed, layer.o));
+    Tensor mixed = rope_attention(linear(normed, layer.q), linear(normed, layer.k), linear(normed, layer.v),
+                                  angles_, starts, config_.heads, config_.kv_heads);
+    x = x + drop(linear(mixed, layer.o));
     Tensor ffn_normed = rms_norm(x, layer.ffn_norm, eps);
-    Tensor hidden = swiglu(torch::linear(ffn_normed, layer.gate), torch::linear(ffn_normed, layer.up));
-    x = x + drop(torch::linear(hidden, layer.down));
+    Tensor hidden = swiglu(linear(ffn_normed, layer.gate), linear(ffn_normed, layer.up));
+    x = x + drop(linear(hidden, layer.down));
     if (observe == nullptr) continue;
     observe->channels += mean_over_tokens(normed.abs()) + mean_over_tokens(ffn_normed.abs());
     observe->heads[i] +=
@@ -143,10 +155,12 @@ Tensor Decoder::forward(const Tensor& tokens, double dropout, Activations* obser
   return rms_norm(x, weight("output_norm.weight"), eps);
 }
 
-Tensor Decoder::logits(const Tensor& hidden) const { return torch::linear(hidden, head()); }
+Tensor Decoder::logits(const Tensor& hidden) const {
+  return torch::linear(hidden, head().to(hidden.scalar_type()));
+}
 
 Tensor Decoder::logits_of(const Tensor& hidden, const Tensor& ids) const {
-  return torch::linear(hidden, head().index_select(0, ids));
+  return torch::linear(hidden, head().index_select(0, ids).to(hidden.scalar_type()));
 }
 
 }  // namespace bantam::train

@@ -53,6 +53,10 @@ class Decoder {
   /// hidden [N, C] to logits [N, ids] of those vocabulary rows alone.
   torch::Tensor logits_of(const torch::Tensor& hidden, const torch::Tensor& ids) const;
 
+  /// Moves the weights, which stay float32; `compute` is the type of activations and of matrix products.
+  void to(torch::Device device, torch::Dtype compute);
+  torch::Device device() const { return weights_.front().second.device(); }
+
   const model::Config& config() const { return config_; }
   /// In a fixed order. Tensors share storage with the model.
   const std::vector<std::pair<std::string, torch::Tensor>>& weights() const { return weights_; }
@@ -67,7 +71,10 @@ class Decoder {
   struct Layer {
     torch::Tensor attn_norm, q, k, v, o, ffn_norm, gate, up, down;
   };
+  void bind_layers();
+
   model::Config config_;
+  torch::Dtype compute_ = torch::kFloat32;
   std::vector<std::pair<std::string, torch::Tensor>> weights_;
   std::map<std::string, size_t> index_;
   std::vector<Layer> layers_;

@@ -5,6 +5,7 @@
 
 #include <cmath>
 #include <filesystem>
+#include <thread>
 
 #include "base/hash.h"
 #include "base/usage.h"
@@ -157,7 +158,9 @@ class Loop {
 
   Result<JobReport> run(const std::string& step_name, const StepFunction& step) {
     cpu_start_ = process_cpu_seconds();
-    double saved_at = wall_seconds(), told_at = 0, shown_loss = 0;
+    const double began = wall_seconds();
+    const uint64_t first_tokens = report_.tokens;
+    double saved_at = began, told_at = 0, shown_loss = 0;
     const uint64_t tail = steps_ - std::max<uint64_t>(1, steps_ / 10);
     uint64_t tail_steps = 0;
     for (; next_ < steps_;) {
@@ -173,7 +176,9 @@ class Loop {
       }
       const double now = wall_seconds();
       if (job_.progress && (now - told_at > 0.2 || next_ == steps_)) {
-        job_.progress({step_name, next_, steps_, fmt::format("loss {:.3f}", shown_loss)});
+        const double speed = static_cast<double>(report_.tokens - first_tokens) / std::max(1e-9, now - began);
+        job_.progress(
+            {step_name, next_, steps_, fmt::format("loss {:.3f}, {:.0f} tokens/s", shown_loss, speed)});
         told_at = now;
       }
       if (now - saved_at > job_.checkpoint_seconds || next_ == steps_) {
@@ -377,7 +382,9 @@ void configure_torch(unsigned threads) {
   mallopt(M_MMAP_THRESHOLD, 2000000000);
   mallopt(M_TRIM_THRESHOLD, 2000000000);
   mallopt(M_TOP_PAD, 64 << 20);
-  if (threads > 0) at::set_num_threads(static_cast<int>(threads));
+  // LibTorch's own guess is one thread on some virtual machines.
+  at::set_num_threads(
+      static_cast<int>(threads > 0 ? threads : std::max(1U, std::thread::hardware_concurrency())));
 }
 
 }  // namespace bantam::train

@@ -1,0 +1,31 @@
+#pragma once
+// bantam train --lm RECIPE: pretraining on text, from one TOML file. docs/recipes.md explains every key.
+
+#include <string>
+
+#include "cli/app.h"
+#include "train/pretrain.h"
+
+namespace bantam::cli {
+
+struct LanguageRecipe {
+  std::string name;
+  std::string from;  // a GGUF to go on training; empty: random weights of `shape`
+  model::Config shape;
+  train::PretrainData data;
+  train::PretrainOptions options;
+};
+
+/// `folder` is where the texts' relative files are looked for; empty: beside the recipe. Errors: those of
+/// TomlTable.
+Result<LanguageRecipe> read_language_recipe(const std::string& path, const std::string& folder);
+
+struct LanguageArguments {
+  std::string recipe, folder, out;
+  unsigned threads = 0;
+  double checkpoint_seconds = 60;
+};
+/// Trains and prints what came of it; out/model.gguf, out/model.gguf.log.jsonl and out/loss.svg are left.
+int train_language_model(const LanguageArguments& arguments, const Common& common);
+
+}  // namespace bantam::cli

@@ -1,0 +1,50 @@
+#include "train/language_file.h"
+
+#include <filesystem>
+#include <nlohmann/json.hpp>
+
+namespace bantam::train {
+namespace {
+
+Result<std::unique_ptr<text::BpeTokenizer>> bpe_of(const formats::GgufFile& file) {
+  BANTAM_ASSIGN(auto tokenizer, text::load_tokenizer(file));
+  auto* bpe = dynamic_cast<text::BpeTokenizer*>(tokenizer.get());
+  if (bpe == nullptr) return fail(Code::kUnsupported, "{}: its tokenizer is not byte-level BPE", file.path());
+  tokenizer.release();
+  return std::unique_ptr<text::BpeTokenizer>(bpe);
+}
+
+}  // namespace
+
+Result<LoadedLanguageModel> load_language_model(const std::string& path) {
+  BANTAM_ASSIGN(auto file, formats::GgufFile::open(path));
+  BANTAM_ASSIGN(Decoder decoder, Decoder::load(file));
+  BANTAM_ASSIGN(auto tokenizer, bpe_of(file));
+  return LoadedLanguageModel{std::move(decoder), std::move(tokenizer)};
+}
+
+Status write_language_model(const Decoder& model, const text::Tokenizer& tokenizer,
+                            const nlohmann::json& provenance, const std::string& path) {
+  formats::GgufWriter file;
+  file.set("general.architecture", std::string("llama"));
+  file.set("general.name", std::filesystem::path(path).stem().string());
+  file.set("general.file_type", uint32_t{0});  // all F32
+  tokenizer.save(file);
+  file.set("bantam.provenance", provenance.dump());
+  BANTAM_TRY(model.save(file));
+  return file.write(path);
+}
+
+Status write_vocabulary(const text::Tokenizer& tokenizer, const std::string& path) {
+  formats::GgufWriter file;
+  file.set("general.architecture", std::string("llama"));
+  tokenizer.save(file);
+  return file.write(path);
+}
+
+Result<std::unique_ptr<text::BpeTokenizer>> load_vocabulary(const std::string& path) {
+  BANTAM_ASSIGN(auto file, formats::GgufFile::open(path));
+  return bpe_of(file);
+}
+
+}  // namespace bantam::train

@@ -1,0 +1,27 @@
+#pragma once
+// Language models without a task as GGUF files. Private to train/.
+
+#include <memory>
+#include <nlohmann/json_fwd.hpp>
+#include <string>
+
+#include "text/bpe.h"
+#include "train/decoder.h"
+
+namespace bantam::train {
+
+struct LoadedLanguageModel {
+  Decoder decoder;
+  std::unique_ptr<text::BpeTokenizer> tokenizer;
+};
+/// Errors: those of the file; kUnsupported for another tokenizer than byte-level BPE.
+Result<LoadedLanguageModel> load_language_model(const std::string& path);
+/// F32 GGUF, atomically; `provenance` stands under bantam.provenance.
+Status write_language_model(const Decoder& model, const text::Tokenizer& tokenizer,
+                            const nlohmann::json& provenance, const std::string& path);
+
+/// A GGUF with a tokenizer and no tensors.
+Status write_vocabulary(const text::Tokenizer& tokenizer, const std::string& path);
+Result<std::unique_ptr<text::BpeTokenizer>> load_vocabulary(const std::string& path);
+
+}  // namespace bantam::train
