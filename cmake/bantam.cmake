@@ -1,7 +1,10 @@
-# bantam_layer(NAME [LINK libs...] [EXCLUDE files...]): one static library per folder of src/ from its *.cc, and, when tests are
+# bantam_layer(NAME [LINK libs...] [EXCLUDE files...] [TEST_HEADERS target whose precompiled headers the tests take]): one static library per folder of src/ from its *.cc, and, when tests are
 # on, one GoogleTest program per folder from its *_test.cc. Folder names are the layers of docs/design.md.
 function(bantam_layer name)
-  cmake_parse_arguments(ARG "" "" "LINK;EXCLUDE" ${ARGN})
+  cmake_parse_arguments(ARG "" "TEST_HEADERS" "LINK;EXCLUDE" ${ARGN})
+  if(NOT ARG_TEST_HEADERS)
+    set(ARG_TEST_HEADERS bantam_test_headers)
+  endif()
   file(GLOB_RECURSE sources CONFIGURE_DEPENDS ${CMAKE_CURRENT_SOURCE_DIR}/*.cc)
   set(tests ${sources})
   list(FILTER sources EXCLUDE REGEX "_test\\.cc$")
@@ -21,6 +24,7 @@ function(bantam_layer name)
     add_executable(${name}_test ${tests})
     target_link_libraries(${name}_test PRIVATE bantam_${name} GTest::gmock GTest::gtest_main)
     target_compile_definitions(${name}_test PRIVATE BANTAM_SOURCE_DIR="${PROJECT_SOURCE_DIR}")
+    target_precompile_headers(${name}_test REUSE_FROM ${ARG_TEST_HEADERS})
     add_test(NAME unit.${name} COMMAND ${name}_test)
   endif()
 endfunction()

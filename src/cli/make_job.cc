@@ -94,6 +94,23 @@ class Maker {
             {"kept", {{"steps", report.steps}, {"tokens", report.tokens}}}};
   }
 
+  static Result<std::string> file_hash(const std::string& path) {
+    BANTAM_ASSIGN(auto bytes, MappedFile::open(path));
+    return sha256_hex(bytes.bytes());
+  }
+
+  /// A language model with the task's labels in its vocabulary.
+  Result<Made> adapted(const std::string& name, const std::string& file, const std::string& base) {
+    BANTAM_ASSIGN(const std::string print, file_hash(base));
+    return stage(name, file, print, [&](const std::string& path) -> Result<json> {
+      const double start = process_cpu_seconds();
+      BANTAM_ASSIGN(auto text, train::prepare_task_from(recipe_.task, parts_.labels, recipe_.teacher_base));
+      BANTAM_TRY(train::adapt_base(base, text, path));
+      return json{{"cpu_seconds", process_cpu_seconds() - start},
+                  {"kept", {{"base", fs::path(base).filename().string()}, {"base_sha256", print}}}};
+    });
+  }
+
   Status make_teacher() {
     if (!recipe_.teacher_file.empty()) {
       const double start = process_cpu_seconds();
@@ -106,13 +123,21 @@ class Maker {
       teacher_ = {"teacher", recipe_.teacher_file, process_cpu_seconds() - start};
     } else {
       const auto& r = recipe_;
-      const std::string print =
-          fmt::format("{} {} {}", r.vocab_size, shape_print(r.teacher), optim_print(r.teacher_train));
+      Made start;
+      std::string from = fmt::format("{} {}", r.vocab_size, shape_print(r.teacher));
+      if (!r.teacher_base.empty()) {
+        BANTAM_ASSIGN(start, adapted("teacher base", "state/teacher-start.gguf", r.teacher_base));
+        BANTAM_ASSIGN(from, file_hash(start.file));
+      }
+      const std::string print = fmt::format("{} {}", from, optim_print(r.teacher_train));
       BANTAM_ASSIGN(
           teacher_, stage("teacher", "teacher.gguf", print, [&](const std::string& path) -> Result<json> {
-            BANTAM_ASSIGN(auto text, train::prepare_task(r.task, parts_.labels, parts_.train, r.vocab_size));
-            BANTAM_ASSIGN(auto report,
-                          train::train_classifier(parts_.train, text, r.teacher, r.teacher_train, job(path)));
+            BANTAM_ASSIGN(auto text,
+                          start.file.empty()
+                              ? train::prepare_task(r.task, parts_.labels, parts_.train, r.vocab_size)
+                              : train::prepare_task_from(r.task, parts_.labels, r.teacher_base));
+            BANTAM_ASSIGN(auto report, train::train_classifier(parts_.train, text, r.teacher, r.teacher_train,
+                                                               job(path), start.file));
             return cost(report);
           }));
     }
@@ -197,7 +222,12 @@ class Maker {
       finalists_.push_back(done);
     }
     if (r.has_student && r.start != "prune") {
-      BANTAM_ASSIGN(Made alone, distilled("distilled alone", "distilled.gguf", "", 0));
+      Made start;
+      if (!r.student_base.empty()) {
+        BANTAM_ASSIGN(start, adapted("student base", "state/student-start.gguf", r.student_base));
+      }
+      BANTAM_ASSIGN(Made alone,
+                    distilled("distilled alone", "distilled.gguf", start.file, start.cpu_seconds));
       ablations_.push_back(alone);
       BANTAM_ASSIGN(Made done, quantized("distilled + quantized", "distilled-quantized.gguf", alone));
       finalists_.push_back(done);

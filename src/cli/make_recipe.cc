@@ -91,17 +91,17 @@ Result<Recipe> read_recipe(const std::string& path) {
   out.sha256 = sha256_hex(bytes);
   out.task = file.text("task", std::filesystem::path(path).parent_path().filename().string());
   out.seed = file.whole("seed", out.seed, 0, uint64_t{1} << 62);
+  auto beside = [&](const std::string& file) {  // relative files lie beside the recipe
+    const bool moves = !file.empty() && std::filesystem::path(file).is_relative();
+    return moves ? (std::filesystem::path(path).parent_path() / file).string() : file;
+  };
   read_data(file.table("data"), out);
-  if (!out.file.empty() && std::filesystem::path(out.file).is_relative()) {
-    out.file = (std::filesystem::path(path).parent_path() / out.file).string();
-  }
+  out.file = beside(out.file);
   out.vocab_size = file.table("tokenizer").whole("vocab_size", out.vocab_size, 300, 1 << 20);
 
   TomlTable teacher = file.table("teacher");
-  out.teacher_file = teacher.text("file", "");
-  if (!out.teacher_file.empty() && std::filesystem::path(out.teacher_file).is_relative()) {
-    out.teacher_file = (std::filesystem::path(path).parent_path() / out.teacher_file).string();
-  }
+  out.teacher_file = beside(teacher.text("file", ""));
+  out.teacher_base = beside(teacher.text("base", ""));
   read_shape(teacher, out.teacher);
   TomlTable teacher_train = teacher.table("train");
   out.teacher_train = read_optim(teacher_train, out.teacher_train, out.seed);
@@ -119,6 +119,7 @@ Result<Recipe> read_recipe(const std::string& path) {
   out.has_student = file.has("student");
   TomlTable student = file.table("student");
   out.start = student.text("start", out.start);
+  out.student_base = beside(student.text("base", ""));
   if (out.has_student) read_shape(student, out.student);
   out.has_prune = file.has("prune");
   out.prune = read_prune(file.table("prune"));
@@ -126,6 +127,8 @@ Result<Recipe> read_recipe(const std::string& path) {
   if (out.start != "best" && out.start != "prune" && out.start != "scratch") {
     student.reject("start", fmt::format("found '{}', expected best, prune or scratch", out.start));
   }
+  if (!out.student_base.empty() && out.teacher_base.empty())
+    student.reject("base", "found a student's base and none of the teacher's: they share one vocabulary");
   if (out.calibration_share + out.validation_share > 0.8) {
     file.reject("data",
                 "calibration_share and validation_share leave less than 20 % of the examples for training");

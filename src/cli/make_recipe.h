@@ -23,6 +23,7 @@ struct Recipe {
   uint64_t vocab_size = 4096;
   // [teacher], [teacher.train]
   std::string teacher_file;  // a finished teacher to start from instead of training one
+  std::string teacher_base;  // a language model to train on; its shape and vocabulary replace [teacher]'s
   model::Config teacher;
   train::OptimOptions teacher_train;
   // [distill]: what every distillation below shares
@@ -30,6 +31,8 @@ struct Recipe {
   // [student]: trained from random weights; [prune]: cut from the teacher. `start` says which becomes the
   // product.
   model::Config student;
+  std::string
+      student_base;  // a smaller language model with teacher_base's vocabulary, instead of random weights
   train::PruneOptions prune;
   bool has_student = false, has_prune = false;
   std::string start =

@@ -73,6 +73,9 @@ Result<LanguageRecipe> read_language_recipe(const std::string& path, const std::
   out.from = beside(own, model.text("from", ""));
   read_shape(model, out.shape);
   read_options(file.table("train"), out.options);
+  TomlTable distill = file.table("distill");
+  out.options.teacher = beside(own, distill.text("teacher", ""));
+  out.options.teacher_share = distill.number("teacher_share", out.options.teacher_share, 0, 1);
   BANTAM_TRY(file.finish());
   return out;
 }
@@ -86,15 +89,20 @@ int train_language_model(const LanguageArguments& a, const Common& common) {
   fs::create_directories(out, error);
   if (error) return report(Error{Code::kIo, fmt::format("{}: cannot be created: {}", out, error.message())});
   train::configure_torch(a.threads);
+  auto peers = train::join_peers(a.peer_timeout, recipe->options.device);
+  if (!peers) return report(peers.error());
   ProgressBar bar(common.quiet);
   const std::string model = out + "/model.gguf";
+  recipe->data.store = a.tokens;
   auto done = train::pretrain(recipe->data, recipe->shape, recipe->from, recipe->options,
                               {.out = model,
                                .checkpoint_seconds = a.checkpoint_seconds,
                                .threads = a.threads,
                                .progress = bar.sink(),
-                               .cancel = Interrupt::token()});
+                               .cancel = Interrupt::token(),
+                               .peers = *peers});
   bar.finish();
+  if (*peers && train::rank_of(**peers) != 0) return done ? kDone : report(done.error());
   // The chart is drawn for a stopped run too.
   if (auto drawn = draw_losses(model + ".log.jsonl", out + "/loss.svg"); !drawn && done)
     return report(drawn.error());
@@ -118,6 +126,22 @@ int train_language_model(const LanguageArguments& a, const Common& common) {
   for (const auto& [part, value] : done->bits_per_byte)
     text += fmt::format("held-back {}: {:.4f} bits per byte\n", part, value);
   return print_text(text);
+}
+
+Result<train::PruneReport> prune_language_model(const LanguagePruneArguments& a, const Common& common) {
+  Interrupt interrupt;
+  BANTAM_ASSIGN(auto recipe, read_language_recipe(a.recipe, a.folder));
+  recipe.data.store = a.tokens;
+  train::configure_torch(a.threads);
+  ProgressBar bar(common.quiet);
+  auto done = train::prune_language(recipe.data, a.model, a.prune, recipe.options.context, a.rows,
+                                    {.out = a.out,
+                                     .checkpoint_seconds = 60,
+                                     .threads = a.threads,
+                                     .progress = bar.sink(),
+                                     .cancel = Interrupt::token()});
+  bar.finish();
+  return done;
 }
 
 }  // namespace bantam::cli

@@ -21,11 +21,20 @@ struct LanguageRecipe {
 Result<LanguageRecipe> read_language_recipe(const std::string& path, const std::string& folder);
 
 struct LanguageArguments {
-  std::string recipe, folder, out;
+  std::string recipe, folder, out, tokens;
   unsigned threads = 0;
-  double checkpoint_seconds = 60;
+  double checkpoint_seconds = 60, peer_timeout = 120;
 };
 /// Trains and prints what came of it; out/model.gguf, out/model.gguf.log.jsonl and out/loss.svg are left.
 int train_language_model(const LanguageArguments& arguments, const Common& common);
+
+struct LanguagePruneArguments {
+  std::string recipe, folder, out, tokens, model;
+  train::PruneOptions prune;
+  uint32_t rows = 256;  // of the recipe's context, whose activations count
+  unsigned threads = 0;
+};
+Result<train::PruneReport> prune_language_model(const LanguagePruneArguments& arguments,
+                                                const Common& common);
 
 }  // namespace bantam::cli

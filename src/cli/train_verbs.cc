@@ -79,7 +79,8 @@ int print_report(const train::JobReport& report, const Files& files, const Commo
 }
 
 struct TrainArguments {
-  std::string language_recipe;
+  std::string language_recipe, tokens;
+  double checkpoint_seconds = 60, peer_timeout = 120;
   Files files;
   std::string task = "task";
   size_t vocab_size = 4096;
@@ -89,7 +90,14 @@ struct TrainArguments {
 
 int train_model(TrainArguments& a, const Common& common) {
   if (!a.language_recipe.empty())
-    return train_language_model({a.language_recipe, a.files.data, a.files.out, a.files.threads}, common);
+    return train_language_model({.recipe = a.language_recipe,
+                                 .folder = a.files.data,
+                                 .out = a.files.out,
+                                 .tokens = a.tokens,
+                                 .threads = a.files.threads,
+                                 .checkpoint_seconds = a.checkpoint_seconds,
+                                 .peer_timeout = a.peer_timeout},
+                                common);
   if (a.files.data.empty() || a.files.out.empty()) {
     report(Error{Code::kInvalidArgument, "train: expected --data and --out, or --lm RECIPE"});
     return kMisuse;
@@ -135,17 +143,35 @@ int distill_model(DistillArguments& a, const Common& common) {
 
 struct PruneArguments {
   Files files;
-  std::string model;
+  std::string model, language_recipe, tokens;
+  uint32_t rows = 256;
   train::PruneOptions prune;
 };
 
-int prune_model(PruneArguments& a, const Common& common) {
+Result<train::PruneReport> prune_task_model(const PruneArguments& a, const Common& common) {
   Interrupt interrupt;
-  auto data = load_for(a.model, a.files);
-  if (!data) return report(data.error());
+  BANTAM_ASSIGN(auto data, load_for(a.model, a.files));
   ProgressBar bar(common.quiet);
-  auto done = train::prune(data->examples, a.model, a.prune, job_options(a.files, bar));
+  auto done = train::prune(data.examples, a.model, a.prune, job_options(a.files, bar));
   bar.finish();
+  return done;
+}
+
+int prune_model(PruneArguments& a, const Common& common) {
+  if (a.files.data.empty() && a.language_recipe.empty()) {
+    report(Error{Code::kInvalidArgument, "prune: expected --data, or --lm RECIPE"});
+    return kMisuse;
+  }
+  auto done = a.language_recipe.empty() ? prune_task_model(a, common)
+                                        : prune_language_model({.recipe = a.language_recipe,
+                                                                .folder = a.files.data,
+                                                                .out = a.files.out,
+                                                                .tokens = a.tokens,
+                                                                .model = a.model,
+                                                                .prune = a.prune,
+                                                                .rows = a.rows,
+                                                                .threads = a.files.threads},
+                                                               common);
   if (!done) return report(done.error());
   const auto &was = done->before, &is = done->after;
   const uint64_t before = model::parameter_count(was), after = model::parameter_count(is);
@@ -180,6 +206,15 @@ Action add_train(CLI::App& verb, const Common& common) {
   verb.add_option("--task", a->task, "Name of the task, kept in the model")->capture_default_str();
   verb.add_option("--vocab-size", a->vocab_size, "Tokens of the vocabulary learned from the texts")
       ->capture_default_str();
+  verb.add_option("--checkpoint-seconds", a->checkpoint_seconds, "With --lm: time between checkpoints")
+      ->capture_default_str();
+  verb.add_option("--peer-timeout", a->peer_timeout,
+                  "With --lm and several processes (RANK, WORLD_SIZE, MASTER_ADDR, MASTER_PORT): seconds of "
+                  "silence after which a peer is lost")
+      ->capture_default_str();
+  verb.add_option(
+      "--tokens", a->tokens,
+      "With --lm: where the texts are kept as tokens, for several jobs to share; none: beside the model");
   add_shape(verb, a->shape);
   add_optim(verb, a->optim);
   add_json(verb, common);
@@ -217,6 +252,12 @@ Action add_prune(CLI::App& verb, const Common& common) {
   auto a = std::make_shared<PruneArguments>();
   verb.add_option("MODEL", a->model, "Model to prune (.gguf)")->required();
   add_files(verb, a->files);
+  verb.get_option("--data")->required(false)->description(
+      "Labelled examples (.csv or .jsonl); with --lm the folder of the recipe's texts");
+  verb.add_option("--lm", a->language_recipe,
+                  "Prune a language model by what the texts of this pretraining recipe (.toml) activate");
+  verb.add_option("--tokens", a->tokens, "With --lm: as for bantam train");
+  verb.add_option("--rows", a->rows, "With --lm: rows of text to look at")->capture_default_str();
   verb.add_option("--dim", a->prune.dim, "Channels to keep, a multiple of 32; 0: all");
   verb.add_option("--ffn-dim", a->prune.ffn_dim,
                   "FFN channels to keep in each layer, a multiple of 32; 0: all");

@@ -76,7 +76,9 @@ TEST_F(DocumentsTest, SaysWhatIsBroken) {
   EXPECT_THAT(all(put("a.txt", "ok\n<|endoftext|>\nab\xff")).front(),
               HasSubstr("document 2, byte 3: found 0xff"));
   EXPECT_THAT(all(put("a.xz", "no xz at all")).front(), HasSubstr("not in the xz format"));
-  const std::string whole = packed(std::string(5000, 'x') + "\n<|endoftext|>\ny");
+  std::string text(5000, 'x');
+  text += "\n<|endoftext|>\ny";
+  const std::string whole = packed(text);
   EXPECT_THAT(all(put("b.xz", whole.substr(0, whole.size() - 9))).front(),
               HasSubstr("xz data end too early"));
   std::string bent = whole;

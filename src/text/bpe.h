@@ -36,4 +36,10 @@ struct BpeTrainOptions {
 Result<std::unique_ptr<BpeTokenizer>> train_bpe(std::span<const std::string> texts,
                                                 const BpeTrainOptions& options);
 
+/// `base` and, behind its ids, one more token for each text of `whole` that it does not spell as one token
+/// already; no text merges to them. Errors: kUnsupported for another kind of tokenizer, kInvalidArgument for
+/// an empty text.
+Result<std::unique_ptr<BpeTokenizer>> with_whole_tokens(const BpeTokenizer& base,
+                                                        std::span<const std::string> whole);
+
 }  // namespace bantam::text

@@ -111,6 +111,27 @@ Result<std::vector<TokenId>> ByteLevelBpe::encode_segments(std::span<const Segme
   return encode_parts(segments, add_special, 0, nullptr);
 }
 
+Result<std::unique_ptr<ByteLevelBpe>> ByteLevelBpe::extended(std::span<const std::string> whole) const {
+  BpeVocabulary more = vocab_;
+  for (const auto& token : whole) {
+    if (token.empty()) return fail(Code::kInvalidArgument, "whole token: found \"\", expected a text");
+    BANTAM_ASSIGN(const auto ids, encode(token, {.add_special = false, .parse_special = false}));
+    if (ids.size() == 1 || find(token)) continue;
+    more.texts.push_back(token);
+    more.types.push_back(TokenType::kNormal);
+  }
+  return create(std::move(more), "extended tokenizer");
+}
+
+Result<std::unique_ptr<BpeTokenizer>> with_whole_tokens(const BpeTokenizer& base,
+                                                        std::span<const std::string> whole) {
+  const auto* bpe = dynamic_cast<const ByteLevelBpe*>(&base);
+  if (bpe == nullptr)
+    return fail(Code::kUnsupported, "whole tokens: found a tokenizer that is not byte-level BPE");
+  BANTAM_ASSIGN(auto out, bpe->extended(whole));
+  return std::unique_ptr<BpeTokenizer>(std::move(out));
+}
+
 Result<std::vector<TokenId>> ByteLevelBpe::encode_with_dropout(std::span<const Segment> segments,
                                                                double dropout, Rng& rng) const {
   return encode_parts(segments, false, dropout, dropout > 0 ? &rng : nullptr);

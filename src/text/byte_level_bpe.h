@@ -33,6 +33,9 @@ class ByteLevelBpe final : public BpeTokenizer {
   /// tokenizer.ggml.model "gpt2".
   static Result<std::unique_ptr<ByteLevelBpe>> load(const formats::GgufFile& file);
 
+  /// As with_whole_tokens().
+  Result<std::unique_ptr<ByteLevelBpe>> extended(std::span<const std::string> whole) const;
+
   Result<std::vector<TokenId>> encode(std::string_view text, EncodeOptions options) const override;
   Result<std::vector<TokenId>> encode_segments(std::span<const Segment> segments,
                                                bool add_special) const override;

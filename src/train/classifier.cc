@@ -1,8 +1,13 @@
 // Supervised training of a classifier, and the vocabulary made for it.
 
+#include <algorithm>
 #include <cmath>
+#include <optional>
 
+#include "base/file.h"
+#include "base/hash.h"
 #include "train/batches.h"
+#include "train/language_file.h"
 #include "train/model_file.h"
 #include "train/trainer.h"
 
@@ -14,15 +19,68 @@ using torch::Tensor;
 constexpr uint64_t kEndEvery =
     8;  // every so many steps the rows go on to the label and learn that the end token follows it
 
-}  // namespace
-
-Result<TaskText> prepare_task(const std::string& name, const std::vector<std::string>& labels,
-                              std::span<const formats::Example> examples, size_t vocab_size) {
+TaskText labelled_task(const std::string& name, const std::vector<std::string>& labels) {
   TaskText out;
   out.task.name = name;
   out.task.labels = labels;
   out.task.choices = labels;
   out.task.prompt = "{input}<|answer|>";
+  return out;
+}
+
+/// Rows for the tokens that `wide` has more than the model: the mean of those that spell them.
+Result<Tensor> grown(const Tensor& rows, const text::BpeTokenizer& narrow, const text::BpeTokenizer& wide) {
+  std::vector<Tensor> all{rows};
+  for (size_t id = narrow.vocab_size(); id < wide.vocab_size(); ++id) {
+    std::string label = wide.piece(static_cast<text::TokenId>(id));
+    std::ranges::replace(label, '_', ' ');
+    std::ranges::replace(label, '-', ' ');
+    // As it would stand within a sentence.
+    BANTAM_ASSIGN(auto ids, narrow.encode(" " + label, {.add_special = false, .parse_special = false}));
+    Tensor spelling = torch::tensor(std::vector<int64_t>(ids.begin(), ids.end()), torch::kInt64);
+    all.push_back(rows.index_select(0, spelling).mean(0, true));
+  }
+  return torch::cat(all).contiguous();
+}
+
+}  // namespace
+
+Result<TaskText> prepare_task_from(const std::string& name, const std::vector<std::string>& labels,
+                                   const std::string& base) {
+  BANTAM_ASSIGN(auto vocabulary, load_vocabulary(base));
+  if (!vocabulary->find("<|answer|>"))
+    return fail(Code::kUnsupported, "{}: found no token <|answer|>, expected a base model of Bantam's", base);
+  TaskText out = labelled_task(name, labels);
+  BANTAM_ASSIGN(out.tokenizer, text::with_whole_tokens(*vocabulary, labels));
+  return out;
+}
+
+Status adapt_base(const std::string& base, const TaskText& text, const std::string& out) {
+  BANTAM_ASSIGN(auto loaded, load_language_model(base));
+  const auto& narrow = *loaded.tokenizer;
+  bool same = narrow.vocab_size() <= text.tokenizer->vocab_size();
+  for (size_t id = 0; same && id < narrow.vocab_size(); ++id) {
+    const auto token = static_cast<text::TokenId>(id);
+    same = narrow.piece(token, true) == text.tokenizer->piece(token, true);
+  }
+  if (!same) return fail(Code::kInvalidArgument, "{}: has another vocabulary than the task", base);
+  model::Config config = loaded.decoder.config();
+  config.vocab_size = static_cast<uint32_t>(text.tokenizer->vocab_size());
+  std::vector<std::pair<std::string, Tensor>> weights;
+  for (const auto& [name, weight] : loaded.decoder.weights()) {
+    if (name != "token_embd.weight" && name != "output.weight") {
+      weights.emplace_back(name, weight);
+      continue;
+    }
+    BANTAM_ASSIGN(Tensor rows, grown(weight, narrow, *text.tokenizer));
+    weights.emplace_back(name, rows);
+  }
+  return write_model(Decoder(config, std::move(weights)), *text.tokenizer, text.task, out);
+}
+
+Result<TaskText> prepare_task(const std::string& name, const std::vector<std::string>& labels,
+                              std::span<const formats::Example> examples, size_t vocab_size) {
+  TaskText out = labelled_task(name, labels);
   std::vector<std::string> texts;
   for (const auto& example : examples) {
     texts.push_back(example.text);
@@ -105,16 +163,28 @@ Tensor end_loss(const Decoder& model, const Tensor& hidden, const Batch& batch, 
 }
 
 Result<JobReport> train_classifier(std::span<const formats::Example> examples, const TaskText& text,
-                                   model::Config shape, const OptimOptions& options, const JobOptions& job) {
+                                   model::Config shape, const OptimOptions& options, const JobOptions& job,
+                                   const std::string& start) {
   BANTAM_TRY(check(options));
   shape.vocab_size = static_cast<uint32_t>(text.tokenizer->vocab_size());
+  std::string from = "random";
+  std::optional<Decoder> loaded;
+  if (!start.empty()) {
+    BANTAM_ASSIGN(LoadedModel file, load_model(start));
+    if (file.tokenizer->vocab_size() != shape.vocab_size || file.task.choices != text.task.choices)
+      return fail(Code::kInvalidArgument, "{}: has another vocabulary or other labels than the task", start);
+    BANTAM_ASSIGN(const std::string bytes, read_file(start));
+    from = sha256_hex(bytes);
+    shape = file.decoder.config();
+    loaded.emplace(std::move(file.decoder));
+  }
   BANTAM_TRY(model::check(shape));
   BANTAM_ASSIGN(PromptEncoder encoder,
                 PromptEncoder::create(*text.tokenizer, text.task, shape.context_length));
   BANTAM_ASSIGN(LabelledRows rows, LabelledRows::create(encoder, examples, options));
   const std::string fingerprint =
-      fmt::format("train {} {} {}", describe(shape), describe(options), hash_examples(examples));
-  Decoder model = Decoder::random(shape, options.seed);
+      fmt::format("train {} {} {} {}", describe(shape), describe(options), hash_examples(examples), from);
+  Decoder model = loaded ? std::move(*loaded) : Decoder::random(shape, options.seed);
   const Tensor& ids = encoder.label_ids();
   const int64_t end_token = *text.tokenizer->eos();
 

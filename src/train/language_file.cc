@@ -35,15 +35,23 @@ Status write_language_model(const Decoder& model, const text::Tokenizer& tokeniz
   return file.write(path);
 }
 
-Status write_vocabulary(const text::Tokenizer& tokenizer, const std::string& path) {
+Status write_vocabulary(const text::Tokenizer& tokenizer, const std::string& fingerprint,
+                        const std::string& path) {
   formats::GgufWriter file;
   file.set("general.architecture", std::string("llama"));
+  file.set("bantam.fingerprint", fingerprint);
   tokenizer.save(file);
   return file.write(path);
 }
 
-Result<std::unique_ptr<text::BpeTokenizer>> load_vocabulary(const std::string& path) {
+Result<std::unique_ptr<text::BpeTokenizer>> load_vocabulary(const std::string& path,
+                                                            const std::string& fingerprint) {
   BANTAM_ASSIGN(auto file, formats::GgufFile::open(path));
+  if (!fingerprint.empty()) {
+    BANTAM_ASSIGN(const std::string found, file.get_string_or("bantam.fingerprint", ""));
+    if (found != fingerprint)
+      return fail(Code::kInvalidArgument, "{}: learned from other texts or options", path);
+  }
   return bpe_of(file);
 }
 

@@ -20,8 +20,11 @@ Result<LoadedLanguageModel> load_language_model(const std::string& path);
 Status write_language_model(const Decoder& model, const text::Tokenizer& tokenizer,
                             const nlohmann::json& provenance, const std::string& path);
 
-/// A GGUF with a tokenizer and no tensors.
-Status write_vocabulary(const text::Tokenizer& tokenizer, const std::string& path);
-Result<std::unique_ptr<text::BpeTokenizer>> load_vocabulary(const std::string& path);
+/// A GGUF with a tokenizer and no tensors; `fingerprint` says what it was learned from.
+Status write_vocabulary(const text::Tokenizer& tokenizer, const std::string& fingerprint,
+                        const std::string& path);
+/// The tokenizer of any GGUF; kInvalidArgument when a fingerprint is given and the file has another.
+Result<std::unique_ptr<text::BpeTokenizer>> load_vocabulary(const std::string& path,
+                                                            const std::string& fingerprint = "");
 
 }  // namespace bantam::train

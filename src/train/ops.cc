@@ -107,7 +107,7 @@ class SwiGlu : public torch::autograd::Function<SwiGlu> {
 class HeadLoss : public torch::autograd::Function<HeadLoss> {
  public:
   static variable_list forward(AutogradContext* context, const Tensor& hidden, const Tensor& weight,
-                               const Tensor& targets, double z_weight) {
+                               const Tensor& targets, double z_weight, const Teaching* teaching) {
     const bool learn = hidden.requires_grad() || weight.requires_grad();
     const int64_t count = hidden.size(0), vocabulary = weight.size(0);
     // On the CPU a chunk's logits stay in the last-level cache.
@@ -118,13 +118,19 @@ class HeadLoss : public torch::autograd::Function<HeadLoss> {
       dhidden = torch::empty_like(hidden);
       dweight = torch::zeros_like(weight);
     }
-    Tensor total = torch::zeros({}, hidden.options().dtype(torch::kFloat32)), z_total = total.clone();
+    Sums sums{torch::zeros({}, hidden.options().dtype(torch::kFloat32)),
+              torch::zeros({}, hidden.options().dtype(torch::kFloat32))};
     for (int64_t begin = 0; begin < count; begin += chunk) {
       const int64_t rows = std::min(chunk, count - begin);
       Tensor h = hidden.narrow(0, begin, rows), target = targets.narrow(0, begin, rows);
-      Tensor logits = torch::mm(h, weight_as.t());
-      Tensor slope = plain_floats(logits) ? rows_of_floats(logits, target, z_weight, total, z_total)
-                                          : rows_of_tensors(logits, target, z_weight, total, z_total);
+      Tensor logits = torch::mm(h, weight_as.t()), wanted;
+      if (teaching != nullptr) {
+        wanted = torch::mm(teaching->hidden.narrow(0, begin, rows),
+                           teaching->weight.to(teaching->hidden.scalar_type()).t());
+      }
+      const double share = teaching == nullptr ? 0.0 : teaching->share;
+      Tensor slope = plain_floats(logits) ? rows_of_floats(logits, wanted, target, z_weight, share, sums)
+                                          : rows_of_tensors(logits, wanted, target, z_weight, share, sums);
       if (!learn) continue;
       Tensor out = dhidden.narrow(0, begin, rows);
       at::mm_out(out, slope, weight_as);
@@ -135,25 +141,29 @@ class HeadLoss : public torch::autograd::Function<HeadLoss> {
       }
     }
     if (learn) context->save_for_backward({dhidden, dweight});
-    Tensor sum = total + z_total;
-    context->mark_non_differentiable({total});
-    return {sum, total};
+    context->mark_non_differentiable({sums.text});
+    return {sums.all, sums.text};
   }
 
   static variable_list backward(AutogradContext* context, variable_list grads) {
     auto saved = context->get_saved_variables();
     Tensor by = grads[0];
-    return {saved[0] * by.to(saved[0].scalar_type()), saved[1] * by, Tensor(), Tensor()};
+    return {saved[0] * by.to(saved[0].scalar_type()), saved[1] * by, Tensor(), Tensor(), Tensor()};
   }
 
  private:
-  /// logits becomes d(loss)/d(logits); the sums are added to.
-  static Tensor rows_of_floats(Tensor& logits, const Tensor& target, double z_weight, Tensor& total,
-                               Tensor& z_total) {
+  struct Sums {
+    Tensor all, text;
+  };
+
+  /// logits becomes d(loss)/d(logits), wanted (the teacher's logits) its softmax; the sums are added to.
+  static Tensor rows_of_floats(Tensor& logits, Tensor& wanted, const Tensor& target, double z_weight,
+                               double share, Sums& sums) {
     const int64_t count = logits.size(0), vocabulary = logits.size(1);
     float* data = logits.data_ptr<float>();
+    float* teacher = wanted.defined() ? wanted.data_ptr<float>() : nullptr;
     const int64_t* goal = target.data_ptr<int64_t>();
-    std::vector<double> loss(static_cast<size_t>(count)), z(static_cast<size_t>(count));
+    std::vector<double> text(static_cast<size_t>(count)), all(text.size());
     at::parallel_for(0, count, grain(vocabulary), [&](int64_t begin, int64_t end) {
       for (int64_t i = begin; i < end; ++i) {
         float* row = data + i * vocabulary;
@@ -161,29 +171,44 @@ class HeadLoss : public torch::autograd::Function<HeadLoss> {
           std::fill(row, row + vocabulary, 0.0F);
           continue;
         }
+        float* p = nullptr;
+        double at_wanted = 0;  // the logits' mean under the teacher
+        if (teacher != nullptr) {
+          p = teacher + i * vocabulary;
+          const float sum = rows::exp_minus(p, rows::max(p, vocabulary), vocabulary);
+          rows::scale(p, 1.0F / sum, vocabulary);
+          at_wanted = rows::dot(p, row, vocabulary);
+        }
         const float most = rows::max(row, vocabulary), at_goal = row[goal[i]];
         const float sum = rows::exp_minus(row, most, vocabulary);
-        const double lse = most + std::log(static_cast<double>(sum));
-        loss[static_cast<size_t>(i)] = lse - at_goal;
-        z[static_cast<size_t>(i)] = z_weight * lse * lse;
+        const double lse = most + std::log(static_cast<double>(sum)), z = z_weight * lse * lse;
+        text[static_cast<size_t>(i)] = lse - at_goal;
+        all[static_cast<size_t>(i)] = lse - (1.0 - share) * at_goal - share * at_wanted + z;
         rows::scale(row, static_cast<float>((1.0 + 2.0 * z_weight * lse) / sum), vocabulary);
-        row[goal[i]] -= 1.0F;
+        row[goal[i]] -= static_cast<float>(1.0 - share);
+        if (p != nullptr) rows::add_scaled(row, p, static_cast<float>(-share), vocabulary);
       }
     });
-    total += std::accumulate(loss.begin(), loss.end(), 0.0);
-    z_total += std::accumulate(z.begin(), z.end(), 0.0);
+    sums.text += std::accumulate(text.begin(), text.end(), 0.0);
+    sums.all += std::accumulate(all.begin(), all.end(), 0.0);
     return logits;
   }
 
-  static Tensor rows_of_tensors(const Tensor& logits, const Tensor& target, double z_weight, Tensor& total,
-                                Tensor& z_total) {
+  static Tensor rows_of_tensors(const Tensor& logits, const Tensor& wanted, const Tensor& target,
+                                double z_weight, double share, Sums& sums) {
     Tensor wide = logits.to(torch::kFloat32), keep = (target >= 0).to(torch::kFloat32);
     Tensor goal = target.clamp_min(0).unsqueeze(1);
-    Tensor lse = torch::logsumexp(wide, 1);
-    total += ((lse - wide.gather(1, goal).squeeze(1)) * keep).sum();
-    z_total += (lse.square() * keep).sum() * z_weight;
+    Tensor lse = torch::logsumexp(wide, 1), at_goal = wide.gather(1, goal).squeeze(1);
+    Tensor value = lse - at_goal * (1.0 - share) + z_weight * lse.square();
     Tensor slope = torch::exp(wide - lse.unsqueeze(1)) * (1.0 + 2.0 * z_weight * lse).unsqueeze(1);
-    slope.scatter_add_(1, goal, torch::full_like(goal, -1.0, torch::kFloat32));
+    slope.scatter_add_(1, goal, torch::full_like(goal, share - 1.0, torch::kFloat32));
+    if (wanted.defined()) {
+      Tensor p = torch::softmax(wanted, -1, torch::kFloat32);
+      value = value - share * (p * wide).sum(1);
+      slope = slope - share * p;
+    }
+    sums.text += ((lse - at_goal) * keep).sum();
+    sums.all += (value * keep).sum();
     return (slope * keep.unsqueeze(1)).to(logits.scalar_type());
   }
 };
@@ -195,8 +220,8 @@ Tensor rms_norm(const Tensor& x, const Tensor& weight, double eps) { return RmsN
 Tensor swiglu(const Tensor& gate, const Tensor& up) { return SwiGlu::apply(gate, up); }
 
 std::pair<Tensor, Tensor> head_loss(const Tensor& hidden, const Tensor& weight, const Tensor& targets,
-                                    double z_weight) {
-  variable_list out = HeadLoss::apply(hidden, weight, targets, z_weight);
+                                    double z_weight, const Teaching* teaching) {
+  variable_list out = HeadLoss::apply(hidden, weight, targets, z_weight, teaching);
   return {out[0], out[1]};
 }
 

@@ -33,11 +33,20 @@ torch::Tensor rope_attention_reference(const torch::Tensor& q, const torch::Tens
                                        const RopeAngles& angles, const torch::Tensor& starts, int64_t heads,
                                        int64_t kv_heads);
 
+/// What a student of a language model is to say: the teacher's own distribution, weighed against the text.
+struct Teaching {
+  torch::Tensor hidden;  // [N, C'] of the teacher, on the student's device
+  torch::Tensor weight;  // [V, C'], the teacher's output projection
+  double share =
+      0;  // 0 to 1: the target is (1 - share) * the text's next token + share * the teacher's softmax
+};
+
 /// Sum over the rows of hidden [N, C] of the cross-entropy of logits hidden * weight^T [V, C] against targets
-/// int64 [N] (rows with target -1 count nothing), plus z_weight * logsumexp^2 (PaLM, Chowdhery et al. 2022).
-/// Logits exist for a few hundred rows at a time only. Returns {differentiable sum, sum of the cross-entropy
-/// alone}, float32 scalars.
+/// int64 [N] (rows with target -1 count nothing), or against the mixture that `teaching` says, plus z_weight
+/// * logsumexp^2 (PaLM, Chowdhery et al. 2022). Logits exist for a few hundred rows at a time only. Returns
+/// {differentiable sum, sum of the cross-entropy against the text alone}, float32 scalars.
 std::pair<torch::Tensor, torch::Tensor> head_loss(const torch::Tensor& hidden, const torch::Tensor& weight,
-                                                  const torch::Tensor& targets, double z_weight);
+                                                  const torch::Tensor& targets, double z_weight,
+                                                  const Teaching* teaching = nullptr);
 
 }  // namespace bantam::train

@@ -91,6 +91,26 @@ TEST(Ops, HeadLoss) {
   }
 }
 
+TEST(Ops, HeadLossOfAMixture) {
+  torch::manual_seed(4);
+  const int64_t count = 30, vocabulary = 70;
+  Tensor hidden = leaf({count, 8}), weight = leaf({vocabulary, 8});
+  const Teaching teaching{torch::randn({count, 5}), torch::randn({vocabulary, 5}), 0.7};
+  Tensor targets = torch::randint(vocabulary, {count}, torch::kInt64);
+  targets[0] = -1;
+  Tensor keep = (targets >= 0).to(torch::kFloat32),
+         log_p = torch::log_softmax(torch::mm(hidden, weight.t()), -1);
+  Tensor p = torch::softmax(torch::mm(teaching.hidden, teaching.weight.t()), -1);
+  Tensor plain = -log_p.gather(1, targets.clamp_min(0).unsqueeze(1)).squeeze(1);
+  Tensor expected = ((0.3 * plain - 0.7 * (p * log_p).sum(1)) * keep).sum();
+  auto wanted = torch::autograd::grad({expected}, {hidden, weight});
+  auto [sum, cross] = head_loss(hidden, weight, targets, 0, &teaching);
+  auto got = torch::autograd::grad({sum}, {hidden, weight});
+  EXPECT_NEAR(cross.item<double>() / (plain * keep).sum().item<double>(), 1, 1e-5);
+  EXPECT_NEAR(sum.item<double>() / expected.item<double>(), 1, 1e-5);
+  for (size_t i = 0; i < 2; ++i) EXPECT_LT(apart(got[i], wanted[i]), 1e-4);
+}
+
 TEST(Ops, ExponentialAndItsLimits) {
   for (float shift : {0.0F, 3.5F}) {
     std::vector<float> x;

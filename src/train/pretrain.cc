@@ -12,6 +12,8 @@
 #include "formats/documents.h"
 #include "train/decoder.h"
 #include "train/language_file.h"
+#include "train/language_rows.h"
+#include "train/peers.h"
 #include "train/token_store.h"
 #include "train/trainer.h"
 
@@ -94,8 +96,10 @@ Result<std::unique_ptr<text::BpeTokenizer>> learn_tokenizer(const PretrainData& 
 }
 
 std::string options_text(const PretrainOptions& o) {
-  return fmt::format("context={} batch={} accumulate={} tokens={} dropout={} z={} precision={}", o.context,
-                     o.batch, o.accumulate, o.tokens, o.dropout, o.z_loss, o.precision);
+  return fmt::format(
+      "context={} batch={} accumulate={} tokens={} dropout={} z={} precision={} teacher_share={}", o.context,
+      o.batch, o.accumulate, o.tokens, o.dropout, o.z_loss, o.precision,
+      o.teacher.empty() ? 0.0 : o.teacher_share);
 }
 
 class Pretrainer {
@@ -104,9 +108,11 @@ class Pretrainer {
       : data_(data), options_(options), job_(job), log_(job.out + ".log.jsonl") {}
 
   Result<PretrainReport> run(model::Config shape, const std::string& from) {
+    // One rank makes the files that all read.
+    if (rank() != 0) BANTAM_TRY(all_here());
     BANTAM_TRY(prepare_model(std::move(shape), from));
-    BANTAM_ASSIGN(auto store,
-                  TokenStore::make(data_, *tokenizer_, job_.out + ".tokens", job_.progress, job_.cancel));
+    BANTAM_ASSIGN(auto store, TokenStore::make(data_, *tokenizer_, job_));
+    if (job_.peers && rank() == 0) BANTAM_TRY(all_here());
     std::vector<double> weights;
     for (const auto& part : data_.parts) weights.push_back(part.weight);
     Windows windows(store, weights, options_.context, *tokenizer_->bos(), options_.seed);
@@ -122,12 +128,13 @@ class Pretrainer {
     const std::string fingerprint =
         fmt::format("pretrain {} {} {} from={} {}{}", describe(model_->config()), describe(descent),
                     options_text(options_), from_sha256_, store.token_count(), sources);
-    const Hooks hooks{.restored = [&](uint64_t next) { return log_.cut(next); },
+    const Hooks hooks{.restored = [&](uint64_t next) { return rank() == 0 ? log_.cut(next) : Status{}; },
                       .after_step = [&](const StepReport& s) { return after(s); }};
     start_ = wall_seconds();
     BANTAM_ASSIGN(report_.job, run_steps(
                                    *model_, descent, job_, "pretrain", fingerprint, steps_,
                                    [&](uint64_t step, uint32_t micro) { return pass(step, micro); }, hooks));
+    if (rank() != 0) return report_;
     model_->to(torch::kCPU, torch::kFloat32);
     BANTAM_TRY(write_language_model(*model_, *tokenizer_, provenance(), job_.out));
     remove_checkpoint(job_);
@@ -135,6 +142,11 @@ class Pretrainer {
   }
 
  private:
+  Status all_here() {
+    return job_.peers->sum(torch::zeros(
+        {1}, torch::TensorOptions().device(options_.device == "cuda" ? torch::kCUDA : torch::kCPU)));
+  }
+
   Status prepare_model(model::Config shape, const std::string& from) {
     const std::string vocabulary = job_.out + ".vocabulary.gguf";
     if (!from.empty()) {
@@ -148,11 +160,12 @@ class Pretrainer {
                     options_.context, model_->config().context_length, from);
       }
     } else {
-      if (fs::exists(vocabulary)) {
-        BANTAM_ASSIGN(tokenizer_, load_vocabulary(vocabulary));
+      BANTAM_ASSIGN(const std::string print, vocabulary_print());
+      if (auto there = load_vocabulary(vocabulary, print)) {
+        tokenizer_ = std::move(*there);
       } else {
         BANTAM_ASSIGN(tokenizer_, learn_tokenizer(data_, job_));
-        BANTAM_TRY(write_vocabulary(*tokenizer_, vocabulary));
+        BANTAM_TRY(write_vocabulary(*tokenizer_, print, vocabulary));
       }
       shape.vocab_size = static_cast<uint32_t>(tokenizer_->vocab_size());
       shape.context_length = std::max(shape.context_length, options_.context);
@@ -162,8 +175,39 @@ class Pretrainer {
     if (!tokenizer_->bos()) return fail(Code::kUnsupported, "{}: its vocabulary has no start token", from);
     model_->to(options_.device == "cuda" ? torch::kCUDA : torch::kCPU,
                options_.precision == "bfloat16" ? torch::kBFloat16 : torch::kFloat32);
+    if (!options_.teacher.empty()) BANTAM_TRY(load_teacher());
     for (size_t id = 0; id < tokenizer_->vocab_size(); ++id)
       piece_bytes_.push_back(static_cast<int64_t>(tokenizer_->piece(static_cast<text::TokenId>(id)).size()));
+    return {};
+  }
+
+  /// What the vocabulary is learned from.
+  Result<std::string> vocabulary_print() const {
+    BANTAM_ASSIGN(std::string all, print_of_files(data_));
+    all += fmt::format("vocabulary {} {}", data_.vocab_size, data_.tokenizer_bytes);
+    for (const auto& token : data_.control) all += ' ' + token;
+    return sha256_hex(all);
+  }
+
+  Status load_teacher() {
+    BANTAM_ASSIGN(auto loaded, load_language_model(options_.teacher));
+    bool same = loaded.tokenizer->vocab_size() == tokenizer_->vocab_size();
+    for (size_t id = 0; same && id < tokenizer_->vocab_size(); ++id) {
+      const auto token = static_cast<text::TokenId>(id);
+      same = loaded.tokenizer->piece(token, true) == tokenizer_->piece(token, true);
+    }
+    if (!same) {
+      return fail(Code::kInvalidArgument, "{}: found another vocabulary ({} tokens) than the student's ({})",
+                  options_.teacher, loaded.tokenizer->vocab_size(), tokenizer_->vocab_size());
+    }
+    if (loaded.decoder.config().context_length < options_.context) {
+      return fail(Code::kInvalidArgument, "context: found {}, expected at most the teacher's {}",
+                  options_.context, loaded.decoder.config().context_length);
+    }
+    BANTAM_ASSIGN(const std::string bytes, read_file(options_.teacher));
+    from_sha256_ += " teacher " + sha256_hex(bytes);
+    teacher_.emplace(std::move(loaded.decoder));
+    teacher_->to(model_->device(), options_.precision == "bfloat16" ? torch::kBFloat16 : torch::kFloat32);
     return {};
   }
 
@@ -177,47 +221,41 @@ class Pretrainer {
             .beta2 = options_.beta2,
             .ema = 0,
             .muon = options_.muon,
-            .micro_steps = options_.accumulate,
+            .micro_steps = options_.accumulate / world(),
             .seed = options_.seed};
   }
 
-  struct Rows {
-    Tensor inputs, targets, starts;  // [B, T]: int64, int64, int32
-  };
-
-  /// `fill(i, row)` gives row i's context + 1 tokens.
-  Rows rows_of(int64_t count, const std::function<void(int64_t, std::span<int64_t>)>& fill) const {
-    const int64_t time = options_.context, start = *tokenizer_->bos();
-    Tensor tokens = torch::empty({count, time + 1}, torch::kInt64),
-           starts = torch::empty({count, time}, torch::kInt32);
-    for (int64_t i = 0; i < count; ++i) {
-      int64_t* row = tokens.data_ptr<int64_t>() + i * (time + 1);
-      fill(i, {row, static_cast<size_t>(time) + 1});
-      int32_t* first = starts.data_ptr<int32_t>() + i * time;
-      int32_t document = 0;
-      for (int64_t t = 0; t < time; ++t) {
-        if (row[t] == start) document = static_cast<int32_t>(t);
-        first[t] = document;
-      }
-    }
+  Rows device_rows(int64_t count, const std::function<void(int64_t, std::span<int64_t>)>& fill) const {
+    const Rows rows = rows_of(count, options_.context, *tokenizer_->bos(), fill);
     const auto device = model_->device();
-    return {tokens.slice(1, 0, time).contiguous().to(device), tokens.slice(1, 1).contiguous().to(device),
-            starts.to(device)};
+    return {rows.inputs.to(device), rows.targets.to(device), rows.starts.to(device)};
   }
 
   Result<StepLoss> pass(uint64_t step, uint32_t micro) {
-    const uint64_t first = (step * options_.accumulate + micro) * options_.batch;
-    const Rows rows = rows_of(options_.batch, [&](int64_t i, std::span<int64_t> row) {
+    const uint64_t pass = step * options_.accumulate + uint64_t{micro} * world() + rank();
+    const uint64_t first = pass * options_.batch;
+    const Rows rows = device_rows(options_.batch, [&](int64_t i, std::span<int64_t> row) {
       windows_->row(first + static_cast<uint64_t>(i), row);
     });
+    Teaching teaching;
+    if (teacher_) {
+      torch::NoGradGuard no_grad;
+      Tensor said = teacher_->forward(rows.inputs, 0, nullptr, rows.starts);
+      teaching = {said.reshape({-1, said.size(2)}), teacher_->head(), options_.teacher_share};
+    }
     Tensor hidden = model_->forward(rows.inputs, options_.dropout, nullptr, rows.starts);
-    auto [loss, cross] = head_loss(hidden.reshape({-1, hidden.size(2)}), model_->head(),
-                                   rows.targets.reshape({-1}), options_.z_loss);
+    auto [loss, cross] =
+        head_loss(hidden.reshape({-1, hidden.size(2)}), model_->head(), rows.targets.reshape({-1}),
+                  options_.z_loss, teacher_ ? &teaching : nullptr);
     const double all = static_cast<double>(options_.batch) * options_.accumulate * options_.context;
     return StepLoss{loss / all, rows.inputs.numel()};
   }
 
+  uint32_t world() const { return job_.peers ? static_cast<uint32_t>(job_.peers->size()) : 1; }
+  uint32_t rank() const { return job_.peers ? static_cast<uint32_t>(job_.peers->rank()) : 0; }
+
   Status after(const StepReport& s) {
+    if (rank() != 0) return {};
     BANTAM_TRY(log_.add({{"step", s.step},
                          {"loss", s.loss},
                          {"learning_rate", s.learning_rate},
@@ -238,13 +276,12 @@ class Pretrainer {
       int64_t bytes = 0;
       bool there = true;
       for (uint32_t i = 0; there && i < options_.evaluate_rows; ++i) {
-        Rows rows = rows_of(1, [&](int64_t, std::span<int64_t> row) {
+        Rows rows = device_rows(1, [&](int64_t, std::span<int64_t> row) {
           there = windows_->held_back_row(part, i, options_.evaluate_rows, row);
           if (!there) std::ranges::fill(row, 0);
         });
         if (!there) break;
-        Tensor targets =
-            rows.targets.reshape({-1}).cpu().clone();  // of one row the inputs are the same memory
+        Tensor targets = rows.targets.reshape({-1}).cpu();
         for (int64_t t = 0; t < targets.size(0); ++t) {
           int64_t& target = targets.data_ptr<int64_t>()[t];
           if (target == *tokenizer_->bos()) {
@@ -310,7 +347,7 @@ class Pretrainer {
   const JobOptions& job_;
   Log log_;
   std::unique_ptr<text::BpeTokenizer> tokenizer_;
-  std::optional<Decoder> model_;
+  std::optional<Decoder> model_, teacher_;
   std::vector<int64_t> piece_bytes_;
   std::string from_sha256_;
   Windows* windows_ = nullptr;
@@ -340,6 +377,7 @@ Status check(const PretrainOptions& o) {
   BANTAM_TRY(need(o.beta2 >= 0 && o.beta2 < 1, "beta2", o.beta2, "0 to below 1"));
   BANTAM_TRY(need(o.dropout >= 0 && o.dropout < 1, "dropout", o.dropout, "0 to below 1"));
   BANTAM_TRY(need(o.z_loss >= 0 && o.z_loss <= 1, "z_loss", o.z_loss, "0 to 1"));
+  BANTAM_TRY(need(o.teacher_share >= 0 && o.teacher_share <= 1, "teacher_share", o.teacher_share, "0 to 1"));
   BANTAM_TRY(need(o.evaluate_every >= 1, "evaluate_every", o.evaluate_every, "at least 1"));
   if (o.device != "cpu" && o.device != "cuda")
     return fail(Code::kInvalidArgument, "device: found {}, expected cpu or cuda", o.device);
@@ -350,9 +388,24 @@ Status check(const PretrainOptions& o) {
   return {};
 }
 
+Result<std::shared_ptr<Peers>> join_peers(double timeout_seconds, const std::string& device) {
+  BANTAM_ASSIGN(const Place place, place_from_environment());
+  if (place.size == 1) return std::shared_ptr<Peers>();
+  BANTAM_ASSIGN(auto peers,
+                Peers::join(place, std::chrono::seconds(std::llround(std::max(1.0, timeout_seconds))),
+                            device == "cuda"));
+  return std::shared_ptr<Peers>(std::move(peers));
+}
+
+int rank_of(const Peers& peers) { return peers.rank(); }
+
 Result<PretrainReport> pretrain(const PretrainData& data, model::Config shape, const std::string& from,
                                 const PretrainOptions& options, const JobOptions& job) {
   BANTAM_TRY(check(options));
+  if (job.peers && options.accumulate % static_cast<uint32_t>(job.peers->size()) != 0) {
+    return fail(Code::kInvalidArgument, "accumulate: found {}, expected a multiple of the {} processes",
+                options.accumulate, job.peers->size());
+  }
   if (data.parts.empty()) return fail(Code::kInvalidArgument, "data: found no part, expected at least one");
   return Pretrainer(data, options, job).run(std::move(shape), from);
 }

@@ -23,6 +23,8 @@ struct TextPart {
 
 struct PretrainData {
   std::vector<TextPart> parts;
+  std::string
+      store;  // where the texts' tokens are kept, for several jobs to share; empty: beside the job's output
   uint32_t held_back_one_in = 10;  // documents kept for validation: every tenth of each part; 0: none
   uint32_t vocab_size = 8192;      // tokens to learn, at most 65536
   uint64_t tokenizer_bytes = uint64_t{64} << 20;  // of text they are learned from, evenly from all parts
@@ -38,6 +40,8 @@ struct PretrainOptions {
   double warmup = 0.02, decay = 1, final_share = 0.05;  // schedule, as shares of all steps (trainer.h)
   double weight_decay = 0.1, clip = 1.0, beta2 = 0.95, dropout = 0, z_loss = 1e-4;
   bool muon = true;
+  std::string teacher;         // a GGUF of the same vocabulary to learn from, or none
+  double teacher_share = 0.7;  // of the target that is the teacher's distribution (ops.h)
   std::string device = "cpu";  // or "cuda"
   std::string precision =
       "float32";                  // of activations and matrix products: or "bfloat16"; weights stay float32
@@ -64,5 +68,18 @@ struct PretrainReport {
 /// kInternal for a loss that is not finite.
 Result<PretrainReport> pretrain(const PretrainData& data, model::Config shape, const std::string& from,
                                 const PretrainOptions& options, const JobOptions& job);
+
+/// Joins the processes that a launcher started for one run (torchrun, Slurm, Open MPI, or RANK, WORLD_SIZE,
+/// MASTER_ADDR and MASTER_PORT by hand); null when this one is alone. A peer that is lost or silent for
+/// `timeout_seconds` stops all. Errors: kInvalidArgument naming the variable, kUnavailable.
+Result<std::shared_ptr<Peers>> join_peers(double timeout_seconds, const std::string& device);
+
+int rank_of(const Peers& peers);
+
+/// prune() of train.h for a language model without a task: what counts is what `rows` rows of `context`
+/// tokens of the data (the first ones of training's order) activate.
+Result<PruneReport> prune_language(const PretrainData& data, const std::string& model,
+                                   const PruneOptions& options, uint32_t context, uint32_t rows,
+                                   const JobOptions& job);
 
 }  // namespace bantam::train

@@ -2,10 +2,16 @@
 // et al. 2024, for layers): what the task's own texts use little is cut out, matrices stay dense.
 
 #include <algorithm>
+#include <filesystem>
+#include <nlohmann/json.hpp>
 #include <numeric>
 
 #include "base/usage.h"
+#include "train/language_file.h"
+#include "train/language_rows.h"
 #include "train/model_file.h"
+#include "train/pretrain.h"
+#include "train/token_store.h"
 #include "train/trainer.h"
 
 namespace bantam::train {
@@ -53,15 +59,7 @@ Status check_request(const model::Config& config, const PruneOptions& want) {
   return {};
 }
 
-Result<Activations> observe(const LoadedModel& source, std::span<const formats::Example> examples,
-                            const JobOptions& job) {
-  const model::Config& c = source.decoder.config();
-  BANTAM_ASSIGN(PromptEncoder encoder, PromptEncoder::create(*source.bpe, source.task, c.context_length));
-  OptimOptions order;
-  order.epochs = 1;
-  order.label_smoothing = 0;
-  order.augment = {.lower = 0, .drop_word = 0, .swap_words = 0, .typo = 0, .bpe_dropout = 0};
-  BANTAM_ASSIGN(LabelledRows rows, LabelledRows::create(encoder, examples, order));
+Activations nothing_seen(const model::Config& c) {
   Activations seen;
   for (size_t i = 0; i < c.layers; ++i) {
     seen.ffn.push_back(torch::zeros({c.ffn_dim}));
@@ -69,15 +67,40 @@ Result<Activations> observe(const LoadedModel& source, std::span<const formats::
     seen.layer_influence.push_back(0);
   }
   seen.channels = torch::zeros({c.dim});
+  return seen;
+}
+
+/// Runs `batches` batches through the model; `at(i)` gives tokens and, for packed documents, their starts.
+Result<Activations> observe(const Decoder& model, uint64_t batches,
+                            const std::function<Result<std::pair<Tensor, Tensor>>(uint64_t)>& at,
+                            const JobOptions& job) {
+  Activations seen = nothing_seen(model.config());
   torch::NoGradGuard no_grad;
-  const uint64_t steps = rows.steps();
-  for (uint64_t step = 0; step < steps; ++step) {
+  for (uint64_t i = 0; i < batches; ++i) {
     if (job.cancel.stop_requested()) return fail(Code::kCancelled, "stopped while measuring activations");
-    BANTAM_ASSIGN(Batch batch, rows.at(step, [&](size_t item, uint64_t) { return examples[item].text; }));
-    source.decoder.forward(batch.tokens, 0, &seen);
-    if (job.progress) job.progress({"activations", step + 1, steps, ""});
+    BANTAM_ASSIGN(const auto batch, at(i));
+    model.forward(batch.first, 0, &seen, batch.second);
+    if (job.progress) job.progress({"activations", i + 1, batches, ""});
   }
   return seen;
+}
+
+Result<Activations> observe_task(const LoadedModel& source, std::span<const formats::Example> examples,
+                                 const JobOptions& job) {
+  const model::Config& c = source.decoder.config();
+  BANTAM_ASSIGN(PromptEncoder encoder, PromptEncoder::create(*source.bpe, source.task, c.context_length));
+  OptimOptions order;
+  order.epochs = 1;
+  order.label_smoothing = 0;
+  order.augment = {.lower = 0, .drop_word = 0, .swap_words = 0, .typo = 0, .bpe_dropout = 0};
+  BANTAM_ASSIGN(LabelledRows rows, LabelledRows::create(encoder, examples, order));
+  return observe(
+      source.decoder, rows.steps(),
+      [&](uint64_t step) -> Result<std::pair<Tensor, Tensor>> {
+        BANTAM_ASSIGN(Batch batch, rows.at(step, [&](size_t item, uint64_t) { return examples[item].text; }));
+        return std::pair{batch.tokens, Tensor()};
+      },
+      job);
 }
 
 Decoder cut(const Decoder& source, const PruneOptions& want, const Activations& seen, PruneReport& report) {
@@ -130,23 +153,62 @@ Decoder cut(const Decoder& source, const PruneOptions& want, const Activations& 
   return {after, std::move(weights)};
 }
 
+/// Zeros become the model's own sizes. Errors: kInvalidArgument naming the field.
+Result<PruneOptions> complete(PruneOptions want, const model::Config& c) {
+  if (want.dim == 0) want.dim = c.dim;
+  if (want.ffn_dim == 0) want.ffn_dim = c.ffn_dim;
+  if (want.heads == 0) want.heads = c.heads;
+  if (want.layers == 0) want.layers = c.layers;
+  BANTAM_TRY(check_request(c, want));
+  return want;
+}
+
 }  // namespace
 
 Result<PruneReport> prune(std::span<const formats::Example> examples, const std::string& path,
                           const PruneOptions& options, const JobOptions& job) {
   const double start = process_cpu_seconds();
   BANTAM_ASSIGN(LoadedModel source, load_model(path));
-  const model::Config& c = source.decoder.config();
-  PruneOptions want = options;
-  if (want.dim == 0) want.dim = c.dim;
-  if (want.ffn_dim == 0) want.ffn_dim = c.ffn_dim;
-  if (want.heads == 0) want.heads = c.heads;
-  if (want.layers == 0) want.layers = c.layers;
-  BANTAM_TRY(check_request(c, want));
-  BANTAM_ASSIGN(Activations seen, observe(source, examples, job));
+  BANTAM_ASSIGN(const PruneOptions want, complete(options, source.decoder.config()));
+  BANTAM_ASSIGN(Activations seen, observe_task(source, examples, job));
   PruneReport report;
   Decoder pruned = cut(source.decoder, want, seen, report);
   BANTAM_TRY(write_model(pruned, *source.tokenizer, source.task, job.out));
+  report.cpu_seconds = process_cpu_seconds() - start;
+  return report;
+}
+
+Result<PruneReport> prune_language(const PretrainData& data, const std::string& path,
+                                   const PruneOptions& options, uint32_t context, uint32_t rows,
+                                   const JobOptions& job) {
+  const double start = process_cpu_seconds();
+  BANTAM_ASSIGN(LoadedLanguageModel source, load_language_model(path));
+  const model::Config& c = source.decoder.config();
+  BANTAM_ASSIGN(const PruneOptions want, complete(options, c));
+  if (context < 1 || context > c.context_length || rows < 1)
+    return fail(Code::kInvalidArgument,
+                "prune: found {} rows of {} tokens, expected at least one of at most {}", rows, context,
+                c.context_length);
+  BANTAM_ASSIGN(auto store, TokenStore::make(data, *source.tokenizer, job));
+  std::vector<double> weights;
+  for (const auto& part : data.parts) weights.push_back(part.weight);
+  Windows windows(store, weights, context, *source.tokenizer->bos(), 1);
+  BANTAM_ASSIGN(Activations seen, observe(
+                                      source.decoder, rows,
+                                      [&](uint64_t i) -> Result<std::pair<Tensor, Tensor>> {
+                                        const Rows row = rows_of(
+                                            1, context, *source.tokenizer->bos(),
+                                            [&](int64_t, std::span<int64_t> out) { windows.row(i, out); });
+                                        return std::pair{row.inputs, row.starts};
+                                      },
+                                      job));
+  PruneReport report;
+  Decoder pruned = cut(source.decoder, want, seen, report);
+  const nlohmann::json provenance = {{"bantam", BANTAM_VERSION},
+                                     {"pruned_from", std::filesystem::path(path).filename().string()},
+                                     {"layers", report.layers_kept},
+                                     {"heads", report.heads_kept}};
+  BANTAM_TRY(write_language_model(pruned, *source.tokenizer, provenance, job.out));
   report.cpu_seconds = process_cpu_seconds() - start;
   return report;
 }

@@ -3,7 +3,7 @@
 #include <cmath>
 
 // One copy for machines with AVX2 and one for the rest, chosen by the loader.
-#define BANTAM_CLONES __attribute__((target_clones("arch=haswell", "default")))
+#define BANTAM_CLONES __attribute__((target_clones("arch=x86-64-v3", "default")))
 
 namespace bantam::train::rows {
 namespace {
@@ -56,6 +56,10 @@ BANTAM_CLONES float exp_minus(float* x, float shift, int64_t n) {
 
 BANTAM_CLONES void scale(float* x, float by, int64_t n) {
   for (int64_t i = 0; i < n; ++i) x[i] *= by;
+}
+
+BANTAM_CLONES void add_scaled(float* x, const float* y, float by, int64_t n) {
+  for (int64_t i = 0; i < n; ++i) x[i] += by * y[i];
 }
 
 BANTAM_CLONES void softmax_backward(const float* p, float* d, float mean, int64_t n) {

@@ -12,6 +12,7 @@ float dot(const float* x, const float* y, int64_t n);
 /// x[i] = exp(x[i] - shift), relative error below 3e-7; returns the sum. REQUIRES x[i] - shift <= 88.
 float exp_minus(float* x, float shift, int64_t n);
 void scale(float* x, float by, int64_t n);
+void add_scaled(float* x, const float* y, float by, int64_t n);  // x += by * y
 
 /// Softmax's backward pass on one row: d[i] = p[i] * (d[i] - mean), mean = sum p d.
 void softmax_backward(const float* p, float* d, float mean, int64_t n);

@@ -16,16 +16,8 @@ using formats::DocumentReader;
 
 constexpr size_t kAtOnce = size_t{8} << 20;  // bytes of text that the threads share out at a time
 
-/// What the tokens depend on: contents are known by size and time, as make does.
 Result<std::string> fingerprint_of(const PretrainData& data, const text::BpeTokenizer& tokenizer) {
-  std::string all = fmt::format("tokens 1 held_back {}\n", data.held_back_one_in);
-  for (const auto& part : data.parts) {
-    std::error_code error;
-    const auto size = std::filesystem::file_size(part.file, error);
-    if (error) return fail(Code::kNotFound, "{}: {}", part.file, error.message());
-    const auto time = std::filesystem::last_write_time(part.file, error).time_since_epoch().count();
-    all += fmt::format("{} {} {} {}\n", part.name, part.file, size, time);
-  }
+  BANTAM_ASSIGN(std::string all, print_of_files(data));
   for (size_t id = 0; id < tokenizer.vocab_size(); ++id)
     all += tokenizer.piece(static_cast<text::TokenId>(id), true) + '\n';
   return sha256_hex(all);
@@ -113,16 +105,28 @@ class StoreMaker {
 
 }  // namespace
 
+Result<std::string> print_of_files(const PretrainData& data) {
+  std::string all = fmt::format("texts 1 held_back {}\n", data.held_back_one_in);
+  for (const auto& part : data.parts) {
+    std::error_code error;
+    const auto size = std::filesystem::file_size(part.file, error);
+    if (error) return fail(Code::kNotFound, "{}: {}", part.file, error.message());
+    const auto time = std::filesystem::last_write_time(part.file, error).time_since_epoch().count();
+    all += fmt::format("{} {} {} {}\n", part.name, part.file, size, time);
+  }
+  return all;
+}
+
 Result<TokenStore> TokenStore::make(const PretrainData& data, const text::BpeTokenizer& tokenizer,
-                                    const std::string& path, const ProgressSink& progress,
-                                    std::stop_token cancel) {
+                                    const JobOptions& job) {
+  const std::string path = data.store.empty() ? job.out + ".tokens" : data.store;
   if (tokenizer.vocab_size() > 65536) {
     return fail(Code::kUnsupported, "tokenizer: found {} tokens, expected at most 65536",
                 tokenizer.vocab_size());
   }
   BANTAM_ASSIGN(const std::string fingerprint, fingerprint_of(data, tokenizer));
   if (auto there = open(path, fingerprint)) return there;
-  StoreMaker maker(tokenizer, progress, std::move(cancel));
+  StoreMaker maker(tokenizer, job.progress, job.cancel);
   BANTAM_TRY(maker.read(data));
   BANTAM_TRY(maker.write(path, fingerprint));
   return open(path, fingerprint);

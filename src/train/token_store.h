@@ -3,11 +3,9 @@
 
 #include <cstdint>
 #include <span>
-#include <stop_token>
 #include <string>
 #include <vector>
 
-#include "base/progress.h"
 #include "base/result.h"
 #include "formats/safetensors.h"
 #include "text/bpe.h"
@@ -20,15 +18,17 @@ inline bool is_held_back(uint64_t document, uint32_t one_in) {
   return one_in > 0 && (document + 1) % one_in == 0;
 }
 
+/// Names, sizes and times of the files: what is made of them is made anew when it changes. Errors: kNotFound.
+Result<std::string> print_of_files(const PretrainData& data);
+
 /// Documents of all parts one after the other, without marks between them. Ids fit 16 bits.
 class TokenStore {
  public:
-  /// Opens `path` when it was made from the same files with the same tokenizer, else makes it (atomically).
-  /// Errors: those of the readers; kInvalidArgument for parts without a document to train on; kNoSpace;
-  /// kCancelled.
+  /// Opens data.store (job.out + ".tokens" when that is empty) if it was made from the same files with the
+  /// same tokenizer, else makes it, atomically. Errors: those of the readers; kInvalidArgument for a part
+  /// without a document to train on; kNoSpace; kCancelled.
   static Result<TokenStore> make(const PretrainData& data, const text::BpeTokenizer& tokenizer,
-                                 const std::string& path, const ProgressSink& progress,
-                                 std::stop_token cancel);
+                                 const JobOptions& job);
 
   struct Document {
     uint32_t part;

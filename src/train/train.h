@@ -41,13 +41,16 @@ struct OptimOptions {
 /// Errors: kInvalidArgument naming the field, the value and the range.
 Status check(const OptimOptions& options);
 
+class Peers;
+
 /// Where a job runs and reports.
 struct JobOptions {
   std::string out;  // the GGUF to write; out + ".checkpoint" while the job runs, removed at its end
   double checkpoint_seconds = 10;  // between checkpoints
   unsigned threads = 0;            // 0: all
   ProgressSink progress;
-  std::stop_token cancel;  // kCancelled after a last checkpoint
+  std::stop_token cancel;             // kCancelled after a last checkpoint
+  std::shared_ptr<Peers> peers = {};  // the other processes of a data-parallel run (pretrain.h), or none
 };
 
 struct JobReport {
@@ -66,12 +69,23 @@ struct TaskText {
 Result<TaskText> prepare_task(const std::string& name, const std::vector<std::string>& labels,
                               std::span<const formats::Example> examples, size_t vocab_size);
 
-/// Trains a new decoder of `shape` (its vocab_size is set from the tokenizer) on labelled examples and writes
+/// The same with the vocabulary of `base`, a language model of byte-level BPE; one token per label is added
+/// where it has none.
+Result<TaskText> prepare_task_from(const std::string& name, const std::vector<std::string>& labels,
+                                   const std::string& base);
+/// Writes `base` as a model of the task, not yet trained for it: its vocabulary is `text`'s, and a label's
+/// new token begins as the mean of the tokens that spell the label ('_' and '-' as spaces). Errors: those of
+/// the files; kInvalidArgument when `text` was not prepared from `base`.
+Status adapt_base(const std::string& base, const TaskText& text, const std::string& out);
+
+/// Trains `start` (a GGUF of adapt_base() or of another job with the same vocabulary) or, when that is empty,
+/// a new decoder of `shape` (its vocab_size is set from the tokenizer) on labelled examples and writes
 /// `job.out`. Errors: kInvalidArgument (empty data, an unlabelled example, a text longer than the context:
 /// line, tokens, limit; vocabulary); kCorrupt for a checkpoint of other options; kNoSpace; kInternal for a
 /// loss that is not finite (step, learning rate).
 Result<JobReport> train_classifier(std::span<const formats::Example> examples, const TaskText& text,
-                                   model::Config shape, const OptimOptions& options, const JobOptions& job);
+                                   model::Config shape, const OptimOptions& options, const JobOptions& job,
+                                   const std::string& start = "");
 
 struct DistillOptions {
   OptimOptions optim;

@@ -5,11 +5,13 @@
 
 #include <cmath>
 #include <filesystem>
+#include <optional>
 #include <thread>
 
 #include "base/hash.h"
 #include "base/usage.h"
 #include "formats/safetensors.h"
+#include "train/peers.h"
 
 namespace bantam::train {
 namespace {
@@ -109,30 +111,19 @@ class Loop {
       if (descent.ema > 0) slot.average = weight.detach().clone();
       slots_.push_back(std::move(slot));
     }
+    if (!job.peers) return;
+    std::vector<Tensor> weights;
+    for (const auto& slot : slots_) weights.push_back(slot.weight);
+    buckets_.emplace(*job.peers, weights);
   }
 
   Status restore() {
-    if (!std::filesystem::exists(path_)) return hooks_.restored ? hooks_.restored(0) : Status{};
-    BANTAM_ASSIGN(auto file, formats::SafeTensorsFile::open(path_));
-    auto meta = file.metadata();
-    if (meta["fingerprint"] != fingerprint_) {
-      return fail(Code::kInvalidArgument,
-                  "{}: belongs to a job with other data or options; remove it to start afresh", path_);
-    }
-    torch::NoGradGuard no_grad;
-    for (auto& slot : slots_) {
-      BANTAM_TRY(fetch(file, "w." + slot.name, slot.weight));
-      BANTAM_TRY(fetch(file, "m." + slot.name, slot.m));
-      if (slot.v.defined()) BANTAM_TRY(fetch(file, "v." + slot.name, slot.v));
-      if (slot.average.defined()) BANTAM_TRY(fetch(file, "a." + slot.name, slot.average));
-    }
-    next_ = std::stoull(meta["step"]);  // our own file, checked by its fingerprint
-    report_.tokens = std::stoull(meta["tokens"]);
-    report_.cpu_seconds = std::stod(meta["cpu_seconds"]);
+    if (rank() == 0) BANTAM_TRY(read_checkpoint());
+    if (job_.peers) BANTAM_TRY(share_state());
     return hooks_.restored ? hooks_.restored(next_) : Status{};
   }
 
-  Status save() {
+  Status save(const std::string& path) {
     std::vector<formats::SafeTensor> tensors;
     std::vector<Tensor> held;  // copies of what a device holds
     auto put = [&](const std::string& name, const Tensor& stored) {
@@ -149,7 +140,7 @@ class Loop {
       if (slot.v.defined()) put("v." + slot.name, slot.v);
       if (slot.average.defined()) put("a." + slot.name, slot.average);
     }
-    return formats::write_safetensors(path_, tensors,
+    return formats::write_safetensors(path, tensors,
                                       {{"fingerprint", fingerprint_},
                                        {"step", std::to_string(next_)},
                                        {"tokens", std::to_string(report_.tokens)},
@@ -164,25 +155,27 @@ class Loop {
     const uint64_t tail = steps_ - std::max<uint64_t>(1, steps_ / 10);
     uint64_t tail_steps = 0;
     for (; next_ < steps_;) {
-      BANTAM_ASSIGN(double loss, one_step(step));
+      const auto stepped = one_step(step);
+      if (!stepped) return std::unexpected(after_failure(stepped.error()));
+      const double loss = *stepped;
       shown_loss = shown_loss == 0 ? loss : 0.98 * shown_loss + 0.02 * loss;
       if (next_ >= tail)
         report_.final_loss += (loss - report_.final_loss) / static_cast<double>(++tail_steps);
       ++next_;
-      if (job_.cancel.stop_requested() && next_ < steps_) {
-        BANTAM_TRY(save());
+      if (stop_ && next_ < steps_) {
+        if (rank() == 0) BANTAM_TRY(save(path_));
         return fail(Code::kCancelled, "stopped at step {} of {}; the same command goes on from there", next_,
                     steps_);
       }
       const double now = wall_seconds();
-      if (job_.progress && (now - told_at > 0.2 || next_ == steps_)) {
+      if (job_.progress && rank() == 0 && (now - told_at > 0.2 || next_ == steps_)) {
         const double speed = static_cast<double>(report_.tokens - first_tokens) / std::max(1e-9, now - began);
         job_.progress(
             {step_name, next_, steps_, fmt::format("loss {:.3f}, {:.0f} tokens/s", shown_loss, speed)});
         told_at = now;
       }
-      if (now - saved_at > job_.checkpoint_seconds || next_ == steps_) {
-        BANTAM_TRY(save());
+      if (rank() == 0 && (now - saved_at > job_.checkpoint_seconds || next_ == steps_)) {
+        BANTAM_TRY(save(path_));
         saved_at = wall_seconds();
       }
     }
@@ -191,11 +184,77 @@ class Loop {
       if (slot.average.defined()) slot.weight.copy_(slot.average);
     }
     report_.steps = steps_;
+    if (!job_.peers) cpu_here_ = process_cpu_seconds() - cpu_start_;
     report_.cpu_seconds = cpu_so_far();
     return report_;
   }
 
  private:
+  int rank() const { return job_.peers ? job_.peers->rank() : 0; }
+  int world() const { return job_.peers ? job_.peers->size() : 1; }
+
+  /// The newest of this job's checkpoints: after a lost peer there may be several.
+  Result<std::string> newest_checkpoint() const {
+    namespace fs = std::filesystem;
+    std::string found;
+    uint64_t most = 0;
+    std::error_code error;
+    const auto folder = fs::path(path_).parent_path();
+    for (const auto& entry : fs::directory_iterator(folder.empty() ? "." : folder, error)) {
+      const std::string name = entry.path().filename().string(), own = fs::path(path_).filename().string();
+      if (name != own && !(name.starts_with(own + ".") && !name.ends_with(".partial"))) continue;
+      BANTAM_ASSIGN(auto file, formats::SafeTensorsFile::open(entry.path().string()));
+      auto meta = file.metadata();
+      const uint64_t step = std::strtoull(meta["step"].c_str(), nullptr, 10);
+      if (!found.empty() && step <= most) continue;
+      found = entry.path().string();
+      most = step;
+    }
+    return found;
+  }
+
+  Status read_checkpoint() {
+    BANTAM_ASSIGN(const std::string path, newest_checkpoint());
+    if (path.empty()) return {};
+    BANTAM_ASSIGN(auto file, formats::SafeTensorsFile::open(path));
+    auto meta = file.metadata();
+    if (meta["fingerprint"] != fingerprint_) {
+      return fail(Code::kInvalidArgument,
+                  "{}: belongs to a job with other data or options; remove it to start afresh", path);
+    }
+    torch::NoGradGuard no_grad;
+    for (auto& slot : slots_) {
+      BANTAM_TRY(fetch(file, "w." + slot.name, slot.weight));
+      BANTAM_TRY(fetch(file, "m." + slot.name, slot.m));
+      if (slot.v.defined()) BANTAM_TRY(fetch(file, "v." + slot.name, slot.v));
+      if (slot.average.defined()) BANTAM_TRY(fetch(file, "a." + slot.name, slot.average));
+    }
+    next_ = std::stoull(meta["step"]);  // our own file, checked by its fingerprint
+    report_.tokens = std::stoull(meta["tokens"]);
+    report_.cpu_seconds = std::stod(meta["cpu_seconds"]);
+    return {};
+  }
+
+  /// Every rank takes over what rank 0 read.
+  Status share_state() {
+    torch::NoGradGuard no_grad;
+    std::vector<Tensor> all;
+    for (auto& slot : slots_) {
+      for (const Tensor& t : {slot.weight, slot.m, slot.v, slot.average}) {
+        if (t.defined()) all.push_back(t.detach());
+      }
+    }
+    Tensor place =
+        torch::tensor({static_cast<int64_t>(next_), static_cast<int64_t>(report_.tokens)}, torch::kInt64)
+            .to(all.front().device());
+    all.push_back(place);
+    BANTAM_TRY(job_.peers->broadcast(all));
+    place = place.cpu();
+    next_ = static_cast<uint64_t>(place[0].item<int64_t>());
+    report_.tokens = static_cast<uint64_t>(place[1].item<int64_t>());
+    return {};
+  }
+
   Status fetch(const formats::SafeTensorsFile& file, const std::string& name, Tensor& into) {
     const auto* found = file.find(name);
     const auto bytes = static_cast<size_t>(into.numel()) * sizeof(float);
@@ -209,7 +268,7 @@ class Loop {
 
   Result<double> one_step(const StepFunction& step) {
     torch::manual_seed(descent_.seed * 1000003 + next_);  // dropout masks depend on the step alone
-    double value = 0;
+    double value = 0, tokens = 0;
     const double rate = learning_rate(descent_, next_, steps_);
     for (uint32_t micro = 0; micro < descent_.micro_steps; ++micro) {
       BANTAM_ASSIGN(StepLoss loss, step(next_, micro));
@@ -221,12 +280,45 @@ class Loop {
             "the learning rate",
             value, next_, rate);
       }
+      if (buckets_ && micro + 1 == descent_.micro_steps) buckets_->arm();
       loss.loss.backward();
-      report_.tokens += static_cast<uint64_t>(loss.tokens);
+      tokens += static_cast<double>(loss.tokens);
     }
+    if (buckets_) BANTAM_TRY(buckets_->finish());
+    BANTAM_TRY(add_up(value, tokens));
+    report_.tokens += static_cast<uint64_t>(tokens);
     const double norm = apply(rate);
     if (hooks_.after_step) BANTAM_TRY(hooks_.after_step({next_, value, rate, norm, report_.tokens}));
     return value;
+  }
+
+  /// Sums over all ranks; all stop when one is asked to.
+  Status add_up(double& loss, double& tokens) {
+    const double cpu = process_cpu_seconds() - cpu_start_;
+    stop_ = job_.cancel.stop_requested();
+    if (!job_.peers) {
+      cpu_here_ = cpu;
+      return {};
+    }
+    Tensor sums = torch::tensor({loss, tokens, stop_ ? 1.0 : 0.0, cpu}, torch::kFloat64);
+    sums = sums.to(slots_.front().weight.device());
+    BANTAM_TRY(job_.peers->sum(sums));
+    sums = sums.cpu();
+    loss = sums[0].item<double>();
+    tokens = sums[1].item<double>();
+    stop_ = sums[2].item<double>() > 0;
+    cpu_here_ = sums[3].item<double>();
+    return {};
+  }
+
+  /// A lost peer costs no step: what every rank has is the last whole one's.
+  Error after_failure(Error error) {
+    if (error.code != Code::kUnavailable) return error;
+    const std::string path = rank() == 0 ? path_ : fmt::format("{}.{}", path_, rank());
+    if (auto saved = save(path); !saved) return saved.error();
+    error.message += fmt::format("; stopped at step {} of {}, kept in {}; start all ranks again to go on",
+                                 next_, steps_, path);
+    return error;
   }
 
   double gradient_norm() const {
@@ -269,8 +361,7 @@ class Loop {
     return norm;
   }
 
-  double cpu_so_far() const { return cpu_before() + process_cpu_seconds() - cpu_start_; }
-  double cpu_before() const { return report_.cpu_seconds; }
+  double cpu_so_far() const { return report_.cpu_seconds + cpu_here_; }
 
   const Descent& descent_;
   const JobOptions& job_;
@@ -278,7 +369,9 @@ class Loop {
   std::string path_, fingerprint_;
   std::vector<Slot> slots_;
   uint64_t next_ = 0, steps_ = 0;
-  double cpu_start_ = 0;
+  double cpu_start_ = 0, cpu_here_ = 0;  // when this sitting began; used since, by all ranks
+  bool stop_ = false;
+  std::optional<GradientBuckets> buckets_;
   JobReport report_;
 };
 
@@ -314,6 +407,8 @@ std::string describe(const Descent& d) {
 void remove_checkpoint(const JobOptions& job) {
   std::error_code ignored;  // a checkpoint left behind is harmless: its job is done
   std::filesystem::remove(job.out + ".checkpoint", ignored);
+  for (int rank = 1; job.peers && rank < job.peers->size(); ++rank)
+    std::filesystem::remove(fmt::format("{}.checkpoint.{}", job.out, rank), ignored);
 }
 
 Status check(const OptimOptions& o) {

@@ -53,6 +53,9 @@ struct Hooks {
 /// at the end). Resumes from job.out + ".checkpoint" if it is there; `fingerprint` says which job it belongs
 /// to (kInvalidArgument for another's). The caller removes the checkpoint (remove_checkpoint) after its own
 /// output is in place.
+/// With job.peers each rank does `micro_steps` passes of its own, the gradients add up over all ranks, and
+/// rank 0 alone keeps checkpoints. When a peer is lost every rank stops with kUnavailable after a checkpoint
+/// of the last whole step (of rank r: ".checkpoint.r"; the newest counts).
 Result<JobReport> run_steps(Decoder& model, const Descent& descent, const JobOptions& job,
                             const std::string& step_name, const std::string& fingerprint, uint64_t steps,
                             const StepFunction& step, const Hooks& hooks = {});
