@@ -21,6 +21,7 @@ struct Batch {
   torch::Tensor labels;       // int64 [B]
   std::vector<size_t> items;  // which item each row is
   int64_t token_count = 0;    // without padding
+  double share = 1;           // of the step's rows
   bool has_end = false;       // rows go on to the label token, after which the end token is learned
 };
 

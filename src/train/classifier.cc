@@ -123,16 +123,24 @@ uint64_t LabelledRows::steps() const {
       1, static_cast<uint64_t>(std::llround(options_.epochs * static_cast<double>(per_epoch_))));
 }
 
-Result<Batch> LabelledRows::at(uint64_t step, const std::function<std::string(size_t, uint64_t)>& text_of) {
-  const uint64_t epoch = step / per_epoch_;
-  if (epoch != epoch_ || order_.empty()) {
-    order_ = epoch_order(lengths_, options_.batch, options_.seed, epoch);
-    epoch_ = epoch;
+Result<Batch> LabelledRows::at(const Share& share,
+                               const std::function<std::string(size_t, uint64_t)>& text_of) {
+  const uint64_t epoch = share.step / per_epoch_;
+  std::vector<size_t> items;
+  Batch batch;
+  {
+    const std::lock_guard lock(*mutex_);
+    if (epoch != epoch_ || order_.empty()) {
+      order_ = epoch_order(lengths_, options_.batch, options_.seed, epoch);
+      epoch_ = epoch;
+    }
+    const auto& all = order_[share.step % per_epoch_];
+    for (size_t i = share.shard; i < all.size(); i += share.shards) items.push_back(all[i]);
+    batch.share = static_cast<double>(items.size()) / static_cast<double>(all.size());
   }
   std::vector<std::vector<text::TokenId>> rows;
   std::vector<int32_t> labels;
-  std::vector<size_t> items = order_[step % per_epoch_];
-  const bool with_end = step % kEndEvery == 0;
+  const bool with_end = share.step % kEndEvery == 0;
   std::vector<int64_t> answers;
   for (size_t item : items) {
     Rng rng(options_.seed, 0x726f77 + epoch, item);
@@ -151,7 +159,9 @@ Result<Batch> LabelledRows::at(uint64_t step, const std::function<std::string(si
       row->push_back(static_cast<text::TokenId>(encoder_.label_ids()[labels.back()].item<int64_t>()));
     rows.push_back(std::move(*row));
   }
-  Batch batch = pad(rows, labels, std::move(items));
+  const double part = batch.share;
+  batch = pad(rows, labels, std::move(items));
+  batch.share = part;
   batch.answer = torch::tensor(answers, torch::kInt64);
   batch.has_end = with_end;
   return batch;
@@ -188,12 +198,13 @@ Result<JobReport> train_classifier(std::span<const formats::Example> examples, c
   const Tensor& ids = encoder.label_ids();
   const int64_t end_token = *text.tokenizer->eos();
 
-  auto step = [&](uint64_t index, uint32_t) -> Result<StepLoss> {
-    BANTAM_ASSIGN(Batch batch, rows.at(index, [&](size_t item, uint64_t epoch) {
+  auto step = [&](const Share& share) -> Result<StepLoss> {
+    BANTAM_ASSIGN(Batch batch, rows.at(share, [&](size_t item, uint64_t epoch) {
       Rng rng(options.seed, 0x61756700 + epoch, item);
       return augment(examples[item].text, options.augment, rng);
     }));
-    Tensor hidden = model.forward(batch.tokens, options.dropout);
+    if (batch.items.empty()) return StepLoss{};
+    Tensor hidden = model.forward(batch.tokens, {options.dropout, share.seed});
     Tensor log_p = torch::log_softmax(model.logits(rows_at(hidden, batch.answer)), -1);
     Tensor right = ids.index_select(0, batch.labels);
     Tensor loss = -(1.0 - options.label_smoothing) * log_p.gather(1, right.unsqueeze(1)).mean() -
@@ -201,7 +212,7 @@ Result<JobReport> train_classifier(std::span<const formats::Example> examples, c
     if (options.lm_weight > 0)
       loss = loss + options.lm_weight * language_loss(model, hidden, batch.tokens, batch.answer);
     if (batch.has_end) loss = loss + end_loss(model, hidden, batch, end_token);
-    return StepLoss{loss, batch.token_count};
+    return StepLoss{loss * batch.share, batch.token_count};
   };
   BANTAM_ASSIGN(JobReport report,
                 run_steps(model, descent_of(options), job, "train", fingerprint, rows.steps(), step));

@@ -127,10 +127,11 @@ Status Decoder::save(formats::GgufWriter& file) const {
   return {};
 }
 
-Tensor Decoder::forward(const Tensor& tokens, double dropout, Activations* observe,
+Tensor Decoder::forward(const Tensor& tokens, const Dropout& dropout, Activations* observe,
                         const Tensor& starts) const {
   const double eps = config_.rms_eps;
-  auto drop = [&](const Tensor& x) { return dropout > 0 ? torch::dropout(x, dropout, true) : x; };
+  uint32_t call = 0;
+  auto drop = [&](const Tensor& x) { return train::dropout(x, dropout, call++); };
   auto mean_over_tokens = [](const Tensor& x) { return x.mean(torch::IntArrayRef({0, 1})); };
   auto linear = [&](const Tensor& in, const Tensor& w) { return torch::linear(in, w.to(compute_)); };
   Tensor x = drop(torch::embedding(weight("token_embd.weight"), tokens).to(compute_));

@@ -40,10 +40,10 @@ class Decoder {
   static Result<Decoder> load(const formats::GgufFile& file);
 
   /// tokens: int64 [B, T], right-padded (a causal model never looks right). Returns hidden states after the
-  /// last norm [B, T, C]. `dropout` acts on embeddings and residual branches while gradients are recorded.
+  /// last norm [B, T, C]. `dropout` acts on embeddings and residual branches.
   /// `starts` (int32 [B, T], or undefined) keeps attention within documents, as in rope_attention().
-  torch::Tensor forward(const torch::Tensor& tokens, double dropout = 0, Activations* observe = nullptr,
-                        const torch::Tensor& starts = {}) const;
+  torch::Tensor forward(const torch::Tensor& tokens, const Dropout& dropout = {},
+                        Activations* observe = nullptr, const torch::Tensor& starts = {}) const;
   /// The output projection [V, C].
   const torch::Tensor& head() const {
     return weight(config_.tied_head ? "token_embd.weight" : "output.weight");

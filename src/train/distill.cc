@@ -118,19 +118,24 @@ class TransferMaker {
     std::iota(order.begin(), order.end(), size_t{0});
     std::stable_sort(order.begin(), order.end(),
                      [&](size_t a, size_t b) { return rows[a].size() < rows[b].size(); });
-    for (size_t begin = 0; begin < order.size(); begin += kTeacherBatch) {
-      std::vector<std::vector<text::TokenId>> part;
-      std::vector<int64_t> where;
-      for (size_t i = begin; i < std::min(begin + kTeacherBatch, order.size()); ++i) {
-        part.push_back(rows[order[i]]);
-        where.push_back(static_cast<int64_t>(done_ + order[i]));
+    const auto batches = static_cast<int64_t>((order.size() + kTeacherBatch - 1) / kTeacherBatch);
+    at::parallel_for(0, batches, 1, [&](int64_t first, int64_t last) {
+      torch::NoGradGuard no_grad;
+      for (int64_t b = first; b < last; ++b) {
+        const size_t begin = static_cast<size_t>(b) * kTeacherBatch;
+        std::vector<std::vector<text::TokenId>> part;
+        std::vector<int64_t> where;
+        for (size_t i = begin; i < std::min(begin + kTeacherBatch, order.size()); ++i) {
+          part.push_back(rows[order[i]]);
+          where.push_back(static_cast<int64_t>(done_ + order[i]));
+        }
+        const std::vector<int32_t> no_labels(part.size(), 0);
+        Batch batch = pad(part, no_labels, {});
+        Tensor logits = teacher_.decoder.logits_of(
+            rows_at(teacher_.decoder.forward(batch.tokens), batch.answer), encoder_.label_ids());
+        logits_.index_copy_(0, torch::tensor(where, torch::kInt64), logits.to(torch::kFloat16));
       }
-      const std::vector<int32_t> no_labels(part.size(), 0);
-      Batch batch = pad(part, no_labels, {});
-      Tensor logits = teacher_.decoder.logits_of(
-          rows_at(teacher_.decoder.forward(batch.tokens), batch.answer), encoder_.label_ids());
-      logits_.index_copy_(0, torch::tensor(where, torch::kInt64), logits.to(torch::kFloat16));
-    }
+    });
     done_ = end;
     return {};
   }
@@ -205,14 +210,15 @@ Result<JobReport> distill(std::span<const formats::Example> examples, const std:
   const double t = options.temperature;
   const auto count = static_cast<int64_t>(examples.size());
 
-  auto step = [&](uint64_t index, uint32_t) -> Result<StepLoss> {
+  auto step = [&](const Share& share) -> Result<StepLoss> {
     std::vector<int64_t> answers;
-    BANTAM_ASSIGN(Batch batch, rows.at(index, [&](size_t item, uint64_t epoch) {
+    BANTAM_ASSIGN(Batch batch, rows.at(share, [&](size_t item, uint64_t epoch) {
       const uint64_t variant = epoch % options.variants;
       answers.push_back(static_cast<int64_t>(variant) * count + static_cast<int64_t>(item));
       return variant_text(examples, options, item, variant);
     }));
-    Tensor hidden = model.forward(batch.tokens, options.optim.dropout);
+    if (batch.items.empty()) return StepLoss{};
+    Tensor hidden = model.forward(batch.tokens, {options.optim.dropout, share.seed});
     Tensor logits = model.logits(rows_at(hidden, batch.answer));
     Tensor target =
         torch::softmax(transfer.logits.index_select(0, torch::tensor(answers, torch::kInt64)) / t, -1);
@@ -226,7 +232,7 @@ Result<JobReport> distill(std::span<const formats::Example> examples, const std:
       loss = loss + options.optim.lm_weight * language_loss(model, hidden, batch.tokens, batch.answer);
     }
     if (batch.has_end) loss = loss + end_loss(model, hidden, batch, end_token);
-    return StepLoss{loss, batch.token_count};
+    return StepLoss{loss * batch.share, batch.token_count};
   };
   BANTAM_ASSIGN(JobReport report,
                 run_steps(model, descent_of(options.optim), job, "distill", fingerprint, rows.steps(), step));

@@ -20,6 +20,11 @@ Result<LoadedLanguageModel> load_language_model(const std::string& path) {
   BANTAM_ASSIGN(auto file, formats::GgufFile::open(path));
   BANTAM_ASSIGN(Decoder decoder, Decoder::load(file));
   BANTAM_ASSIGN(auto tokenizer, bpe_of(file));
+  if (tokenizer->vocab_size() > decoder.config().vocab_size) {
+    return fail(Code::kCorrupt,
+                "{}: found {} tokens and an embedding of {} rows, expected a row for each token", path,
+                tokenizer->vocab_size(), decoder.config().vocab_size);
+  }
   return LoadedLanguageModel{std::move(decoder), std::move(tokenizer)};
 }
 

@@ -5,6 +5,7 @@
 
 #include <functional>
 #include <memory>
+#include <mutex>
 #include <span>
 #include <string>
 #include <vector>
@@ -12,6 +13,7 @@
 #include "train/batches.h"
 #include "train/decoder.h"
 #include "train/train.h"
+#include "train/trainer.h"
 
 namespace bantam::train {
 
@@ -23,8 +25,9 @@ class LabelledRows {
   static Result<LabelledRows> create(const PromptEncoder& encoder, std::span<const formats::Example> examples,
                                      const OptimOptions& options);
   uint64_t steps() const;
-  /// `text_of(item, epoch)` is the text to use for an example.
-  Result<Batch> at(uint64_t step, const std::function<std::string(size_t, uint64_t)>& text_of);
+  /// A share of the step's rows, possibly none. `text_of(item, epoch)` is the text to use for an example. May
+  /// be called from several threads.
+  Result<Batch> at(const Share& share, const std::function<std::string(size_t, uint64_t)>& text_of);
 
  private:
   LabelledRows(const PromptEncoder& encoder, std::span<const formats::Example> examples,
@@ -35,6 +38,7 @@ class LabelledRows {
   std::vector<uint32_t> lengths_;
   uint64_t per_epoch_ = 0, epoch_ = 0;
   std::vector<std::vector<size_t>> order_;
+  std::unique_ptr<std::mutex> mutex_ = std::make_unique<std::mutex>();  // of the two above
 };
 
 /// Cross-entropy of the end token after the label, for batches that go on to it.

@@ -6,6 +6,7 @@
 #include <numeric>
 #include <vector>
 
+#include "base/rng.h"
 #include "train/rows.h"
 
 namespace bantam::train {
@@ -100,6 +101,34 @@ class SwiGlu : public torch::autograd::Function<SwiGlu> {
       rows::swiglu_backward(dy + begin, g + begin, u + begin, dg + begin, du + begin, end - begin);
     });
     return {dgate, dup};
+  }
+};
+
+class DropoutFunction : public torch::autograd::Function<DropoutFunction> {
+ public:
+  static Tensor forward(AutogradContext* context, const Tensor& x, double p, int64_t seed) {
+    context->saved_data["p"] = p;
+    context->saved_data["seed"] = seed;
+    return masked(x.contiguous(), p, seed);
+  }
+  static variable_list backward(AutogradContext* context, variable_list grads) {
+    return {masked(grads[0].contiguous(), context->saved_data["p"].toDouble(),
+                   context->saved_data["seed"].toInt()),
+            Tensor(), Tensor()};
+  }
+
+ private:
+  static Tensor masked(const Tensor& x, double p, int64_t seed) {
+    Tensor y = torch::empty_like(x);
+    const auto threshold = static_cast<uint32_t>(p * 4294967295.0);
+    const auto by = static_cast<float>(1.0 / (1.0 - p));
+    const float* from = x.data_ptr<float>();
+    float* to = y.data_ptr<float>();
+    at::parallel_for(0, x.numel(), 16384, [&](int64_t begin, int64_t end) {
+      rows::dropout(from + begin, to + begin, static_cast<uint32_t>(seed), static_cast<uint32_t>(begin),
+                    threshold, by, end - begin);
+    });
+    return y;
   }
 };
 
@@ -218,6 +247,12 @@ class HeadLoss : public torch::autograd::Function<HeadLoss> {
 Tensor rms_norm(const Tensor& x, const Tensor& weight, double eps) { return RmsNorm::apply(x, weight, eps); }
 
 Tensor swiglu(const Tensor& gate, const Tensor& up) { return SwiGlu::apply(gate, up); }
+
+Tensor dropout(const Tensor& x, const Dropout& how, uint32_t call) {
+  if (how.p <= 0) return x;
+  if (!plain_floats(x)) return torch::dropout(x, how.p, true);
+  return DropoutFunction::apply(x, how.p, static_cast<int64_t>(Rng(how.seed, call).next() >> 32));
+}
 
 std::pair<Tensor, Tensor> head_loss(const Tensor& hidden, const Tensor& weight, const Tensor& targets,
                                     double z_weight, const Teaching* teaching) {

@@ -13,6 +13,16 @@ torch::Tensor rms_norm(const torch::Tensor& x, const torch::Tensor& weight, doub
 /// silu(gate) * up (Shazeer 2020), both [..., F].
 torch::Tensor swiglu(const torch::Tensor& gate, const torch::Tensor& up);
 
+/// Which elements a forward pass drops: with probability p, decided by (seed, call, element) alone, whatever
+/// thread computes them.
+struct Dropout {
+  double p = 0;
+  uint64_t seed = 0;
+};
+/// x / (1 - p) with dropped elements 0 (Srivastava et al. 2014); `call` tells the uses of one pass apart.
+/// Where x is not plain floats on the CPU, the device's own generator decides.
+torch::Tensor dropout(const torch::Tensor& x, const Dropout& how, uint32_t call);
+
 /// Angles of rotary embeddings (Su et al. 2021, eq. 34): float32 [context, head_dim / 2].
 struct RopeAngles {
   torch::Tensor cosine, sine;

@@ -133,7 +133,7 @@ class Pretrainer {
     start_ = wall_seconds();
     BANTAM_ASSIGN(report_.job, run_steps(
                                    *model_, descent, job_, "pretrain", fingerprint, steps_,
-                                   [&](uint64_t step, uint32_t micro) { return pass(step, micro); }, hooks));
+                                   [&](const Share& share) { return pass(share); }, hooks));
     if (rank() != 0) return report_;
     model_->to(torch::kCPU, torch::kFloat32);
     BANTAM_TRY(write_language_model(*model_, *tokenizer_, provenance(), job_.out));
@@ -231,19 +231,21 @@ class Pretrainer {
     return {rows.inputs.to(device), rows.targets.to(device), rows.starts.to(device)};
   }
 
-  Result<StepLoss> pass(uint64_t step, uint32_t micro) {
-    const uint64_t pass = step * options_.accumulate + uint64_t{micro} * world() + rank();
-    const uint64_t first = pass * options_.batch;
-    const Rows rows = device_rows(options_.batch, [&](int64_t i, std::span<int64_t> row) {
-      windows_->row(first + static_cast<uint64_t>(i), row);
+  Result<StepLoss> pass(const Share& share) {
+    const uint64_t pass = share.step * options_.accumulate + uint64_t{share.micro_step} * world() + rank();
+    const uint64_t first = pass * options_.batch + share.shard;
+    const int64_t count = (int64_t{options_.batch} - share.shard + share.shards - 1) / share.shards;
+    if (count <= 0) return StepLoss{};
+    const Rows rows = device_rows(count, [&](int64_t i, std::span<int64_t> row) {
+      windows_->row(first + static_cast<uint64_t>(i) * share.shards, row);
     });
     Teaching teaching;
     if (teacher_) {
       torch::NoGradGuard no_grad;
-      Tensor said = teacher_->forward(rows.inputs, 0, nullptr, rows.starts);
+      Tensor said = teacher_->forward(rows.inputs, {}, nullptr, rows.starts);
       teaching = {said.reshape({-1, said.size(2)}), teacher_->head(), options_.teacher_share};
     }
-    Tensor hidden = model_->forward(rows.inputs, options_.dropout, nullptr, rows.starts);
+    Tensor hidden = model_->forward(rows.inputs, {options_.dropout, share.seed}, nullptr, rows.starts);
     auto [loss, cross] =
         head_loss(hidden.reshape({-1, hidden.size(2)}), model_->head(), rows.targets.reshape({-1}),
                   options_.z_loss, teacher_ ? &teaching : nullptr);
@@ -290,7 +292,7 @@ class Pretrainer {
             bytes += piece_bytes_[static_cast<size_t>(target)];
           }
         }
-        Tensor hidden = model_->forward(rows.inputs, 0, nullptr, rows.starts);
+        Tensor hidden = model_->forward(rows.inputs, {}, nullptr, rows.starts);
         nats +=
             head_loss(hidden.reshape({-1, hidden.size(2)}), model_->head(), targets.to(model_->device()), 0)
                 .second.item<double>();

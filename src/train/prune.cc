@@ -79,7 +79,7 @@ Result<Activations> observe(const Decoder& model, uint64_t batches,
   for (uint64_t i = 0; i < batches; ++i) {
     if (job.cancel.stop_requested()) return fail(Code::kCancelled, "stopped while measuring activations");
     BANTAM_ASSIGN(const auto batch, at(i));
-    model.forward(batch.first, 0, &seen, batch.second);
+    model.forward(batch.first, {}, &seen, batch.second);
     if (job.progress) job.progress({"activations", i + 1, batches, ""});
   }
   return seen;
@@ -97,7 +97,8 @@ Result<Activations> observe_task(const LoadedModel& source, std::span<const form
   return observe(
       source.decoder, rows.steps(),
       [&](uint64_t step) -> Result<std::pair<Tensor, Tensor>> {
-        BANTAM_ASSIGN(Batch batch, rows.at(step, [&](size_t item, uint64_t) { return examples[item].text; }));
+        BANTAM_ASSIGN(Batch batch,
+                      rows.at({.step = step}, [&](size_t item, uint64_t) { return examples[item].text; }));
         return std::pair{batch.tokens, Tensor()};
       },
       job);

@@ -100,6 +100,18 @@ BANTAM_CLONES void rms_norm_backward(const float* dy, const float* x, const floa
   }
 }
 
+BANTAM_CLONES void dropout(const float* x, float* y, uint32_t seed, uint32_t first, uint32_t threshold,
+                           float by, int64_t n) {
+  for (int64_t i = 0; i < n; ++i) {
+    uint32_t h = (first + static_cast<uint32_t>(i)) * 0x9e3779b9U ^ seed;
+    h = (h ^ h >> 16) * 0x7feb352dU;
+    h = (h ^ h >> 15) * 0x846ca68bU;
+    h ^= h >> 16;
+    // By the upper 31 bits: signed comparisons are what AVX2 has.
+    y[i] = static_cast<int32_t>(h >> 1) >= static_cast<int32_t>(threshold >> 1) ? x[i] * by : 0.0F;
+  }
+}
+
 BANTAM_CLONES void rope(const float* x, const float* cosine, const float* sine, float sign, float by,
                         float* y, int64_t pairs) {
   for (int64_t i = 0; i < pairs; ++i) {

@@ -28,6 +28,10 @@ float rms_norm(const float* x, const float* weight, float eps, float* y, int64_t
 void rms_norm_backward(const float* dy, const float* x, const float* weight, float inverse, float* dx,
                        float* dweight, int64_t n);
 
+/// y[i] = x[i] * by where the hash of (seed, first + i) is at least `threshold`, else 0; y may be x.
+void dropout(const float* x, float* y, uint32_t seed, uint32_t first, uint32_t threshold, float by,
+             int64_t n);
+
 /// Turns pairs (2i, 2i+1) by the angles whose cosine and sine are given, and multiplies by `by`; sign = -1
 /// turns back. y may be x.
 void rope(const float* x, const float* cosine, const float* sine, float sign, float by, float* y,

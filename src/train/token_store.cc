@@ -218,6 +218,7 @@ void Windows::copy(const Stream& stream, uint64_t from, std::span<int64_t> out) 
 }
 
 void Windows::row(uint64_t r, std::span<int64_t> out) {
+  const std::lock_guard lock(mutex_);
   if (r < first_row_) {
     first_row_ = 0;
     begin_epoch(0);

@@ -2,6 +2,7 @@
 // A text collection as tokens on disk: made once, mapped by every run. Private to train/.
 
 #include <cstdint>
+#include <mutex>
 #include <span>
 #include <string>
 #include <vector>
@@ -62,7 +63,7 @@ class Windows {
           uint64_t seed);
   /// Tokens in one pass over the parts with their weights, about.
   uint64_t epoch_tokens() const { return epoch_tokens_; }
-  /// Writes context + 1 tokens: row r's inputs and, one later, targets.
+  /// Writes context + 1 tokens: row r's inputs and, one later, targets. May be called from several threads.
   void row(uint64_t r, std::span<int64_t> out);
   /// The same over the held-back documents of one part, in file order, for validation: row i of `rows` ones
   /// that are evenly spaced. False when the part has fewer tokens than a row.
@@ -88,6 +89,7 @@ class Windows {
   Stream stream_;
   uint64_t epoch_ = 0, first_row_ = 0, shift_ = 0;
   std::vector<uint32_t> order_;
+  std::mutex mutex_;  // of what begin_epoch() changes
 };
 
 }  // namespace bantam::train

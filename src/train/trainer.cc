@@ -9,6 +9,7 @@
 #include <thread>
 
 #include "base/hash.h"
+#include "base/rng.h"
 #include "base/usage.h"
 #include "formats/safetensors.h"
 #include "train/peers.h"
@@ -267,12 +268,13 @@ class Loop {
   }
 
   Result<double> one_step(const StepFunction& step) {
-    torch::manual_seed(descent_.seed * 1000003 + next_);  // dropout masks depend on the step alone
+    torch::manual_seed(descent_.seed * 1000003 + next_);  // what a device draws depends on the step alone
     double value = 0, tokens = 0;
     const double rate = learning_rate(descent_, next_, steps_);
     for (uint32_t micro = 0; micro < descent_.micro_steps; ++micro) {
-      BANTAM_ASSIGN(StepLoss loss, step(next_, micro));
-      value += loss.loss.item<double>();
+      const bool last = micro + 1 == descent_.micro_steps;
+      BANTAM_TRY(shards() > 1 ? pass_of_shards(step, micro, value, tokens)
+                              : pass(step, micro, last, value, tokens));
       if (!std::isfinite(value)) {
         return fail(
             Code::kInternal,
@@ -280,9 +282,6 @@ class Loop {
             "the learning rate",
             value, next_, rate);
       }
-      if (buckets_ && micro + 1 == descent_.micro_steps) buckets_->arm();
-      loss.loss.backward();
-      tokens += static_cast<double>(loss.tokens);
     }
     if (buckets_) BANTAM_TRY(buckets_->finish());
     BANTAM_TRY(add_up(value, tokens));
@@ -290,6 +289,71 @@ class Loop {
     const double norm = apply(rate);
     if (hooks_.after_step) BANTAM_TRY(hooks_.after_step({next_, value, rate, norm, report_.tokens}));
     return value;
+  }
+
+  uint32_t shards() const {
+    const bool alone = !job_.peers && slots_.front().weight.device().is_cpu();
+    return alone ? static_cast<uint32_t>(at::get_num_threads()) : 1;
+  }
+
+  Share share(uint32_t micro, uint32_t shard) const {
+    const uint64_t part =
+        (uint64_t{micro} * static_cast<uint64_t>(world()) + static_cast<uint64_t>(rank())) * shards() + shard;
+    return {next_, micro, shard, shards(), Rng(descent_.seed, next_, part).next()};
+  }
+
+  /// One backward pass of the whole micro-step.
+  Status pass(const StepFunction& step, uint32_t micro, bool last, double& value, double& tokens) {
+    BANTAM_ASSIGN(StepLoss loss, step(share(micro, 0)));
+    value += loss.loss.item<double>();
+    tokens += static_cast<double>(loss.tokens);
+    if (buckets_ && last) buckets_->arm();
+    loss.loss.backward();
+    return {};
+  }
+
+  /// Backward passes of the micro-step's shards, side by side; the gradients add up in the shards' order, so
+  /// that the same number of threads gives the same bits.
+  Status pass_of_shards(const StepFunction& step, uint32_t micro, double& value, double& tokens) {
+    struct Part {
+      Status status;
+      double value = 0, tokens = 0;
+      torch::autograd::variable_list gradients;
+    };
+    std::vector<Part> parts(shards());
+    torch::autograd::variable_list weights;
+    for (const auto& slot : slots_) weights.push_back(slot.weight);
+    at::parallel_for(0, static_cast<int64_t>(parts.size()), 1, [&](int64_t begin, int64_t end) {
+      for (int64_t s = begin; s < end; ++s) {
+        Part& part = parts[static_cast<size_t>(s)];
+        auto loss = step(share(micro, static_cast<uint32_t>(s)));
+        if (!loss) {
+          part.status = std::unexpected(std::move(loss).error());
+        } else if (loss->loss.defined()) {
+          part.value = loss->loss.item<double>();
+          part.tokens = static_cast<double>(loss->tokens);
+          part.gradients = torch::autograd::grad({loss->loss}, weights, {}, c10::nullopt, false, true);
+        }
+      }
+    });
+    for (const Part& part : parts) {
+      BANTAM_TRY(part.status);
+      value += part.value;
+      tokens += part.tokens;
+    }
+    torch::NoGradGuard no_grad;
+    at::parallel_for(0, static_cast<int64_t>(slots_.size()), 1, [&](int64_t begin, int64_t end) {
+      torch::NoGradGuard no_grad_here;
+      for (int64_t i = begin; i < end; ++i) {
+        Tensor& sum = slots_[static_cast<size_t>(i)].weight.mutable_grad();
+        for (const Part& part : parts) {
+          if (part.gradients.empty() || !part.gradients[static_cast<size_t>(i)].defined()) continue;
+          const Tensor& gradient = part.gradients[static_cast<size_t>(i)];
+          sum = sum.defined() ? sum + gradient : gradient;
+        }
+      }
+    });
+    return {};
   }
 
   /// Sums over all ranks; all stop when one is asked to.

@@ -30,12 +30,22 @@ struct Descent {
 Descent descent_of(const OptimOptions& options);
 std::string describe(const Descent& descent);
 
+/// Which part of a step a pass is: one of `micro_steps`, and of that one's rows those i with i % shards ==
+/// shard.
+struct Share {
+  uint64_t step = 0;
+  uint32_t micro_step = 0, shard = 0, shards = 1;
+  uint64_t seed = 0;  // of what this pass draws, as its dropout masks
+};
+
 /// What one backward pass needs to say to the loop.
 struct StepLoss {
-  torch::Tensor loss;  // scalar with a gradient; those of a step's passes add up
+  torch::Tensor loss;  // scalar with a gradient; those of a step's passes add up. Undefined: no rows
   int64_t tokens = 0;
 };
-using StepFunction = std::function<Result<StepLoss>(uint64_t step, uint32_t micro_step)>;
+/// On the CPU the shards of a micro-step run at the same time, each on a thread of its own: matrix products
+/// of this size spread badly over threads. So the function is called from several threads.
+using StepFunction = std::function<Result<StepLoss>(const Share& share)>;
 
 struct StepReport {
   uint64_t step = 0;  // from 0
