@@ -24,7 +24,6 @@ while [ "$kills" -lt 5 ]; do
 done
 (train "$work/killed") >"$work/killed.out"
 cmp <(losses "$work/undisturbed") <(losses "$work/killed") || fail "the loss curve differs"
-cmp "$work/undisturbed.out" <(sed "s/killed/undisturbed/" "$work/killed.out") | grep -v CPU || true
 tensors() { "$bin/bantam" eval "$1/model.gguf" --text "$work/tickets.txt" --json 2>/dev/null | sed -E 's/"seconds":[^,}]*//; s/killed|undisturbed//g'; }
 [ "$(tensors "$work/undisturbed")" = "$(tensors "$work/killed")" ] || fail "the models differ"
 echo "5 kills: the same losses and the same model"

@@ -36,10 +36,10 @@ done
 run "$work/lost" 2 $((20000 + RANDOM % 10000)) &
 runner=$!
 for _ in $(seq 200); do
-  [ "$(wc -l <"$work/lost/model.gguf.log.jsonl" 2>/dev/null || echo 0)" -gt 30 ] && break
+  [ "$(cat "$work/lost/model.gguf.log.jsonl" 2>/dev/null | wc -l)" -gt 30 ] && break
   sleep 0.1
 done
-read -r _ victim <"$work/lost.pids"  2>/dev/null || victim=$(pgrep -f "lost .*--peer-timeout" | tail -1)
+read -r _ victim <"$work/lost.pids"
 kill -9 "$victim"
 killed=$(seconds)
 wait "$runner" && fail "a run with a killed rank ended well"
