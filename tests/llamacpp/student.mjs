@@ -6,9 +6,10 @@ import {bantam, choiceScores, greedy, openModel} from "./llama.mjs";
 
 const kTickets = 200;
 const kGreedyTickets = 20;
-// Two labels whose log-probabilities differ by less than this may change places: llama.cpp keeps keys and values in half precision
-// and, where the weights are quantized, rounds activations to 8 bits block by block. Seen on trained models: 0.003 and 0.022 nats.
-const kTieF32 = 0.01, kTieQuantized = 0.05;
+// Two labels whose log-probabilities differ by less than this may change places. In F32 only the order of sums differs. Where the
+// weights are quantized, both round activations to 8 bits, and a difference in the last bit of a float can round one the other way:
+// llama.cpp's own ranking changes as much between its two cache types, which is measured beside.
+const kTieF32 = 0.001, kTieQuantized = 0.05;
 
 const [program, path, ticketsPath] = process.argv.slice(2);
 const {task, metadata} = await bantam(program, ["show", path]);
@@ -27,6 +28,8 @@ assert.equal(texts.length, kTickets);
 const {choices} = await bantam(program, ["tokenize", path, "--task", texts[0]]);
 metadata["bantam.task.choices"].forEach((choice, i) => assert.equal(model.detokenize(choices[i]), choice));
 
+const half = await openModel(path, {contextSize: metadata["llama.context_length"], cache: "F16"});
+let ownSwaps = 0, ownWidest = 0;
 let sameBest = 0, ties = 0, labelsCompared = 0, widest = 0;
 for (const [i, text] of texts.entries()) {
   const {ids: prompt} = await bantam(program, ["tokenize", path, "--task", text]);
@@ -42,6 +45,13 @@ for (const [i, text] of texts.entries()) {
   const {text: best, probabilities} = await bantam(program, ["run", path, text]);
   const scores = await choiceScores(opened, prompt, choices, model.tokens.eos);
   const theirs = new Map(task.labels.map((label, j) => [label, scores[j]]));
+  const other = await choiceScores(half, prompt, choices, model.tokens.eos);
+  const otherOrder = other.map((score, j) => [score, scores[j]]).sort(([a], [b]) => b - a);
+  for (let j = 1; j < otherOrder.length; ++j) {
+    const step = otherOrder[j - 1][1] - otherOrder[j][1];
+    ownSwaps += step < 0 ? 1 : 0;
+    ownWidest = Math.max(ownWidest, -step);
+  }
   const ourOrder = probabilities.map(({label}) => label);
   assert.equal(ourOrder.length, task.labels.length);
   sameBest += theirs.get(best) === Math.max(...scores) ? 1 : 0;
@@ -54,6 +64,7 @@ for (const [i, text] of texts.entries()) {
   }
 }
 console.log(`${texts.length} tickets: equal ids, ${sameBest} with the same first label, ${labelsCompared} pairs of neighbours in ` +
-            `the ranking compared, ${ties} of them swapped (at most ${widest.toFixed(4)} nats apart); ${kGreedyTickets} equal greedy answers`);
+            `the ranking compared, ${ties} of them swapped (at most ${widest.toFixed(4)} nats apart); ${kGreedyTickets} equal greedy answers; ` +
+            `llama.cpp with F16 beside F32 keys and values: ${ownSwaps} swapped (at most ${ownWidest.toFixed(4)} nats)`);
 assert.ok(sameBest >= kTickets - 1);
 process.exit(0);
