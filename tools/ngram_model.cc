@@ -150,6 +150,7 @@ struct Arguments {
   std::vector<std::string> train, test;
   uint32_t held_back = 10;
   int order = 5;
+  bool only_test = false;
 };
 
 /// A document's tokens behind order - 1 start tokens.
@@ -210,7 +211,9 @@ Status run(const Arguments& a) {
                bits / static_cast<double>(std::max<uint64_t>(1, bytes)));
     return {};
   };
-  for (const auto& path : a.train) BANTAM_TRY(measure(path, true));
+  for (const auto& path : a.train) {
+    if (!a.only_test) BANTAM_TRY(measure(path, true));
+  }
   for (const auto& path : a.test) BANTAM_TRY(measure(path, false));
   return {};
 }
@@ -228,6 +231,7 @@ int main(int argc, char** argv) {
       ->required();
   app.add_option("--test", a.test, "Texts to measure besides");
   app.add_option("--held-back-one-in", a.held_back, "As in the pretraining recipe")->capture_default_str();
+  app.add_flag("--only-test", a.only_test, "Measure the --test texts alone");
   app.add_option("--order", a.order, "Longest gram")->check(CLI::Range(1, kMostOrder))->capture_default_str();
   CLI11_PARSE(app, argc, argv);
   if (auto done = run(a); !done) {
