@@ -150,11 +150,11 @@ TEST(Pack, EqualsRef) {
       std::vector<ActivationTile> a(blocks), b(blocks);
       ref::table().pack_tiles(x.data(), blocks * kBlock, rows, blocks, a.data());
       fast().pack_tiles(x.data(), blocks * kBlock, rows, blocks, b.data());
-      EXPECT_EQ(std::memcmp(a.data(), b.data(), blocks * sizeof(ActivationTile)), 0);
+      EXPECT_TRUE(blocks == 0 || std::memcmp(a.data(), b.data(), blocks * sizeof(ActivationTile)) == 0);
       std::vector<ActivationBlock> c(blocks), d(blocks);
       ref::table().pack_blocks(x.data(), blocks, c.data());
       fast().pack_blocks(x.data(), blocks, d.data());
-      EXPECT_EQ(std::memcmp(c.data(), d.data(), blocks * sizeof(ActivationBlock)), 0);
+      EXPECT_TRUE(blocks == 0 || std::memcmp(c.data(), d.data(), blocks * sizeof(ActivationBlock)) == 0);
     }
   }
 }
