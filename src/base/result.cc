@@ -17,6 +17,10 @@ std::string_view code_name(Code code) {
       return "io";
     case Code::kNoSpace:
       return "no_space";
+    case Code::kQuota:
+      return "quota";
+    case Code::kDenied:
+      return "denied";
     case Code::kLimit:
       return "limit";
     case Code::kUnsupported:

@@ -17,6 +17,8 @@ enum class Code {
   kCorrupt,          // bytes that are not what their format promises
   kIo,               // the operating system refused: open, read, write
   kNoSpace,          // a full disk
+  kQuota,            // a budget has not so much left
+  kDenied,           // a policy forbids it
   kLimit,            // larger than a configured or built-in limit (context, memory, depth)
   kUnsupported,      // well-formed, but not something this build does
   kCancelled,        // the caller asked to stop, or the deadline passed

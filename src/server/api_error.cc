@@ -41,6 +41,13 @@ ApiError api_error(const Error& error) {
     case Code::kLimit:
       return {
           .status = 400, .message = error.message, .param = "messages", .code = "context_length_exceeded"};
+    case Code::kQuota:
+      return {.status = 429,
+              .message = error.message,
+              .type = "insufficient_quota",
+              .code = "insufficient_quota"};
+    case Code::kDenied:
+      return {.status = 403, .message = error.message, .code = "policy_denied"};
     case Code::kInvalidArgument:
       return {.status = 400,
               .message = error.message,
