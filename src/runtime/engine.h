@@ -40,6 +40,8 @@ struct GenerateOptions {
   uint32_t max_tokens = 256;
   std::vector<std::string> stop = {};  // generation ends before the first of these
   bool ignore_end = false;             // go on past end-of-generation tokens (benchmarks)
+  /// When set, Generation::logprobs holds each token's, beside those of so many of the likeliest.
+  std::optional<uint32_t> top_logprobs = {};
   std::stop_token cancel = {};
   /// Called with each piece of complete UTF-8 text once it is known not to begin a stop string. Return false
   /// to end.
@@ -53,7 +55,8 @@ enum class Finish {
 };
 
 struct Generation {
-  std::vector<TokenId> tokens;  // without the end token
+  std::vector<TokenId> tokens;          // without the end token
+  std::vector<TokenLogprobs> logprobs;  // one per token, when asked for
   std::string text;
   Finish finish = Finish::kStop;
   uint32_t prompt_tokens = 0;

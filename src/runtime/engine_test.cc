@@ -236,6 +236,29 @@ TEST(Engine, StopStringsEndTheText) {
   EXPECT_EQ(streamed, found->text);
 }
 
+TEST(Engine, LogProbabilitiesAreThoseOfTheLogits) {
+  const auto engine = load(model_path(DType::kQ8_0));
+  auto session = *engine->new_session();
+  const auto prompt = random_tokens(9, 5);
+  GenerateOptions options{.max_tokens = 6, .ignore_end = true, .top_logprobs = 2};
+  options.sampling = {.temperature = 2, .presence_penalty = 1, .seed = 3};
+  const auto found = session->generate(prompt, options);
+  ASSERT_TRUE(found);
+  ASSERT_EQ(found->logprobs.size(), 6U);
+  auto tokens = prompt;
+  tokens.insert(tokens.end(), found->tokens.begin(), found->tokens.end());
+  const auto rows = all_logits(*session, tokens);
+  for (size_t i = 0; i < 6; ++i) {
+    const auto& row = rows[prompt.size() - 1 + i];
+    EXPECT_EQ(found->logprobs[i].token, found->tokens[i]);
+    EXPECT_NEAR(found->logprobs[i].logprob, log_probability(row, found->tokens[i]), 1e-4);
+    ASSERT_EQ(found->logprobs[i].top.size(), 2U);
+    EXPECT_EQ(found->logprobs[i].top[0].first, std::ranges::max_element(row) - row.begin());
+  }
+  options.sampling.logit_bias = {{384, 1.0F}};
+  EXPECT_EQ(session->generate(prompt, options).error().code, Code::kInvalidArgument);
+}
+
 TEST(Engine, ContinuesARealModelAsItsAuthorDid) {
   const std::string path = BANTAM_SOURCE_DIR "/../shared/data/models/stories260K.gguf";
   if (!std::filesystem::exists(path)) GTEST_SKIP() << path << " is not there";

@@ -43,6 +43,16 @@ Status Session::State::check_tokens(std::span<const TokenId> tokens, size_t more
   return {};
 }
 
+Status Session::State::check_bias(const SamplingOptions& sampling) const {
+  for (const auto& [token, bias] : sampling.logit_bias) {
+    if (static_cast<uint32_t>(token) >= engine->config.vocab_size) {
+      return fail(Code::kInvalidArgument, "logit_bias: found token {}, expected 0 to {}", token,
+                  engine->config.vocab_size - 1);
+    }
+  }
+  return {};
+}
+
 void Session::State::feed(std::span<const TokenId> tokens, bool all, float* out) {
   const uint32_t last = tokens.empty() ? 0 : static_cast<uint32_t>(tokens.size() - 1);
   const std::span<const uint32_t> wanted = all ? std::span<const uint32_t>(outputs).first(tokens.size())
@@ -85,7 +95,9 @@ Result<Generation> Session::generate(std::span<const TokenId> prompt, const Gene
   BANTAM_TRY(state.check_tokens(prompt, 0));
   Generation out;
   out.prompt_tokens = static_cast<uint32_t>(prompt.size());
-  Sampler sampler(options.sampling);
+  BANTAM_TRY(state.check_bias(options.sampling));
+  Sampler sampler(options.sampling, engine.tokenizer.get());
+  for (TokenId token : prompt) sampler.accept(token);
   StopFilter filter(options.stop, options.on_text, out.text);
   const double start = wall_seconds();
   bool going = state.feed_prompt(prompt, options.cancel);
@@ -107,7 +119,10 @@ Result<Generation> Session::generate(std::span<const TokenId> prompt, const Gene
       out.finish = Finish::kStop;
       break;
     }
+    sampler.accept(token);
     out.tokens.push_back(token);
+    if (options.top_logprobs)
+      out.logprobs.push_back(logprobs_of(state.vocabulary, token, *options.top_logprobs));
     const auto step = filter.push(engine.tokenizer->piece(token));
     if (step != StopFilter::Step::kGo) {
       out.finish = step == StopFilter::Step::kStopped ? Finish::kStop : Finish::kCancelled;

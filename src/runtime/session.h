@@ -44,6 +44,8 @@ struct Session::State {
   /// Errors: kInvalidArgument for no tokens or one outside the vocabulary, kLimit for tokens + `more` over
   /// the context.
   Status check_tokens(std::span<const TokenId> tokens, size_t more) const;
+  /// Errors: kInvalidArgument for a bias on a token outside the vocabulary.
+  Status check_bias(const SamplingOptions& sampling) const;
   void rewind(size_t tokens) { past.resize(tokens); }
 
   std::shared_ptr<const Engine::Impl> engine;
