@@ -38,9 +38,9 @@ std::vector<fs::path> files(const fs::path& folder) {
   std::vector<fs::path> found;
   if (!fs::exists(folder)) return found;
   for (auto it = fs::recursive_directory_iterator(folder); it != fs::recursive_directory_iterator(); ++it) {
-    if (it->is_directory() && kForeign.contains(it->path().filename().string()))
-      it.disable_recursion_pending();
-    if (it->is_regular_file() && it->path().extension() != ".tmp")
+    const bool foreign = kForeign.contains(it->path().filename().string());  // .git is a file in a worktree
+    if (it->is_directory() && foreign) it.disable_recursion_pending();
+    if (it->is_regular_file() && !foreign && it->path().extension() != ".tmp")
       found.push_back(fs::relative(it->path(), kRoot));
   }
   std::sort(found.begin(), found.end());
