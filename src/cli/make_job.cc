@@ -293,12 +293,16 @@ class Maker {
     for (size_t i = 0; i < parts_.calibration.size(); ++i) {
       examples.push_back({student_scores_[i], parts_.calibration[i].label, best_of(teacher_scores[i])});
     }
-    compress::CalibrateOptions how{.target = recipe_.target, .error = recipe_.error, .seed = recipe_.seed};
+    compress::CalibrateOptions how;
+    how.target = recipe_.target;
+    how.error = recipe_.error;
+    how.confidence = recipe_.confidence;
+    how.seed = recipe_.seed;
     auto report = compress::calibrate(examples, how);
     if (!report && report.error().code == Code::kInvalidArgument) {
       options_.say("no threshold: " + report.error().message +
                    "; the team will send every request to the teacher");
-      how.target = 0;
+      how.target = how.error = 0;
       how.temperature_share = 0.5;
       report = compress::calibrate(examples, how);
       if (!report && report.error().code == Code::kInvalidArgument) {
@@ -312,12 +316,14 @@ class Maker {
     model::Calibration calibration = report->calibration;
     BANTAM_ASSIGN(auto source, formats::GgufFile::open(product_.file));
     const std::string print =
-        fmt::format("{} {:.17g} {:.17g} {:.17g}", sha256_hex(MappedFile::open(product_.file)->bytes()),
-                    calibration.temperature, calibration.threshold, calibration.target);
+        fmt::format("{} {:.17g} {:.17g} {:.17g} {:.17g} {:.17g}",
+                    sha256_hex(MappedFile::open(product_.file)->bytes()), calibration.temperature,
+                    calibration.threshold, calibration.target, recipe_.error, recipe_.confidence);
     BANTAM_ASSIGN(
         Made made, stage("student", "student.gguf", print, [&](const std::string& path) -> Result<json> {
           BANTAM_ASSIGN(auto task, model::read_task(source));
           task->calibration = calibration;
+          task->certificate = report->certificate;
           task->provenance = json{
               {"bantam", BANTAM_VERSION},
               {"data_sha256", parts_.sha256},

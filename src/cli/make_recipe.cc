@@ -62,8 +62,11 @@ void read_goals(TomlTable& file, Recipe& out) {
     quantize.reject("type", type.error().message);
   }
   TomlTable calibrate = file.table("calibrate");
-  out.target = calibrate.number("target", out.target, 0.5, 0.9999);
-  out.error = calibrate.number("error", out.error, 0.001, 0.5);
+  if (calibrate.has("error") && calibrate.has("target"))
+    calibrate.reject("error", "found target too, expected one of them");
+  out.error = calibrate.number("error", out.error, 0.0001, 0.5);
+  out.target = out.error > 0 ? 0 : calibrate.number("target", out.target, 0.5, 0.9999);
+  out.confidence = calibrate.number("confidence", out.confidence, 0.5, 0.998);
   TomlTable compare = file.table("compare");
   out.ablations = compare.flag("ablations", out.ablations);
   out.cost.cpu_hour_price = compare.number("cpu_hour_price", out.cost.cpu_hour_price, 0, 1e6);

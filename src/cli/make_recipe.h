@@ -39,7 +39,9 @@ struct Recipe {
       "best";  // "prune", "scratch" or "best": the better one on the calibration part, after quantization
   formats::GgmlType quantize = formats::GgmlType::kQ8_0;
   // [calibrate]
-  double target = 0.99, error = 0.05;
+  double target = 0.99;      // 0 where `error` is set
+  double error = 0;          // share of the kept answers that may be wrong, instead of a target
+  double confidence = 0.95;  // that the threshold keeps its promise
   // [compare]
   bool ablations = true;
   eval::CostModel cost;

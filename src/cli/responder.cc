@@ -43,7 +43,7 @@ class TaskResponder final : public Responder {
     Answer answer;
     set_choice(answer, choice, engine_->task()->labels);
     answer.completion_tokens = engine_->task_choices()[choice.best].size();
-    if (engine_->task()->calibration.target > 0) answer.threshold = engine_->task()->calibration.threshold;
+    if (engine_->task()->calibrated()) answer.threshold = engine_->task()->calibration.threshold;
     answer.seconds = wall_seconds() - start;
     if (sink) sink(answer.text);
     return answer;

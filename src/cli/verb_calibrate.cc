@@ -17,6 +17,7 @@ struct Options {
   std::string model, llm, data, out, input = "text", label = "label";
   compress::CalibrateOptions calibrate;
   runtime::EngineOptions engine;
+  bool by_llm() const { return calibrate.reference == "llm"; }
 };
 
 /// Where each of `names` stands in `among`; -1 for those that are not there.
@@ -33,6 +34,7 @@ struct Scorer {
   const Engine& slm;
   const Engine* llm;  // may be null: temperature only
   std::vector<int32_t> llm_to_slm;
+  bool by_llm = false;  // the LLM's answer is the right one
 
   Result<compress::ScoredExample> operator()(runtime::Session& slm_session, runtime::Session* llm_session,
                                              const formats::Example& example) const {
@@ -45,15 +47,20 @@ struct Scorer {
       BANTAM_ASSIGN(auto answer, llm->classify(*llm_session, example.text, Interrupt::token()));
       out.llm_label = llm_to_slm[answer.best];
     }
+    if (by_llm) out.gold = out.llm_label;
     return out;
   }
 };
 
 Result<std::vector<compress::ScoredExample>> score_all(const Engine& slm, const Engine* llm,
                                                        const std::vector<formats::Example>& examples,
-                                                       const ProgressSink& progress) {
-  Scorer scorer{slm, llm, {}};
+                                                       bool by_llm, const ProgressSink& progress) {
+  Scorer scorer{slm, llm, {}, by_llm};
   if (llm != nullptr) scorer.llm_to_slm = positions(llm->task()->labels, slm.task()->labels);
+  if (by_llm && std::ranges::count(scorer.llm_to_slm, -1) > 0) {
+    return fail(Code::kInvalidArgument,
+                "--reference llm: the large model has labels that the small one lacks; both need the same");
+  }
   BANTAM_ASSIGN(auto slm_session, slm.new_session());
   std::unique_ptr<runtime::Session> llm_session;
   if (llm != nullptr) {
@@ -70,10 +77,11 @@ Result<std::vector<compress::ScoredExample>> score_all(const Engine& slm, const 
 }
 
 /// The same model with another calibration.
-Status write_calibrated(const Options& options, const model::Calibration& calibration) {
+Status write_calibrated(const Options& options, const compress::CalibrationReport& report) {
   BANTAM_ASSIGN(auto file, formats::GgufFile::open(options.model));
   BANTAM_ASSIGN(auto task, model::read_task(file));
-  task->calibration = calibration;
+  task->calibration = report.calibration;
+  task->certificate = report.certificate;
   formats::GgufWriter writer;
   writer.copy_metadata(file);
   model::write_task(*task, writer);
@@ -98,74 +106,135 @@ Result<compress::CalibrationReport> calibrate(const Options& options, const Comm
     BANTAM_ASSIGN(llm, load_with_task(options.llm, options.engine));
   }
   const auto& labels = slm->task()->labels;
-  BANTAM_ASSIGN(auto data, formats::load_labelled(options.data, options.input, options.label, labels));
+  const std::string label = options.by_llm() ? std::string() : options.label;
+  BANTAM_ASSIGN(auto data, formats::load_labelled(options.data, options.input, label, labels));
   ProgressBar bar(common.quiet);
-  BANTAM_ASSIGN(auto scored, score_all(*slm, llm.get(), data.examples, bar.sink()));
+  BANTAM_ASSIGN(auto scored, score_all(*slm, llm.get(), data.examples, options.by_llm(), bar.sink()));
   bar.finish();
   compress::CalibrateOptions how = options.calibrate;
-  if (!llm) how.target = 0;
+  if (!llm || how.error != 0) how.target = 0;
   BANTAM_ASSIGN(auto report, compress::calibrate(scored, how));
-  BANTAM_TRY(write_calibrated(options, report.calibration));
+  BANTAM_TRY(write_calibrated(options, report));
   return report;
+}
+
+Json as_json(const model::Certificate& c) {
+  return {{"error", c.error},
+          {"confidence", c.confidence},
+          {"reference", c.reference},
+          {"examples", c.examples},
+          {"kept", c.kept},
+          {"errors", c.errors},
+          {"bound", c.bound},
+          {"local_share", static_cast<double>(c.kept) / static_cast<double>(c.examples)}};
 }
 
 Json as_json(const compress::CalibrationReport& report, const std::string& written) {
   const model::Calibration& c = report.calibration;
-  return {{"model", written},
-          {"temperature", c.temperature},
-          {"ece_before", c.ece_before},
-          {"ece_after", c.ece_after},
-          {"nll_before", report.nll_before},
-          {"nll_after", report.nll_after},
-          {"target", c.target},
-          {"threshold", c.threshold},
-          {"local_share", report.threshold.local_share},
-          {"losses", report.threshold.losses},
-          {"gains", report.threshold.gains},
-          {"p_value", report.threshold.p_value},
-          {"examples", c.examples}};
+  Json out{{"model", written},
+           {"temperature", c.temperature},
+           {"ece_before", c.ece_before},
+           {"ece_after", c.ece_after},
+           {"nll_before", report.nll_before},
+           {"nll_after", report.nll_after},
+           {"target", c.target},
+           {"threshold", c.threshold},
+           {"local_share", report.threshold.local_share},
+           {"losses", report.threshold.losses},
+           {"gains", report.threshold.gains},
+           {"p_value", report.threshold.p_value},
+           {"examples", c.examples},
+           {"certificate", nullptr},
+           {"signals", Json::array()}};
+  if (report.certificate) {
+    out["certificate"] = as_json(*report.certificate);
+    out["local_share"] = out["certificate"]["local_share"];
+  }
+  for (const auto& signal : report.signals) {
+    out["signals"].push_back({{"name", signal.name},
+                              {"auroc", signal.auroc},
+                              {"ece", signal.ece_raw},
+                              {"ece_isotonic", signal.ece_isotonic}});
+  }
+  return out;
+}
+
+std::string certificate_text(const model::Certificate& c) {
+  return fmt::format(
+      "certificate: of the answers with confidence {:.4f} and above at most {:.2f} % are {}, with "
+      "probability "
+      "{:.1f} %\n"
+      "  {:.1f} % of the requests stay local; tested on {} examples: {} kept, {} of them {} (upper bound "
+      "{:.3f} "
+      "%)\n",
+      c.threshold, 100 * c.error, c.reference == "llm" ? "unlike the large model's" : "wrong",
+      100 * c.confidence, 100 * static_cast<double>(c.kept) / static_cast<double>(c.examples), c.examples,
+      c.kept, c.errors, c.reference == "llm" ? "unlike" : "wrong", 100 * c.bound);
 }
 
 std::string as_text(const compress::CalibrationReport& report) {
   const model::Calibration& c = report.calibration;
-  std::string out = fmt::format("temperature {:.4f}: calibration error {:.2f} % -> {:.2f} % on {} examples\n",
-                                c.temperature, 100 * c.ece_before, 100 * c.ece_after, c.examples);
+  std::string out =
+      fmt::format("temperature {:.4f}: calibration error {:.2f} % -> {:.2f} % on {} examples\n",
+                  c.temperature, 100 * c.ece_before, 100 * c.ece_after, c.examples - report.fitted);
   if (c.target > 0) {
     out += fmt::format(
         "threshold {:.4f} for {:.1f} % of the large model's accuracy: {:.1f} % of the requests stay local\n",
         c.threshold, 100 * c.target, 100 * report.threshold.local_share);
   }
-  return out;
+  if (report.certificate) out += certificate_text(*report.certificate);
+  std::vector<std::vector<std::string>> rows{{"reading", "AUROC", "ECE", "ECE isotonic"}};
+  for (const auto& signal : report.signals) {
+    rows.push_back({signal.name, fmt::format("{:.4f}", signal.auroc),
+                    fmt::format("{:.2f} %", 100 * signal.ece_raw),
+                    fmt::format("{:.2f} %", 100 * signal.ece_isotonic)});
+  }
+  return rows.size() > 1 ? out + text_table(rows) : out;
+}
+
+void add_options(CLI::App& verb, Options& options) {
+  verb.add_option("MODEL", options.model, "Small model to calibrate (.gguf, made for a task)")->required();
+  verb.add_option("--llm", options.llm, "Large model of the team (--target and --reference llm need it)")
+      ->type_name("MODEL");
+  verb.add_option("--data", options.data, "Labelled data that neither model was trained on")
+      ->required()
+      ->type_name("FILE");
+  verb.add_option("--input", options.input, "Column of the input")->capture_default_str();
+  verb.add_option("--label", options.label, "Column of the label")->capture_default_str();
+  auto* target = verb.add_option("--target", options.calibrate.target,
+                                 "Wanted accuracy of the team, as a share of the large model's")
+                     ->capture_default_str();
+  verb.add_option("--error", options.calibrate.error,
+                  "Instead of --target: share of the answers kept by the small model that may be wrong")
+      ->check(CLI::Range(0.0, 1.0))
+      ->excludes(target);
+  verb.add_option("--confidence", options.calibrate.confidence,
+                  "Probability with which the threshold keeps its promise")
+      ->capture_default_str();
+  verb.add_option("--reference", options.calibrate.reference,
+                  "What is right: the label in the data, or what the large model answers (no labels needed)")
+      ->check(CLI::IsMember({"data", "llm"}))
+      ->capture_default_str();
+  verb.add_option("--seed", options.calibrate.seed, "Seed of the division of the data")
+      ->capture_default_str();
+  verb.add_option("--out", options.out,
+                  "Model file to write (default: MODEL itself, replaced when all is done)")
+      ->type_name("FILE");
 }
 
 }  // namespace
 
 Action add_calibrate(CLI::App& verb, const Common& common) {
   auto options = std::make_shared<Options>();
-  verb.add_option("MODEL", options->model, "Small model to calibrate (.gguf, made for a task)")->required();
-  verb.add_option("--llm", options->llm, "Large model of the team (without: temperature only)")
-      ->type_name("MODEL");
-  verb.add_option("--data", options->data, "Labelled data that neither model was trained on")
-      ->required()
-      ->type_name("FILE");
-  verb.add_option("--input", options->input, "Column of the input")->capture_default_str();
-  verb.add_option("--label", options->label, "Column of the label")->capture_default_str();
-  verb.add_option("--target", options->calibrate.target,
-                  "Wanted accuracy of the team, as a share of the large model's")
-      ->capture_default_str();
-  verb.add_option("--error", options->calibrate.error,
-                  "Probability with which the threshold may miss the target")
-      ->capture_default_str();
-  verb.add_option("--seed", options->calibrate.seed, "Seed of the division of the data")
-      ->capture_default_str();
-  verb.add_option("--out", options->out,
-                  "Model file to write (default: MODEL itself, replaced when all is done)")
-      ->type_name("FILE");
+  add_options(verb, *options);
   add_engine_options(verb, options->engine);
   add_json(verb, common);
   verb.footer(
-      "Example:\n  bantam calibrate student.gguf --llm teacher.gguf --data held-back.csv --target 0.99");
+      "Examples:\n  bantam calibrate student.gguf --llm teacher.gguf --data held-back.csv --target 0.99\n"
+      "  bantam calibrate student.gguf --data held-back.csv --error 0.01 --confidence 0.95");
   return [options, &common] {
+    if (options->by_llm() && options->llm.empty())
+      return report_misuse("calibrate", "--reference llm needs --llm");
     Interrupt interrupt;
     auto result = calibrate(*options, common);
     if (!result) return report(result.error());

@@ -90,10 +90,16 @@ Result<Json> describe(const Options& options) {
   out["types"] = describe_types(file);
   if (task) {
     out["task"] = {{"name", task->name}, {"kind", task->kind}, {"labels", task->labels}};
-    if (task->calibration.target > 0) {
+    if (task->calibrated()) {
       out["task"]["threshold"] = task->calibration.threshold;
-      out["task"]["target"] = task->calibration.target;
+      if (task->calibration.target > 0) out["task"]["target"] = task->calibration.target;
       out["task"]["temperature"] = task->calibration.temperature;
+    }
+    if (const auto& c = task->certificate) {
+      out["task"]["certificate"] = {{"error", c->error},         {"confidence", c->confidence},
+                                    {"reference", c->reference}, {"examples", c->examples},
+                                    {"kept", c->kept},           {"errors", c->errors},
+                                    {"bound", c->bound}};
     }
     Json provenance = Json::parse(task->provenance, nullptr, false);
     if (!provenance.is_discarded()) out["task"]["provenance"] = provenance;

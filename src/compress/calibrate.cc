@@ -2,15 +2,18 @@
 
 #include <algorithm>
 #include <cmath>
+#include <functional>
 #include <numeric>
 
 #include "base/rng.h"
 #include "base/statistics.h"
+#include "compress/confidence.h"
 
 namespace bantam::compress {
 namespace {
 
-// Of the error, the share spent on the LLM's accuracy; the margin hardly depends on it, so it may be small.
+// Of the probability of missing the target, the share spent on the LLM's accuracy; the margin hardly depends
+// on it, so it may be small.
 constexpr double kAccuracyShare = 0.1;
 constexpr size_t kLeastPart = 100;
 constexpr double kLogLowest = -2.995732273553991, kLogHighest = 2.995732273553991;  // log 0.05, log 20
@@ -67,7 +70,7 @@ uint64_t fewest(double margin, double level) {
   return static_cast<uint64_t>(std::ceil(std::log(level - kNuisanceError) / std::log1p(-margin)));
 }
 
-Status check_answers(std::span<const PairedAnswer> answers, double target, double error) {
+Status check_answers(std::span<const PairedAnswer> answers, double target, double miss) {
   if (!(target > 0) || !(target < 1)) {
     return fail(Code::kInvalidArgument,
                 "calibration: target is {}, expected a share of the LLM's accuracy above 0 and below 1 (1 "
@@ -75,9 +78,13 @@ Status check_answers(std::span<const PairedAnswer> answers, double target, doubl
                 "with any number of examples)",
                 target);
   }
-  // Below 0.2 % most of the error would go to the test's own reserve.
-  if (!(error >= 0.002) || !(error < 1)) {
-    return fail(Code::kInvalidArgument, "calibration: error is {}, expected 0.002 to 1", error);
+  // Below 0.2 % most of it would go to the test's own reserve.
+  if (!(miss >= 0.002) || !(miss < 1)) {
+    return fail(
+        Code::kInvalidArgument,
+        "calibration: the probability of missing the target is {}, expected 0.002 to 1 (confidence: 1 less "
+        "that)",
+        miss);
   }
   for (size_t i = 0; i < answers.size(); ++i) {
     if (!(answers[i].confidence >= 0 && answers[i].confidence <= 1)) {
@@ -100,6 +107,92 @@ Threshold count_at(std::span<const PairedAnswer> answers, double threshold) {
   }
   row.local_share = static_cast<double>(kept) / static_cast<double>(answers.size());
   return row;
+}
+
+struct Parts {
+  std::vector<ScoredExample> fit, rest;
+};
+
+Result<Parts> divide(std::span<const ScoredExample> examples, const CalibrateOptions& options) {
+  const double share = options.temperature_share;
+  if (!(share > 0) || !(share < 1)) {
+    return fail(Code::kInvalidArgument, "calibration: temperature_share is {}, expected above 0 and below 1",
+                share);
+  }
+  const auto fitted = static_cast<size_t>(std::llround(share * static_cast<double>(examples.size())));
+  size_t least = kLeastPart;
+  if (options.error != 0 && options.error < 1 && options.confidence < 1) {
+    least = std::max<size_t>(least, fewest_to_certify({options.error, options.confidence}));
+  }
+  if (fitted < kLeastPart || examples.size() - fitted < least) {
+    return fail(Code::kInvalidArgument, "calibration: needs at least {:.0f} examples, found {}",
+                std::ceil(std::max(static_cast<double>(kLeastPart) / share,
+                                   static_cast<double>(least) / (1 - share))),
+                examples.size());
+  }
+  std::vector<size_t> order(examples.size());
+  std::iota(order.begin(), order.end(), size_t{0});
+  Rng(options.seed).shuffle(order);
+  Parts parts;
+  for (size_t i = 0; i < order.size(); ++i)
+    (i < fitted ? parts.fit : parts.rest).push_back(examples[order[i]]);
+  return parts;
+}
+
+/// The SLM's answers at one temperature.
+struct Judgement {
+  std::vector<double> confidence;
+  std::vector<uint8_t> right;
+  std::vector<PairedAnswer> paired;
+  std::vector<Signals> signals;
+
+  std::vector<Judged> judged() const {
+    std::vector<Judged> out;
+    for (size_t i = 0; i < right.size(); ++i) out.push_back({confidence[i], right[i] == 0});
+    return out;
+  }
+};
+
+Judgement judge(std::span<const ScoredExample> examples, double temperature) {
+  Judgement out;
+  for (const auto& example : examples) {
+    const Answer answer = tempered_answer(example.scores, temperature);
+    const bool right = answer.label == example.gold;
+    out.confidence.push_back(answer.confidence);
+    out.right.push_back(right);
+    out.paired.push_back({answer.confidence, right, example.llm_label == example.gold});
+    out.signals.push_back(choice_signals(example.scores, temperature));
+  }
+  return out;
+}
+
+/// Each reading, and what an isotonic map learned on `fit` makes of it on `rest`.
+std::vector<SignalReport> compare_signals(const Judgement& fit, const Judgement& rest) {
+  const auto combination = Combination::fit(fit.signals, fit.right);
+  if (!combination) return {};
+  using Reading = std::function<double(const Signals&)>;
+  const std::pair<const char*, Reading> readings[] = {
+      {"probability", [](const Signals& s) { return s.top; }},
+      {"margin", [](const Signals& s) { return s.margin; }},
+      {"entropy", [](const Signals& s) { return std::clamp(1 - s.entropy, 0.0, 1.0); }},
+      {"combination", [&](const Signals& s) { return (*combination)(s); }}};
+  std::vector<SignalReport> out;
+  for (const auto& [name, reading] : readings) {
+    const auto read = [&reading = reading](const std::vector<Signals>& signals) {
+      std::vector<double> values;
+      for (const Signals& s : signals) values.push_back(reading(s));
+      return values;
+    };
+    const auto learned = read(fit.signals), values = read(rest.signals);
+    SignalReport row{name, auroc(values, rest.right), expected_calibration_error(values, rest.right), 0};
+    if (const auto map = Isotonic::fit(learned, fit.right)) {
+      std::vector<double> mapped;
+      for (double value : values) mapped.push_back((*map)(value));
+      row.ece_isotonic = expected_calibration_error(mapped, rest.right);
+    }
+    out.push_back(std::move(row));
+  }
+  return out;
 }
 
 }  // namespace
@@ -142,20 +235,20 @@ std::span<const double> threshold_grid() {
   return grid;
 }
 
-Result<Threshold> choose_threshold(std::span<const PairedAnswer> answers, double target, double error) {
-  BANTAM_TRY(check_answers(answers, target, error));
+Result<Threshold> choose_threshold(std::span<const PairedAnswer> answers, double target, double miss) {
+  BANTAM_TRY(check_answers(answers, target, miss));
   const uint64_t n = answers.size();
   const auto llm_right = static_cast<uint64_t>(
       std::count_if(answers.begin(), answers.end(), [](const auto& a) { return a.llm_right; }));
-  const double level = error * (1 - kAccuracyShare);
-  const double accuracy = n == 0 ? 0 : binomial_lower(llm_right, n, error * kAccuracyShare);
+  const double level = miss * (1 - kAccuracyShare);
+  const double accuracy = n == 0 ? 0 : binomial_lower(llm_right, n, miss * kAccuracyShare);
   const double margin = (1 - target) * accuracy;
   if (accuracy <= 0 || n < fewest(margin, level)) {
     // Without a usable estimate, the number for an LLM that is always right: at least that many are needed.
     return fail(Code::kInvalidArgument,
-                "calibration: a threshold for {} of the LLM's accuracy at error {} needs at least {} "
+                "calibration: a threshold for {} of the LLM's accuracy with confidence {} needs at least {} "
                 "examples, found {}",
-                target, error, fewest(accuracy > 0 ? margin : 1 - target, level), n);
+                target, 1 - miss, fewest(accuracy > 0 ? margin : 1 - target, level), n);
   }
 
   Threshold best{.examples = 0};
@@ -180,45 +273,35 @@ Result<Threshold> choose_threshold(std::span<const PairedAnswer> answers, double
 Result<CalibrationReport> calibrate(std::span<const ScoredExample> examples,
                                     const CalibrateOptions& options) {
   BANTAM_TRY(check_examples(examples));
-  const double share = options.temperature_share;
-  if (!(share > 0) || !(share < 1)) {
-    return fail(Code::kInvalidArgument, "calibration: temperature_share is {}, expected above 0 and below 1",
-                share);
+  if (options.target != 0 && options.error != 0) {
+    return fail(Code::kInvalidArgument,
+                "calibration: found both a target ({}) and an error ({}), expected one of them",
+                options.target, options.error);
   }
-  const auto fitted = static_cast<size_t>(std::llround(share * static_cast<double>(examples.size())));
-  if (fitted < kLeastPart || examples.size() - fitted < kLeastPart) {
-    return fail(Code::kInvalidArgument, "calibration: needs at least {:.0f} examples, found {}",
-                std::ceil(kLeastPart / std::min(share, 1 - share)), examples.size());
-  }
-  std::vector<size_t> order(examples.size());
-  std::iota(order.begin(), order.end(), size_t{0});
-  Rng(options.seed).shuffle(order);
-  std::vector<ScoredExample> fit, rest;
-  for (size_t i = 0; i < order.size(); ++i) (i < fitted ? fit : rest).push_back(examples[order[i]]);
+  BANTAM_ASSIGN(const Parts parts, divide(examples, options));
 
   CalibrationReport report;
-  BANTAM_ASSIGN(const double temperature, fit_temperature(fit));
-  std::vector<PairedAnswer> answers;
-  std::vector<double> before, after;
-  std::vector<uint8_t> right;
-  for (const auto& example : rest) {
-    const Answer answer = tempered_answer(example.scores, temperature);
-    before.push_back(tempered_answer(example.scores, 1).confidence);
-    after.push_back(answer.confidence);
-    right.push_back(answer.label == example.gold);
-    answers.push_back({answer.confidence, answer.label == example.gold, example.llm_label == example.gold});
-  }
-  report.nll_before = mean_loss(rest, 1);
-  report.nll_after = mean_loss(rest, temperature);
+  BANTAM_ASSIGN(const double temperature, fit_temperature(parts.fit));
+  const Judgement fit = judge(parts.fit, temperature), rest = judge(parts.rest, temperature);
+  report.fitted = parts.fit.size();
+  report.nll_before = mean_loss(parts.rest, 1);
+  report.nll_after = mean_loss(parts.rest, temperature);
   auto& calibration = report.calibration;
   calibration.temperature = temperature;
   calibration.examples = examples.size();
-  calibration.ece_before = expected_calibration_error(before, right);
-  calibration.ece_after = expected_calibration_error(after, right);
+  calibration.ece_before = expected_calibration_error(judge(parts.rest, 1).confidence, rest.right);
+  calibration.ece_after = expected_calibration_error(rest.confidence, rest.right);
+  report.signals = compare_signals(fit, rest);
   if (options.target != 0) {
-    BANTAM_ASSIGN(report.threshold, choose_threshold(answers, options.target, options.error));
+    BANTAM_ASSIGN(report.threshold, choose_threshold(rest.paired, options.target, 1 - options.confidence));
     calibration.threshold = report.threshold.threshold;
     calibration.target = options.target;
+  }
+  if (options.error != 0) {
+    BANTAM_ASSIGN(report.certificate,
+                  certify(fit.judged(), rest.judged(), {options.error, options.confidence}));
+    report.certificate->reference = options.reference;
+    calibration.threshold = report.certificate->threshold;
   }
   return report;
 }

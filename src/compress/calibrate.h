@@ -3,10 +3,13 @@
 // threshold on that confidence above which its answers may stand in for the large model's.
 
 #include <cstdint>
+#include <optional>
 #include <span>
+#include <string>
 #include <vector>
 
 #include "base/result.h"
+#include "compress/certify.h"
 #include "model/task.h"
 
 namespace bantam::compress {
@@ -44,43 +47,58 @@ struct Threshold {
 
 /// Chooses the threshold t for "the team's accuracy is at least `target` times the LLM's", where the team
 /// answers with the SLM at confidence >= t and with the LLM below. On fresh data of the same distribution the
-/// chosen threshold misses the target with a probability of at most `error`, over the draw of `answers`:
+/// chosen threshold misses the target with a probability of at most `miss`, over the draw of `answers`:
 /// - the team falls short exactly when P(loss) - P(gain) > (1 - target) * accuracy(LLM); the accuracy is
 /// replaced by a lower
-///   Clopper-Pearson bound of error 0.1 * `error`, and the rest is tested at 0.9 * `error` by
+///   Clopper-Pearson bound of error 0.1 * `miss`, and the rest is tested at 0.9 * `miss` by
 ///   noninferiority_p (exact, paired);
 /// - thresholds are tested in the fixed order of threshold_grid(), from the strictest down, and the first
 /// failure ends it
 ///   (fixed-sequence testing: each test may spend the whole error; Angelopoulos et al. 2021, "Learn then
 ///   Test").
 /// The promise needs `answers` independent of what the SLM, its temperature and the LLM were made from.
-/// Errors: kInvalidArgument for target or error outside (0, 1), a confidence outside [0, 1], too few answers
+/// Errors: kInvalidArgument for target or miss outside (0, 1), a confidence outside [0, 1], too few answers
 /// for any threshold to pass (with the number needed), and an SLM whose surest answers already lose too much
 /// (with the counts).
-Result<Threshold> choose_threshold(std::span<const PairedAnswer> answers, double target, double error = 0.05);
+Result<Threshold> choose_threshold(std::span<const PairedAnswer> answers, double target, double miss = 0.05);
 
 /// The thresholds tried, strictest first: 1, then equal steps of log-odds from 0.9999 down to 0.01, then 0.
 /// Fixed beforehand, as the test demands.
 std::span<const double> threshold_grid();
 
 struct CalibrateOptions {
-  double target = 0.99;  // share of the LLM's accuracy; 0: temperature only
-  double error = 0.05;   // of the threshold's promise
+  double target = 0.99;  // share of the LLM's accuracy; 0: no such threshold
+  /// Share of the answers kept that may be wrong (certify()); 0: no such threshold. At most one of the two.
+  double error = 0;
+  double confidence = 0.95;        // that the threshold keeps its promise
+  std::string reference = "data";  // what `gold` is, for the certificate: "data", or "llm" for its answers
   double temperature_share =
       0.2;  // of the examples, drawn by `seed`; the others choose the threshold and give the errors
   uint64_t seed = 1;
 };
 
+/// How well one reading of the SLM's scores tells right answers from wrong ones, on the examples that test.
+struct SignalReport {
+  std::string name;  // "probability", "margin", "entropy", "combination" (compress/confidence.h)
+  double auroc = 0.5;
+  double ece_raw = 0;       // of the reading as it is; entropy counts as 1 - entropy
+  double ece_isotonic = 0;  // after an isotonic map fitted on the other part
+};
+
 struct CalibrationReport {
   model::Calibration calibration;
-  Threshold threshold;  // as default when target is 0
+  Threshold threshold;                                 // as default when target is 0
+  std::optional<model::Certificate> certificate = {};  // when error is not 0
+  uint64_t fitted = 0;                                 // examples of `calibration` that only fitted
+  std::vector<SignalReport> signals;  // none where every answer that fitted is right, or wrong
   double nll_before = 0,
          nll_after = 0;  // mean negative log-likelihood on the examples the temperature was not fitted on
 };
 
 /// fit_temperature on one part of the examples, then choose_threshold with the tempered confidence on the
-/// other; the calibration errors are measured on the other part too. Errors: those of both; kInvalidArgument
-/// for fewer than 100 examples in either part (with the number needed).
+/// other, or certify() on both; the calibration errors are measured on the other part too. Errors: those of
+/// these; kInvalidArgument for fewer than 100 examples in either part (with the number needed), and for both
+/// a target and an error.
 Result<CalibrationReport> calibrate(std::span<const ScoredExample> examples,
                                     const CalibrateOptions& options = {});
 

@@ -190,6 +190,27 @@ TEST(Calibrate, LowersTheErrorAndFindsAThreshold) {
   EXPECT_EQ(again->calibration.temperature, report->calibration.temperature);
 }
 
+TEST(Calibrate, AnErrorGivesACertificateInsteadOfATarget) {
+  Rng rng(6);
+  const auto examples = tempered_examples(rng, 6000, 2.0);
+  const auto report = calibrate(examples, {.target = 0, .error = 0.1, .reference = "llm"});
+  ASSERT_TRUE(report) << report.error().message;
+  ASSERT_TRUE(report->certificate);
+  EXPECT_EQ(report->certificate->threshold, report->calibration.threshold);
+  EXPECT_EQ(report->certificate->reference, "llm");
+  EXPECT_EQ(report->certificate->examples + report->fitted, 6000u);
+  EXPECT_GT(report->certificate->kept, 300u);
+  EXPECT_EQ(report->calibration.target, 0);
+  ASSERT_EQ(report->signals.size(), 4u);
+  for (const auto& signal : report->signals) EXPECT_GT(signal.auroc, 0.6) << signal.name;
+  EXPECT_THAT(calibrate(examples, {.target = 0.9, .error = 0.05}).error().message,
+              HasSubstr("both a target"));
+  EXPECT_THAT(calibrate(std::span(examples).first(350), {.target = 0, .error = 0.01}).error().message,
+              HasSubstr("needs at least 500 examples"));
+  EXPECT_THAT(calibrate(std::span(examples).first(500), {.target = 0, .error = 0.005}).error().message,
+              HasSubstr("needs at least 748 examples"));
+}
+
 TEST(Calibrate, TemperatureAloneNeedsNoLlm) {
   Rng rng(5);
   auto examples = tempered_examples(rng, 600, 1.5);

@@ -160,7 +160,28 @@ TEST(Task, RoundTripsAndIsChecked) {
                                              [](Task& t) { t.labels = t.choices = {}; },
                                              [](Task& t) { t.prompt = "none"; },
                                              [](Task& t) { t.calibration.temperature = 0; },
-                                             [](Task& t) { t.calibration.threshold = 1.5; }};
+                                             [](Task& t) { t.calibration.threshold = 1.5; },
+                                             [](Task& t) { t.certificate->errors = 400; },
+                                             [](Task& t) { t.certificate->reference = "guess"; },
+                                             [](Task& t) { t.certificate->drift_counts[1] = 201; },
+                                             [](Task& t) {
+                                               t.certificate->drift_edges = {0.75, 0.5};
+                                             }};
+  EXPECT_FALSE((*found)->certificate);
+  task.certificate = Certificate{.error = 0.01,
+                                 .confidence = 0.95,
+                                 .threshold = 0.7,
+                                 .examples = 500,
+                                 .kept = 350,
+                                 .bound = 0.0085,
+                                 .drift_edges = {0.5, 0.75},
+                                 .drift_counts = {100, 200, 200}};
+  const auto certified = read(task);
+  ASSERT_TRUE(certified && *certified && (*certified)->certificate);
+  EXPECT_EQ((*certified)->certificate->kept, 350U);
+  EXPECT_EQ((*certified)->certificate->drift_edges, task.certificate->drift_edges);
+  EXPECT_EQ((*certified)->certificate->drift_counts, task.certificate->drift_counts);
+  EXPECT_TRUE((*certified)->calibrated());
   for (const auto& change : harm) {
     Task broken = task;
     change(broken);

@@ -72,6 +72,7 @@ Result<std::optional<Task>> read_task(const GgufFile& file) {
                 task.prompt, kInput);
   }
   BANTAM_ASSIGN(task.calibration, read_calibration(file));
+  BANTAM_ASSIGN(task.certificate, read_certificate(file));
   BANTAM_ASSIGN(task.provenance, file.get_string_or("bantam.provenance", ""));
   return task;
 }
@@ -88,6 +89,7 @@ void write_task(const Task& task, formats::GgufWriter& file) {
   file.set("bantam.calibration.examples", task.calibration.examples);
   file.set("bantam.calibration.ece_before", task.calibration.ece_before);
   file.set("bantam.calibration.ece_after", task.calibration.ece_after);
+  write_certificate(task.certificate, file);
   file.set("bantam.provenance", task.provenance);
 }
 

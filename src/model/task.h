@@ -8,6 +8,7 @@
 
 #include "base/result.h"
 #include "formats/gguf.h"
+#include "model/certificate.h"
 
 namespace bantam::model {
 
@@ -30,7 +31,11 @@ struct Task {
   /// "{input}" is replaced by the user's text; control tokens elsewhere in it are parsed.
   std::string prompt = "{input}";
   Calibration calibration = {};
+  std::optional<Certificate> certificate = {};  // of calibration.threshold, where it has one
   std::string provenance = {};  // a JSON object: data hash, teacher, seed, what each step kept
+
+  /// Whether calibration.threshold was tested, for a target or for a certificate.
+  bool calibrated() const { return calibration.target > 0 || certificate.has_value(); }
 };
 
 /// nullopt for a file without bantam.task.kind. Errors: kCorrupt (labels and choices of different length,

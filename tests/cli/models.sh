@@ -97,6 +97,16 @@ run 0 calibrate task.gguf --data data.csv --out calibrated.gguf --json
 out_has '"temperature":'
 run 0 show calibrated.gguf
 out_has "bantam.calibration.temperature"
+
+# A certificate: refused with the number needed where there are too few examples, written into the file where there are enough.
+run 1 calibrate task.gguf --data data.csv --error 0.001
+err_has "needs at least 3744 examples, found 900"
+run 2 calibrate task.gguf --data data.csv --error 0.01 --target 0.9 --llm llm.gguf
+run 2 calibrate task.gguf --data data.csv --error 0.01 --reference llm
+run 0 calibrate task.gguf --data data.csv --llm task.gguf --reference llm --error 0.05 --out certified.gguf
+out_has "certificate: of the answers"
+run 0 show certified.gguf --json
+out_has '"reference":"llm"'
 run 1 eval plain.gguf --data data.csv
 err_has "bantam.task.kind"
 
