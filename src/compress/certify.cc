@@ -92,8 +92,12 @@ bool passes(const Kept& kept, const CertifyOptions& options) {
 /// How likely a threshold passes on `size` new examples, by what happened to it on `fit` and, where that is
 /// little, by what the confidences say.
 double power(const Kept& fit, size_t fit_size, size_t size, const CertifyOptions& options) {
-  const double share = static_cast<double>(fit.answers) / static_cast<double>(fit_size);
-  const auto n = static_cast<uint64_t>(std::floor(share * static_cast<double>(size)));
+  const double answers = static_cast<double>(fit.answers);
+  const double expected = answers / static_cast<double>(fit_size) * static_cast<double>(size);
+  // The number that will be kept is known only roughly, and one too few may make passing impossible: 1.64
+  // standard deviations fewer.
+  const double spread = std::sqrt(1 / answers + 1 / expected);
+  const auto n = static_cast<uint64_t>(std::max(0.0, expected * (1 - 1.64 * spread)));
   if (!passes({n, 0, 0}, options)) return 0;
   uint64_t low = 0, high = n;  // the most errors that pass lie in [low, high)
   while (high - low > 1) {
