@@ -16,6 +16,7 @@ constexpr Verb kVerbs[] = {
     {"bench", "Measure prefill and decoding speed, load time and memory", bantam::cli::add_bench},
     {"quantize", "Rewrite a model's weights in a smaller format", bantam::cli::add_quantize},
     {"calibrate", "Fit a model's confidence and its threshold on held-back data", bantam::cli::add_calibrate},
+    {"embed", "Print the vectors of texts", bantam::cli::add_embed},
     {"tokenize", "Print the token ids of a text", bantam::cli::add_tokenize},
     {"show", "Print what a model file holds", bantam::cli::add_show},
 };

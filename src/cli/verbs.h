@@ -14,6 +14,7 @@ Action add_compare(CLI::App& verb, const Common& common);
 Action add_bench(CLI::App& verb, const Common& common);
 Action add_quantize(CLI::App& verb, const Common& common);
 Action add_calibrate(CLI::App& verb, const Common& common);
+Action add_embed(CLI::App& verb, const Common& common);
 Action add_tokenize(CLI::App& verb, const Common& common);
 Action add_show(CLI::App& verb, const Common& common);
 

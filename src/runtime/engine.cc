@@ -74,6 +74,7 @@ Result<std::shared_ptr<const Engine>> Engine::load(const std::string& path, cons
   BANTAM_ASSIGN(impl->weights, model::map_weights(impl->file, impl->config));
   BANTAM_TRY(load_task(*impl));
   BANTAM_ASSIGN(impl->chat_template, impl->file.get_string_or("tokenizer.chat_template", ""));
+  BANTAM_ASSIGN(impl->pooling, read_pooling(impl->file, impl->config.architecture));
   impl->plan = plan_of(*impl);
   BANTAM_TRY(check_memory(impl->plan.total(), path));
   impl->pool = std::make_unique<ThreadPool>(options.threads);

@@ -88,6 +88,9 @@ class Session {
   /// Errors: kLimit as above; kInvalidArgument for no choices or an empty one.
   Result<Choice> choose(std::span<const TokenId> prompt, std::span<const std::vector<TokenId>> choices,
                         double temperature = 1.0, std::stop_token cancel = {});
+  /// The text's vector [C], of length 1: the mean of the last hidden states, or the first or last one where
+  /// the file's pooling_type says so. Starts afresh. Errors: as generate; kCancelled.
+  Result<std::vector<float>> embed(std::span<const TokenId> tokens, std::stop_token cancel = {});
   /// Logits after each token, for perplexity and for tests: calls sink(t, logits[V]) for t = 0 .. T-1. Starts
   /// afresh.
   Status logits(std::span<const TokenId> tokens,

@@ -11,6 +11,7 @@
 #include "base/rng.h"
 #include "model/random_model.h"
 #include "runtime/memory.h"
+#include "runtime/session.h"
 #include "runtime/stop_filter.h"
 
 namespace bantam::runtime {
@@ -168,6 +169,51 @@ TEST(Engine, ClassifiesWithItsTask) {
   ASSERT_TRUE(a && b);
   EXPECT_EQ(a->probabilities, b->probabilities);
   EXPECT_GT(a->confidence(), 0.33);
+}
+
+TEST(Engine, EmbedsAsTheMeanOfHiddenStates) {
+  const auto engine = load(model_path(DType::kF32), {.threads = 1, .batch = 7});
+  auto session = *engine->new_session();
+  const auto tokens = random_tokens(20, 6);
+  const auto found = session->embed(tokens);
+  ASSERT_TRUE(found) << found.error().message;
+  ASSERT_EQ(found->size(), 64U);
+  EXPECT_NEAR(std::inner_product(found->begin(), found->end(), found->begin(), 0.0), 1.0, 1e-5);
+  // The head is linear and tied: logits averaged over the tokens are those of the averaged state, so the
+  // vector's products with the rows are in proportion to them. Checked by the ratio of two of them for each.
+  std::vector<double> mean(384);
+  const auto rows = all_logits(*session, tokens);
+  for (const auto& row : rows) {
+    for (size_t v = 0; v < row.size(); ++v) mean[v] += row[v] / 20.0;
+  }
+  const auto file = formats::GgufFile::open(engine->path());
+  ASSERT_TRUE(file);
+  const auto* matrix = file->find_tensor("token_embd.weight");
+  ASSERT_NE(matrix, nullptr);
+  const auto* weights = reinterpret_cast<const float*>(file->data(*matrix).data());
+  const auto product = [&](size_t v) {
+    return std::inner_product(found->begin(), found->end(), weights + v * 64, 0.0);
+  };
+  const double scale = mean[7] / product(7);
+  for (size_t v = 0; v < 384; ++v) EXPECT_NEAR(product(v) * scale, mean[v], 1e-3) << v;
+  const auto again = (*engine->new_session())->embed(tokens);
+  EXPECT_EQ(*again, *found);
+  EXPECT_EQ(session->embed({}).error().code, Code::kInvalidArgument);
+  EXPECT_EQ(session->embed(random_tokens(97, 1)).error().code, Code::kLimit);
+}
+
+TEST(Engine, PooledStatesByType) {
+  const float hidden[] = {3, 0, 0, 4, 0, 8};
+  for (auto [pooling, x, y] :
+       {std::tuple{Pooling::kMean, 3.0, 12.0}, {Pooling::kFirst, 1.0, 0.0}, {Pooling::kLast, 0.0, 1.0}}) {
+    Pooled pooled(2);
+    pooled.add(hidden, 2, 0, pooling);
+    pooled.add(hidden + 4, 1, 2, pooling);
+    const auto found = *pooled.vector();
+    EXPECT_NEAR(found[0], x / std::hypot(x, y), 1e-6);
+    EXPECT_NEAR(found[1], y / std::hypot(x, y), 1e-6);
+  }
+  EXPECT_EQ(Pooled(2).vector().error().code, Code::kCorrupt);
 }
 
 TEST(Engine, RefusesWhatDoesNotFit) {

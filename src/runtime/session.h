@@ -13,6 +13,25 @@
 
 namespace bantam::runtime {
 
+/// How hidden states become one vector: `ARCHITECTURE.pooling_type` of the file; the mean where it names
+/// none.
+enum class Pooling { kMean, kFirst, kLast };
+/// Errors: kUnsupported for another type.
+Result<Pooling> read_pooling(const formats::GgufFile& file, std::string_view architecture);
+
+/// The hidden states of one text, pooled.
+class Pooled {
+ public:
+  explicit Pooled(size_t dim) : sum_(dim) {}
+  /// hidden: [n, C], of the tokens from `position` on. Every token once, in order.
+  void add(const float* hidden, size_t n, size_t position, Pooling pooling);
+  /// [C], of length 1. Errors: kCorrupt where it has no direction.
+  Result<std::vector<float>> vector() const;
+
+ private:
+  std::vector<double> sum_;
+};
+
 struct Engine::Impl {
   explicit Impl(formats::GgufFile opened) : file(std::move(opened)) {}
 
@@ -25,6 +44,7 @@ struct Engine::Impl {
   std::optional<model::TaskPrompt> prompt;
   std::vector<std::vector<TokenId>> choices;
   std::string chat_template;
+  Pooling pooling = Pooling::kMean;
   MemoryPlan plan;
   mutable std::unique_ptr<ThreadPool> pool;
   std::unique_ptr<model::Transformer> transformer;

@@ -42,6 +42,15 @@ out_has '"confidence":'
 run 0 run task.gguf "I want my money back"
 grep -qE '^(refund|login|other)$' out || complain "a task answered '$(cat out)'"
 
+# embed: one object a line; the lines of a file give what each gives alone.
+run 0 embed plain.gguf hello
+cp out alone
+grep -qE '^\{"embedding":\[-?[0-9.e,-]+\],"tokens":[0-9]+\}$' alone || complain "embed: $(cat alone)"
+printf 'hello\n\nother words\n' > lines.txt
+run 0 embed plain.gguf --file lines.txt
+[ "$(wc -l < out)" = 2 ] || complain "embed --file: $(wc -l < out) lines of two texts"
+same "$(head -1 out)" "$(cat alone)" "embed of a line"
+
 # A prompt that does not fit is refused with the figures, never cut.
 head -c 5000 /dev/zero | tr '\0' a > in
 run 1 run plain.gguf
