@@ -19,6 +19,7 @@ class CancelScope {
   CancelScope& operator=(const CancelScope&) = delete;
 
   std::stop_token token() const { return source_.get_token(); }
+  void stop() { source_.request_stop(); }
   /// What to tell a caller whose work this stopped: kCancelled, "… : cancelled" or "… : the deadline passed".
   std::unexpected<Error> error(std::string_view who) const;
 

@@ -9,16 +9,47 @@
 #include <optional>
 #include <stop_token>
 #include <string>
-#include <string_view>
+#include <utility>
+#include <variant>
 #include <vector>
 
 #include "base/result.h"
+#include "chat/awaitable.h"
 
 namespace bantam::chat {
 
+struct ToolCall {
+  std::string id, name;
+  std::string arguments = {};  // JSON text as the model wrote it: not necessarily valid
+};
+
 struct Message {
-  std::string role;  // "system", "developer", "user", "assistant"
-  std::string content;
+  std::string role;  // "system", "developer", "user", "assistant", "tool"
+  std::string content = {};
+  std::vector<ToolCall> tool_calls = {};  // of an assistant
+  std::string tool_call_id = {};          // of a tool: which call it answers
+  std::string name = {};
+};
+
+/// A function the model may call.
+struct Tool {
+  std::string name;
+  std::string description = {};
+  std::string parameters = {};  // a JSON schema as text; empty: none
+  bool strict = false;          // the arguments must follow the schema
+};
+
+struct ToolChoice {
+  enum class Mode { kAuto, kNone, kRequired, kFunction } mode = Mode::kAuto;
+  std::string function = {};  // with kFunction: the tool that must be called
+};
+
+/// The form the answer's text must have.
+struct ResponseFormat {
+  enum class Kind { kText, kJsonObject, kJsonSchema } kind = Kind::kText;
+  std::string name = {}, description = {};
+  std::string schema = {};  // with kJsonSchema: the schema as text
+  bool strict = false;
 };
 
 /// What the caller asked for; a field left empty is the model's own default (local: greedy, no top-k, seed
@@ -29,14 +60,27 @@ struct Sampling {
   std::optional<float> min_p;     // not an OpenAI parameter: local models only
   std::optional<uint32_t> top_k;  // not an OpenAI parameter: local models only
   std::optional<uint64_t> seed;
+  std::optional<float> frequency_penalty, presence_penalty;
+  std::vector<std::pair<uint32_t, float>> logit_bias;  // token, what is added to its logit
 };
 
 struct Request {
   std::vector<Message> messages;
+  std::string prompt;  // text to continue, used when messages is empty
   Sampling sampling;
   std::optional<uint32_t> max_tokens;  // of the answer; none: up to the context's end
   std::vector<std::string> stop;
   std::vector<std::string> choices;  // when not empty the answer is one of these, with a confidence
+  std::vector<Tool> tools;
+  ToolChoice tool_choice;
+  bool parallel_tool_calls = true;  // more than one call in an answer is fine
+  ResponseFormat format;
+  bool logprobs = false;      // Reply::logprobs is wanted
+  uint32_t top_logprobs = 0;  // and so many alternatives for each token
+  bool typed_events = false;  // the caller understands Verdict events
+  std::string conversation;   // stays the same for a conversation; may be empty
+  std::string caller;         // the name of the caller's key, for ledger and budgets; may be empty
+  std::string id;             // of the request, for logs and ledger; may be empty
   std::stop_token cancel;
   std::optional<std::chrono::steady_clock::time_point> deadline;
 };
@@ -44,6 +88,13 @@ struct Request {
 struct Usage {
   uint64_t prompt_tokens = 0;
   uint64_t completion_tokens = 0;
+  uint64_t cached_tokens = 0;  // of the prompt's, those that had been worked out before
+};
+
+struct TokenLogprob {
+  std::string text;  // may be a part of a UTF-8 character
+  double logprob = 0;
+  std::vector<std::pair<std::string, double>> top = {};  // alternatives, likeliest first
 };
 
 /// Who worked on an answer and what it cost. A team's reply has one entry per model it called, in order.
@@ -59,16 +110,47 @@ struct Step {
 
 struct Reply {
   std::string text;
-  std::string finish_reason = "stop";  // OpenAI's: "stop", "length"
+  std::vector<ToolCall> tool_calls;
+  std::string finish_reason = "stop";  // OpenAI's: "stop", "length", "tool_calls", "content_filter"
   Usage usage;                         // of the model that answered
   std::string answered_by;             // its configured name
   std::optional<double> confidence;    // calibrated probability of the answer, where the model has one
+  std::vector<TokenLogprob> logprobs;  // when asked for
   double cost = 0;                     // of all steps
   std::vector<Step> steps;
   bool unverified = false;  // a team's second model was wanted and failed; this is the first one's answer
   std::vector<std::string>
       notes;  // what of the request had no effect, and other things the caller should know
 };
+
+// Events of an answer in the making. The texts of all TextDeltas, joined, are Reply::text. They have constructors
+// because g++ 12 destroys an aggregate's temporary twice within a co_await expression.
+struct TextDelta {
+  TextDelta(std::string t = {}, std::vector<TokenLogprob> l = {}) : text(std::move(t)), logprobs(std::move(l)) {}
+  std::string text;
+  std::vector<TokenLogprob> logprobs;
+};
+struct ToolCallDelta {
+  ToolCallDelta(uint32_t at = 0, std::string call_id = {}, std::string function = {}, std::string part = {})
+      : index(at), id(std::move(call_id)), name(std::move(function)), arguments(std::move(part)) {}
+  uint32_t index;         // of the call within the answer
+  std::string id, name;   // in the first one of an index only
+  std::string arguments;  // the next part of them
+};
+/// What a team says of the text so far; only with Request::typed_events.
+struct Verdict {
+  enum class Kind { kDraft, kVerified, kRevised };
+  Verdict(Kind k = Kind::kDraft, std::string t = {}, std::string who = {})
+      : kind(k), text(std::move(t)), by(std::move(who)) {}
+  Kind kind;
+  std::string text;  // kRevised: what takes the place of everything before
+  std::string by;    // the model that says so
+};
+using Event = std::variant<TextDelta, ToolCallDelta, Verdict>;
+
+/// Receives the events in order, one at a time; awaited before more is produced (backpressure). False ends the
+/// generation. A sink lives until the awaitable of the call it was given to is done.
+using EventSink = std::function<Awaitable<bool>(Event event)>;
 
 /// What a model was made for, where it was made for one task.
 struct TaskInfo {
@@ -78,21 +160,47 @@ struct TaskInfo {
   bool calibrated = false;
 };
 
-/// Receives text as it is produced; return false to stop the generation. Called on the thread that called
-/// generate().
-using TextSink = std::function<bool(std::string_view text)>;
+struct EmbedRequest {
+  std::vector<std::string> inputs;
+  std::optional<uint32_t> dimensions;  // the first so many, normalised again; none: all
+  std::string caller, id;              // as in Request
+  std::stop_token cancel;
+  std::optional<std::chrono::steady_clock::time_point> deadline;
+};
 
+struct Embeddings {
+  std::vector<std::vector<float>> vectors;  // one for each input, of length 1
+  Usage usage;
+  double cost = 0;
+  std::vector<std::string> notes;
+};
+
+/// Requests of a model at this moment.
+struct ModelLoad {
+  size_t running = 0, waiting = 0;
+};
+
+/// Lives on one I/O thread at a time, as do the awaitables it gives; many may be in work at once.
 class ChatModel {
  public:
   virtual ~ChatModel() = default;
-  /// Blocks until the answer is whole; calls `sink` (may be empty) with its parts, in order, whose
-  /// concatenation is Reply::text. Safe to call from many threads at once. Errors: kLimit (over-long prompt),
-  /// kInvalidArgument, kCancelled (cancel or deadline), kUnavailable (a remote side, after its retries),
-  /// kUnsupported. One about a request's field begins with its name.
-  [[nodiscard]] virtual Result<Reply> generate(const Request& request, const TextSink& sink) = 0;
+  /// Runs on the executor it is awaited on, which has one thread, and never blocks it: what computes does so on
+  /// the model's own threads. Done when the answer is whole. `sink` (may be empty) gets it in parts as it comes.
+  /// `request` and what `sink` refers to live until the awaitable is done. Request::cancel and the deadline end
+  /// it within milliseconds; it is not to be ended by Asio's cancellation.
+  /// Errors: kLimit (over-long prompt), kInvalidArgument, kCancelled (cancel, deadline or the sink), kUnavailable
+  /// (a remote side, after its retries; too many wait already), kUnsupported. One about a request's field
+  /// begins with its name.
+  [[nodiscard]] virtual Awaitable<Result<Reply>> generate(const Request& request, EventSink sink) = 0;
   virtual const std::string& name() const = 0;
   /// The task of a model made for one; null for the others. Lives as long as the model.
   virtual const TaskInfo* task() const { return nullptr; }
+  /// Sentence vectors. Errors: as generate(); kUnsupported where the model has none.
+  [[nodiscard]] virtual Awaitable<Result<Embeddings>> embed(const EmbedRequest& request);
+  /// True when answering may send the request beyond this machine.
+  virtual bool remote() const { return false; }
+  /// Safe from any thread.
+  virtual ModelLoad load() const { return {}; }
 };
 
 /// Money per million tokens.

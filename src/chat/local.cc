@@ -4,6 +4,7 @@
 
 #include "base/usage.h"
 #include "chat/cancel_scope.h"
+#include "chat/local_call.h"
 #include "chat/prompt.h"
 #include "chat/session_pool.h"
 
@@ -14,7 +15,7 @@ using runtime::TokenId;
 using Tokens = std::vector<TokenId>;
 
 /// What a request comes down to: a prompt, and the texts to choose among, if any.
-struct Job {
+struct Plan {
   Tokens prompt;
   std::vector<std::string> answers;  // what the caller sees; empty: generate freely
   std::vector<Tokens> choices;       // what the model says for each
@@ -26,7 +27,7 @@ struct Job {
 class Local final : public ChatModel {
  public:
   Local(std::shared_ptr<const runtime::Engine> engine, LocalOptions options)
-      : engine_(std::move(engine)), options_(std::move(options)), sessions_(engine_, options_.sessions) {
+      : engine_(std::move(engine)), options_(std::move(options)), pool_(engine_, options_.sessions, options_.max_waiting) {
     if (const auto& task = engine_->task()) {
       info_ = TaskInfo{task->name, task->labels, task->calibration.threshold, task->calibration.target > 0};
     }
@@ -35,18 +36,37 @@ class Local final : public ChatModel {
   const std::string& name() const override { return options_.name; }
   const TaskInfo* task() const override { return info_ ? &*info_ : nullptr; }
 
-  Result<Reply> generate(const Request& request, const TextSink& sink) override {
+  ModelLoad load() const override { return pool_.load(); }
+
+  Awaitable<Result<Reply>> generate(const Request& request, EventSink sink) override {
     double start = wall_seconds();
-    auto job = info_ ? task_job(request) : chat_job(request);
-    if (!job) return std::unexpected(std::move(job).error());
     CancelScope scope(request.cancel, request.deadline);
-    auto session = sessions_.borrow(scope.token());
-    if (!session && session.error().code == Code::kCancelled) return scope.error(name());
-    if (!session) return std::unexpected(std::move(session).error());
-    auto reply = job->answers.empty() ? write(request, *job, **session, scope, sink)
-                                      : choose(*job, **session, scope, sink);
-    if (!reply) return reply;
-    reply->notes = std::move(job->notes);
+    auto call = std::make_shared<LocalCall>(request, scope.token(), static_cast<bool>(sink));
+    LocalCall::Listener listener(*call, co_await asio::this_coro::executor);
+    auto ticket = pool_.post([this, call](Result<runtime::Session*> session) {
+      try {
+        call->finish(session ? answer(*call, **session) : std::unexpected(std::move(session).error()));
+      } catch (const std::exception& e) {
+        call->finish(fail(Code::kInternal, "{}: {}", name(), e.what()));
+      }
+    });
+    if (!ticket) co_return std::unexpected(std::move(ticket).error().in(name()));
+    for (LocalCall::Part part = call->take(); !part.done; part = call->take()) {
+      bool more = true;
+      if (!part.text.empty()) more = co_await sink(TextDelta{std::move(part.text)});
+      if (!more) {
+        scope.stop();
+        co_return fail(Code::kCancelled, "{}: the caller stopped the answer", name());
+      }
+      if (scope.token().stop_requested()) {
+        pool_.withdraw(*ticket);  // what has begun ends by itself, soon, and nobody listens
+        co_return scope.error(name());
+      }
+      co_await listener.wait();
+    }
+    Result<Reply> reply = call->result();
+    if (!reply && reply.error().code == Code::kCancelled) co_return scope.error(name());
+    if (!reply) co_return reply;
     reply->answered_by = name();
     reply->cost = options_.prices.of(reply->usage);
     Step step;
@@ -56,26 +76,53 @@ class Local final : public ChatModel {
     step.seconds = wall_seconds() - start;
     step.confidence = reply->confidence;
     reply->steps.push_back(std::move(step));
-    return reply;
+    co_return reply;
   }
 
  private:
-  Result<Job> task_job(const Request& request) const {
+  /// On a thread of the pool.
+  Result<Reply> answer(LocalCall& call, runtime::Session& session) const {
+    const Request& request = call.request();
+    BANTAM_TRY(check_supported(request));
+    BANTAM_ASSIGN(Plan plan, info_ ? task_plan(request) : chat_plan(request));
+    auto reply = plan.answers.empty() ? write(call, plan, session) : choose(call, plan, session);
+    if (reply) reply->notes = std::move(plan.notes);
+    return reply;
+  }
+
+  Status check_supported(const Request& request) const {
+    auto refuse = [this](std::string_view field) {
+      return fail(Code::kUnsupported, "{}: '{}', which runs here, has no such thing", field, name());
+    };
+    const Sampling& s = request.sampling;
+    if (!request.tools.empty() && request.tool_choice.mode != ToolChoice::Mode::kNone) return refuse("tools");
+    if (request.format.kind != ResponseFormat::Kind::kText) return refuse("response_format");
+    if (request.logprobs) return refuse("logprobs");
+    if (s.frequency_penalty.value_or(0) != 0) return refuse("frequency_penalty");
+    if (s.presence_penalty.value_or(0) != 0) return refuse("presence_penalty");
+    if (!s.logit_bias.empty()) return refuse("logit_bias");
+    for (const Message& m : request.messages) {
+      if (m.role == "tool" || !m.tool_calls.empty()) return refuse("messages: calls of tools");
+    }
+    return {};
+  }
+
+  Result<Plan> task_plan(const Request& request) const {
     auto last = std::find_if(request.messages.rbegin(), request.messages.rend(),
                              [](const Message& m) { return m.role == "user"; });
     if (last == request.messages.rend())
       return fail(Code::kInvalidArgument, "messages: found no user message, which is the task's input");
-    Job job;
-    BANTAM_ASSIGN(job.prompt, engine_->task_prompt(last->content));
+    Plan plan;
+    BANTAM_ASSIGN(plan.prompt, engine_->task_prompt(last->content));
     if (request.messages.size() > 1) {
-      job.notes.push_back(fmt::format(
+      plan.notes.push_back(fmt::format(
           "'{}' does one task: its input is the last user message; other messages had no effect", name()));
     }
-    job.temperature = engine_->task()->calibration.temperature;
+    plan.temperature = engine_->task()->calibration.temperature;
     auto choices = engine_->task_choices();
     if (request.choices.empty()) {
-      job.answers = info_->labels;
-      job.choices.assign(choices.begin(), choices.end());
+      plan.answers = info_->labels;
+      plan.choices.assign(choices.begin(), choices.end());
     }
     for (const std::string& wanted : request.choices) {
       auto label = std::find(info_->labels.begin(), info_->labels.end(), wanted);
@@ -84,37 +131,41 @@ class Local final : public ChatModel {
                     "guided_choice: found '{}', which is none of the {} labels of '{}'", wanted,
                     info_->labels.size(), name());
       }
-      job.answers.push_back(wanted);
-      job.choices.push_back(choices[static_cast<size_t>(label - info_->labels.begin())]);
+      plan.answers.push_back(wanted);
+      plan.choices.push_back(choices[static_cast<size_t>(label - info_->labels.begin())]);
     }
-    BANTAM_TRY(check_choice(request, job));
-    return job;
+    BANTAM_TRY(check_choice(request, plan));
+    return plan;
   }
 
-  Result<Job> chat_job(const Request& request) const {
-    Job job;
-    BANTAM_ASSIGN(Prompt prompt, chat_prompt(*engine_, request.messages));
-    job.prompt = std::move(prompt.tokens);
-    job.stop = std::move(prompt.stop);
-    job.notes = std::move(prompt.notes);
+  Result<Plan> chat_plan(const Request& request) const {
+    Plan plan;
+    if (request.messages.empty()) {
+      BANTAM_ASSIGN(plan.prompt, engine_->tokenizer().encode(request.prompt, {}));
+    } else {
+      BANTAM_ASSIGN(Prompt prompt, chat_prompt(*engine_, request.messages));
+      plan.prompt = std::move(prompt.tokens);
+      plan.stop = std::move(prompt.stop);
+      plan.notes = std::move(prompt.notes);
+    }
     for (const std::string& choice : request.choices) {
       BANTAM_ASSIGN(Tokens tokens, engine_->tokenizer().encode(choice, {.add_special = false}));
-      job.answers.push_back(choice);
-      job.choices.push_back(std::move(tokens));
+      plan.answers.push_back(choice);
+      plan.choices.push_back(std::move(tokens));
     }
-    if (!job.answers.empty()) BANTAM_TRY(check_choice(request, job));
-    return job;
+    if (!plan.answers.empty()) BANTAM_TRY(check_choice(request, plan));
+    return plan;
   }
 
   /// What of a request does not go together with choosing.
-  Status check_choice(const Request& request, Job& job) const {
+  Status check_choice(const Request& request, Plan& plan) const {
     if (!request.stop.empty()) {
       return fail(Code::kInvalidArgument,
                   "stop: '{}' answers with one of {} choices, which a stop string would cut", name(),
-                  job.answers.size());
+                  plan.answers.size());
     }
     size_t longest = 0;
-    for (const Tokens& choice : job.choices) longest = std::max(longest, choice.size());
+    for (const Tokens& choice : plan.choices) longest = std::max(longest, choice.size());
     if (request.max_tokens && *request.max_tokens < longest) {
       return fail(Code::kInvalidArgument,
                   "max_tokens: found {}, but the longest of the choices has {} tokens", *request.max_tokens,
@@ -122,27 +173,26 @@ class Local final : public ChatModel {
     }
     const Sampling& s = request.sampling;
     if (s.temperature.value_or(0) != 0 || s.top_p || s.top_k || s.min_p || s.seed) {
-      job.notes.push_back(fmt::format(
+      plan.notes.push_back(fmt::format(
           "'{}' answered with the most probable choice: sampling parameters had no effect", name()));
     }
     return {};
   }
 
-  Result<Reply> choose(const Job& job, runtime::Session& session, const CancelScope& scope,
-                       const TextSink& sink) const {
-    auto choice = session.choose(job.prompt, job.choices, job.temperature, scope.token());
-    if (scope.token().stop_requested()) return scope.error(name());
+  Result<Reply> choose(LocalCall& call, const Plan& plan, runtime::Session& session) const {
+    auto choice = session.choose(plan.prompt, plan.choices, plan.temperature, call.stop());
+    if (call.stop().stop_requested()) return fail(Code::kCancelled, "cancelled");
     if (!choice) return std::unexpected(std::move(choice).error());
     Reply reply;
-    reply.text = job.answers[choice->best];
+    reply.text = plan.answers[choice->best];
     reply.confidence = choice->confidence();
-    reply.usage = {choice->prompt_tokens, job.choices[choice->best].size()};
-    if (sink && !sink(reply.text)) return fail(Code::kCancelled, "{}: the caller stopped the answer", name());
+    reply.usage = {choice->prompt_tokens, plan.choices[choice->best].size()};
+    call.put(reply.text);
     return reply;
   }
 
-  Result<Reply> write(const Request& request, const Job& job, runtime::Session& session,
-                      const CancelScope& scope, const TextSink& sink) const {
+  Result<Reply> write(LocalCall& call, const Plan& plan, runtime::Session& session) const {
+    const Request& request = call.request();
     runtime::GenerateOptions options;
     options.sampling.temperature = request.sampling.temperature.value_or(options.sampling.temperature);
     options.sampling.top_p = request.sampling.top_p.value_or(options.sampling.top_p);
@@ -151,18 +201,11 @@ class Local final : public ChatModel {
     options.sampling.seed = request.sampling.seed.value_or(options.sampling.seed);
     options.max_tokens = request.max_tokens.value_or(engine_->context_length());
     options.stop = request.stop;
-    options.stop.insert(options.stop.end(), job.stop.begin(), job.stop.end());
-    options.cancel = scope.token();
-    bool sink_stopped = false;
-    if (sink) {
-      options.on_text = [&](std::string_view text) {
-        sink_stopped = !sink(text);
-        return !sink_stopped;
-      };
-    }
-    auto generation = session.generate(job.prompt, options);
-    if (sink_stopped) return fail(Code::kCancelled, "{}: the caller stopped the answer", name());
-    if (scope.token().stop_requested()) return scope.error(name());
+    options.stop.insert(options.stop.end(), plan.stop.begin(), plan.stop.end());
+    options.cancel = call.stop();
+    options.on_text = [&](std::string_view text) { return call.put(text); };
+    auto generation = session.generate(plan.prompt, options);
+    if (call.stop().stop_requested()) return fail(Code::kCancelled, "cancelled");
     if (!generation) return std::unexpected(std::move(generation).error());
     Reply reply;
     reply.text = std::move(generation->text);
@@ -174,7 +217,7 @@ class Local final : public ChatModel {
   std::shared_ptr<const runtime::Engine> engine_;
   LocalOptions options_;
   std::optional<TaskInfo> info_;
-  SessionPool sessions_;
+  SessionPool pool_;  // last, so that its threads end before what they use
 };
 
 }  // namespace

@@ -12,7 +12,8 @@ namespace bantam::chat {
 struct LocalOptions {
   std::string name = {};
   Prices prices = {};   // what a token costs here, for comparisons; usually nothing
-  size_t sessions = 2;  // requests that run at once, each with a KV cache of its own; more wait
+  size_t sessions = 2;  // requests that run at once, each with a KV cache of its own
+  size_t max_waiting = 64;  // requests that wait for their turn; one more is kUnavailable
 };
 
 /// A model made for a task answers with one of its labels: the last user message is the task's input, other
@@ -21,7 +22,8 @@ struct LocalOptions {
 /// chooses among Request::choices with their normalised probability as confidence; without a template it
 /// continues the text of the messages. A choice is the most probable one, whatever the sampling
 /// options (also said in notes); stop strings, and a max_tokens below the longest choice, are refused there
-/// (kInvalidArgument). Errors of make: kInvalidArgument for no sessions.
+/// (kInvalidArgument). Tools, response formats, log-probabilities, penalties and biases are kUnsupported. All
+/// work, tokenisation included, is done on threads of the model's own. Errors of make: kInvalidArgument for no sessions.
 Result<std::shared_ptr<ChatModel>> make_local(std::shared_ptr<const runtime::Engine> engine,
                                               LocalOptions options);
 

@@ -7,6 +7,7 @@
 #include <thread>
 
 #include "base/usage.h"
+#include "chat/events.h"
 #include "model/random_model.h"
 #include "net/http.h"
 
@@ -33,7 +34,7 @@ std::shared_ptr<const runtime::Engine> engine(const std::vector<std::string>& la
   config.tied_head = true;
   auto written = model::write_random_model(path, config, tensor::DType::kF32, 3, labels);
   EXPECT_TRUE(written) << written.error().message;
-  auto loaded = runtime::Engine::load(path, {.threads = 1});
+  auto loaded = runtime::Engine::load(path, {.threads = 1, .context_length = context});
   EXPECT_TRUE(loaded) << loaded.error().message;
   std::filesystem::remove(path);  // the map stays
   return *loaded;
@@ -45,6 +46,12 @@ Request ask(std::string text) {
   return r;
 }
 
+/// The answer, awaited on this thread.
+Result<Reply> answer(ChatModel& model, const Request& request,
+                     std::function<bool(std::string_view)> sink = {}) {
+  return wait(model.generate(request, text_sink(std::move(sink))));
+}
+
 TEST(LocalTask, AnswersWithALabelAndItsProbability) {
   auto model = make_local(engine({"refund", "login", "other"}),
                           {.name = "small", .prices = {1e6, 1e6}, .sessions = 1});
@@ -52,7 +59,7 @@ TEST(LocalTask, AnswersWithALabelAndItsProbability) {
   ASSERT_NE((*model)->task(), nullptr);
   EXPECT_THAT((*model)->task()->labels, ElementsAre("refund", "login", "other"));
   std::vector<std::string> streamed;
-  auto reply = (*model)->generate(ask("I want my money back"), [&](std::string_view t) {
+  auto reply = answer(**model, ask("I want my money back"), [&](std::string_view t) {
     streamed.emplace_back(t);
     return true;
   });
@@ -74,24 +81,24 @@ TEST(LocalTask, SaysWhatHadNoEffectAndRefusesWhatCannotHold) {
   Request r;
   r.messages = {{"system", "be brief"}, {"user", "first"}, {"assistant", "login"}, {"user", "second"}};
   r.sampling.temperature = 0.5F;
-  auto reply = model->generate(r, {});
+  auto reply = answer(*model, r);
   ASSERT_TRUE(reply);
   EXPECT_THAT(reply->notes, ElementsAre(HasSubstr("last user message"), HasSubstr("sampling")));
-  EXPECT_EQ(reply->text, model->generate(ask("second"), {})->text);
+  EXPECT_EQ(reply->text, answer(*model, ask("second"))->text);
   r = ask("x");
   r.choices = {"login"};
-  EXPECT_EQ(model->generate(r, {})->text, "login");
+  EXPECT_EQ(answer(*model, r)->text, "login");
   r.choices = {"payment"};
-  EXPECT_THAT(model->generate(r, {}).error().message, StartsWith("guided_choice: found 'payment'"));
+  EXPECT_THAT(answer(*model, r).error().message, StartsWith("guided_choice: found 'payment'"));
   r = ask("x");
   r.stop = {"a"};
-  EXPECT_THAT(model->generate(r, {}).error().message, StartsWith("stop: "));
+  EXPECT_THAT(answer(*model, r).error().message, StartsWith("stop: "));
   r = ask("x");
   r.max_tokens = 0;
-  EXPECT_THAT(model->generate(r, {}).error().message, StartsWith("max_tokens: "));
+  EXPECT_THAT(answer(*model, r).error().message, StartsWith("max_tokens: "));
   r.messages = {{"system", "x"}};
-  EXPECT_EQ(model->generate(r, {}).error().code, Code::kInvalidArgument);
-  EXPECT_EQ(model->generate(ask(std::string(5000, 'x')), {}).error().code, Code::kLimit);
+  EXPECT_EQ(answer(*model, r).error().code, Code::kInvalidArgument);
+  EXPECT_EQ(answer(*model, ask(std::string(5000, 'x'))).error().code, Code::kLimit);
 }
 
 TEST(LocalChat, ContinuesAndChoosesWithoutATask) {
@@ -100,7 +107,7 @@ TEST(LocalChat, ContinuesAndChoosesWithoutATask) {
   Request r = ask("the quick");
   r.max_tokens = 5;
   std::string streamed;
-  auto reply = model->generate(r, [&](std::string_view t) {
+  auto reply = answer(*model, r, [&](std::string_view t) {
     streamed += t;
     return true;
   });
@@ -110,7 +117,7 @@ TEST(LocalChat, ContinuesAndChoosesWithoutATask) {
   EXPECT_FALSE(reply->confidence);
   r.choices = {"brown fox", "dog"};
   r.max_tokens.reset();
-  reply = model->generate(r, {});
+  reply = answer(*model, r);
   ASSERT_TRUE(reply) << reply.error().message;
   EXPECT_THAT(reply->text, AnyOf("brown fox", "dog"));
   EXPECT_TRUE(reply->confidence);
@@ -120,44 +127,69 @@ TEST(LocalChat, ContinuesAndChoosesWithoutATask) {
 TEST(LocalChat, StopsForTheCallerTheTokenAndTheDeadline) {
   auto model = *make_local(engine({}, 1U << 16), {.name = "plain", .sessions = 1});
   Request r = ask("the quick");
-  auto code = [&](const TextSink& sink) { return model->generate(r, sink).error().code; };
   r.sampling.temperature = 1;
   r.sampling.seed = 5;
   int pieces = 0;
-  EXPECT_EQ(code([&](std::string_view) { return ++pieces < 3; }), Code::kCancelled);
-  EXPECT_EQ(pieces, 3);
+  auto stopped = answer(*model, r, [&](std::string_view) { return ++pieces < 1; });
+  EXPECT_EQ(stopped.error().code, Code::kCancelled);
+  EXPECT_EQ(pieces, 1);
   std::stop_source stop;
   stop.request_stop();
   r.cancel = stop.get_token();
-  EXPECT_EQ(code({}), Code::kCancelled);
-  r.cancel = {};
+  EXPECT_EQ(answer(*model, r).error().code, Code::kCancelled);
+  // A prompt that takes long to read keeps the only session busy past the deadline; the second call waits for it
+  // in vain.
+  r = ask(std::string(60'000, 'x'));
   r.deadline = std::chrono::steady_clock::now() + 50ms;
   double start = wall_seconds();
-  // The sink keeps the only session busy past the deadline; the second call then waits for it in vain.
   std::jthread other([&] {
-    std::this_thread::sleep_for(10ms);
-    auto waited = model->generate(r, {});
+    auto waited = answer(*model, r);
     ASSERT_FALSE(waited);
     EXPECT_THAT(waited.error().message, HasSubstr("deadline"));
   });
-  auto slow = model->generate(r, [](std::string_view) {
-    std::this_thread::sleep_for(20ms);
-    return true;
-  });
+  auto slow = answer(*model, r);
   ASSERT_FALSE(slow);
   EXPECT_THAT(slow.error().message, HasSubstr("deadline"));
   EXPECT_LT(wall_seconds() - start, 5);
 }
 
+TEST(LocalChat, RefusesWhenAsManyWaitAsMay) {
+  auto model = *make_local(engine({}, 1U << 16), {.name = "plain", .sessions = 1, .max_waiting = 1});
+  Request r = ask(std::string(60'000, 'x'));
+  std::stop_source stop;
+  r.cancel = stop.get_token();
+  std::vector<std::jthread> threads;
+  for (int i = 0; i < 2; ++i) threads.emplace_back([&] { EXPECT_FALSE(answer(*model, r)); });
+  while (model->load().running + model->load().waiting < 2) std::this_thread::sleep_for(1ms);
+  auto refused = answer(*model, ask("x"));
+  ASSERT_FALSE(refused);
+  EXPECT_EQ(refused.error().code, Code::kUnavailable);
+  stop.request_stop();
+}
+
+TEST(LocalChat, RefusesWhatTheEngineDoesNotDo) {
+  auto model = *make_local(engine({}), {.name = "plain"});
+  auto code = [&](auto change) {
+    Request r = ask("x");
+    change(r);
+    return answer(*model, r).error().message;
+  };
+  EXPECT_THAT(code([](Request& r) { r.tools = {{"f"}}; }), StartsWith("tools: "));
+  EXPECT_THAT(code([](Request& r) { r.format.kind = ResponseFormat::Kind::kJsonObject; }),
+              StartsWith("response_format: "));
+  EXPECT_THAT(code([](Request& r) { r.logprobs = true; }), StartsWith("logprobs: "));
+  EXPECT_THAT(code([](Request& r) { r.sampling.logit_bias = {{1, 1.0F}}; }), StartsWith("logit_bias: "));
+}
+
 TEST(Local, RunsManyCallsAtOnceWithTheSameAnswers) {
   auto model = *make_local(engine({"refund", "login", "other"}), {.name = "small", .sessions = 3});
   std::vector<std::string> expected;
-  for (int i = 0; i < 8; ++i) expected.push_back(model->generate(ask("text " + std::to_string(i)), {})->text);
+  for (int i = 0; i < 8; ++i) expected.push_back(answer(*model, ask("text " + std::to_string(i)))->text);
   std::vector<std::jthread> threads;
   for (int t = 0; t < 6; ++t) {
     threads.emplace_back([&] {
       for (int i = 0; i < 8; ++i)
-        EXPECT_EQ(model->generate(ask("text " + std::to_string(i)), {})->text,
+        EXPECT_EQ(answer(*model, ask("text " + std::to_string(i)))->text,
                   expected[static_cast<size_t>(i)]);
     });
   }

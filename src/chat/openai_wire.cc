@@ -10,32 +10,6 @@ namespace {
 
 using nlohmann::json;
 
-constexpr const char* kAnswerField = "answer";  // of the schema that holds a choice
-
-json choice_schema(const std::vector<std::string>& choices) {
-  json schema = {{"type", "object"},
-                 {"properties", {{kAnswerField, {{"type", "string"}, {"enum", choices}}}}},
-                 {"required", {kAnswerField}},
-                 {"additionalProperties", false}};
-  return {{"type", "json_schema"},
-          {"json_schema", {{"name", "choice"}, {"strict", true}, {"schema", std::move(schema)}}}};
-}
-
-void add_choices(ChoiceMode mode, const std::vector<std::string>& choices, json& body) {
-  if (mode == ChoiceMode::kJsonSchema) {
-    body["response_format"] = choice_schema(choices);
-  } else if (mode == ChoiceMode::kGuidedChoice) {
-    body["guided_choice"] = choices;
-  } else {
-    std::string text = "Answer with exactly one of the following and nothing else:";
-    for (const std::string& choice : choices) text += "\n" + choice;
-    body["messages"].insert(body["messages"].begin(), {{"role", "system"}, {"content", text}});
-  }
-}
-
-/// A float as the decimal a person wrote: 0.7f would otherwise go out as 0.699999988079071.
-json decimal(float value) { return json::parse(fmt::format("{}", value)); }
-
 std::string trimmed(const std::string& text) {
   size_t begin = text.find_first_not_of(" \t\r\n"), end = text.find_last_not_of(" \t\r\n");
   return begin == std::string::npos ? "" : text.substr(begin, end - begin + 1);
@@ -58,6 +32,35 @@ void read_usage(const json& body, Answer& out) {
   const json* completion = usage ? member(*usage, "completion_tokens") : nullptr;
   if (!prompt || !completion || !prompt->is_number_unsigned() || !completion->is_number_unsigned()) return;
   out.usage = Usage{prompt->get<uint64_t>(), completion->get<uint64_t>()};
+  const json* details = member(*usage, "prompt_tokens_details");
+  const json* cached = details ? member(*details, "cached_tokens") : nullptr;
+  if (cached && cached->is_number_unsigned()) out.usage->cached_tokens = cached->get<uint64_t>();
+}
+
+TokenLogprob token_logprob(const json& entry) {
+  TokenLogprob out;
+  out.text = string_of(entry, "token");
+  if (const json* value = member(entry, "logprob"); value && value->is_number())
+    out.logprob = value->get<double>();
+  return out;
+}
+
+/// The log-probabilities of a choice or a delta's choice.
+std::vector<TokenLogprob> read_logprobs(const json& choice) {
+  std::vector<TokenLogprob> out;
+  const json* logprobs = member(choice, "logprobs");
+  const json* content = logprobs ? member(*logprobs, "content") : nullptr;
+  if (!content || !content->is_array()) return out;
+  for (const json& entry : *content) {
+    out.push_back(token_logprob(entry));
+    const json* top = member(entry, "top_logprobs");
+    if (!top || !top->is_array()) continue;
+    for (const json& other : *top) {
+      TokenLogprob o = token_logprob(other);
+      out.back().top.emplace_back(std::move(o.text), o.logprob);
+    }
+  }
+  return out;
 }
 
 /// The first choice of a body, null when it has none.
@@ -72,27 +75,6 @@ Error unexpected_answer(std::string_view why) {
 
 }  // namespace
 
-Result<std::string> request_body(const RemoteOptions& options, const Request& request, bool stream) {
-  if (request.sampling.top_k)
-    return fail(Code::kUnsupported, "top_k: the API of '{}' has no such parameter", options.name);
-  if (request.sampling.min_p)
-    return fail(Code::kUnsupported, "min_p: the API of '{}' has no such parameter", options.name);
-  json body = {{"model", options.model}, {"messages", json::array()}};
-  for (const Message& m : request.messages)
-    body["messages"].push_back({{"role", m.role}, {"content", m.content}});
-  if (request.sampling.temperature) body["temperature"] = decimal(*request.sampling.temperature);
-  if (request.sampling.top_p) body["top_p"] = decimal(*request.sampling.top_p);
-  if (request.sampling.seed) body["seed"] = *request.sampling.seed;
-  if (request.max_tokens) body[options.max_tokens_field] = *request.max_tokens;
-  if (!request.stop.empty()) body["stop"] = request.stop;
-  if (!request.choices.empty()) add_choices(options.choice_mode, request.choices, body);
-  if (stream) {
-    body["stream"] = true;
-    body["stream_options"] = {{"include_usage", true}};
-  }
-  return net::to_text(body);
-}
-
 Result<Answer> read_answer(std::string_view text) {
   auto body = net::parse_json(text, "the answer");
   if (!body) return std::unexpected(unexpected_answer(body.error().message));
@@ -101,9 +83,16 @@ Result<Answer> read_answer(std::string_view text) {
   if (!message) return std::unexpected(unexpected_answer("found no choices[0].message"));
   Answer out;
   out.text = string_of(*message, "content");
+  out.refusal = string_of(*message, "refusal");
   out.finish_reason = string_of(*choice, "finish_reason");
-  if (std::string refusal = string_of(*message, "refusal"); !refusal.empty() && out.text.empty()) {
-    return std::unexpected(Error{Code::kUnavailable, "the model refused: " + refusal});
+  out.logprobs = read_logprobs(*choice);
+  if (const json* calls = member(*message, "tool_calls"); calls && calls->is_array()) {
+    for (const json& call : *calls) {
+      const json* function = member(call, "function");
+      if (!function) return std::unexpected(unexpected_answer("found a tool call without its function"));
+      out.tool_calls.push_back(
+          {string_of(call, "id"), string_of(*function, "name"), string_of(*function, "arguments")});
+    }
   }
   read_usage(*body, out);
   return out;
@@ -128,7 +117,7 @@ Error read_error(int status, std::string_view text) {
 bool AnswerStream::take(const net::SseEvent& event) {
   if (event.data == "[DONE]") {
     done_ = true;
-    return true;
+    return false;  // whatever follows is not looked at
   }
   auto body = net::parse_json(event.data, "an event");
   if (!body) {
@@ -141,24 +130,49 @@ bool AnswerStream::take(const net::SseEvent& event) {
     return false;
   }
   read_usage(*body, answer_);
-  const json* choice = first_choice(*body);
-  if (!choice) return true;
-  if (std::string reason = string_of(*choice, "finish_reason"); !reason.empty())
+  if (const json* choice = first_choice(*body)) take_delta(*choice);
+  return !error_;
+}
+
+void AnswerStream::take_delta(const json& choice) {
+  if (std::string reason = string_of(choice, "finish_reason"); !reason.empty())
     answer_.finish_reason = reason;
-  const json* delta = member(*choice, "delta");
-  std::string piece = delta ? string_of(*delta, "content") : "";
-  if (piece.empty()) return true;
-  answer_.text += piece;
-  passed_on_ = true;
-  if (sink_ && !sink_(piece)) {
-    error_ = Error{Code::kCancelled, "the caller stopped the answer"};
-    return false;
+  const json* delta = member(choice, "delta");
+  if (!delta) return;
+  answer_.refusal += string_of(*delta, "refusal");
+  TextDelta text{string_of(*delta, "content"), read_logprobs(choice)};
+  if (!text.text.empty() || !text.logprobs.empty()) {
+    answer_.text += text.text;
+    answer_.logprobs.insert(answer_.logprobs.end(), text.logprobs.begin(), text.logprobs.end());
+    events_.emplace_back(std::move(text));
+  }
+  if (const json* calls = member(*delta, "tool_calls"); calls && calls->is_array() && !take_tool_calls(*calls))
+    error_ = unexpected_answer("found a tool call that is not the last one or the next");
+}
+
+/// Calls come one after the other: a part belongs to the last one or begins the next.
+bool AnswerStream::take_tool_calls(const json& calls) {
+  for (const json& call : calls) {
+    const json* index = member(call, "index");
+    const json* function = member(call, "function");
+    size_t i = index && index->is_number_unsigned() ? index->get<size_t>() : answer_.tool_calls.size();
+    if (i > answer_.tool_calls.size() || i + 1 < answer_.tool_calls.size()) return false;
+    ToolCallDelta part;
+    part.index = static_cast<uint32_t>(i);
+    if (i == answer_.tool_calls.size()) {
+      part.id = string_of(call, "id");
+      part.name = function ? string_of(*function, "name") : "";
+      answer_.tool_calls.push_back({part.id, part.name});
+    }
+    part.arguments = function ? string_of(*function, "arguments") : "";
+    answer_.tool_calls[i].arguments += part.arguments;
+    events_.emplace_back(std::move(part));
   }
   return true;
 }
 
 bool AnswerStream::feed(std::string_view bytes) {
-  if (error_) return false;
+  if (error_ || done_) return !error_;
   Status status = parser_.feed(bytes, [this](net::SseEvent&& event) { return take(event); });
   if (!status && !error_) error_ = Error{Code::kUnavailable, status.error().message};
   return !error_;
@@ -178,7 +192,7 @@ Result<std::string> read_choice(ChoiceMode mode, const std::string& text,
   std::string named = text;
   if (mode == ChoiceMode::kJsonSchema) {
     auto body = net::parse_json(text, "the answer");
-    named = body ? string_of(*body, kAnswerField) : "";
+    named = body ? string_of(*body, kChoiceField) : "";
   } else if (mode == ChoiceMode::kPrompt) {
     named = trimmed(text);
   }

@@ -1,10 +1,12 @@
 #pragma once
 // The JSON of a chat completion from the caller's side, apart from I/O. Internal to chat.
 
-#include <functional>
+#include <nlohmann/json_fwd.hpp>
 #include <optional>
 #include <string>
 #include <string_view>
+#include <utility>
+#include <vector>
 
 #include "chat/chat_model.h"
 #include "chat/remote.h"
@@ -12,12 +14,17 @@
 
 namespace bantam::chat {
 
+/// The field of the schema that holds a choice.
+inline constexpr const char* kChoiceField = "answer";
+
 /// The request's body. Errors: kUnsupported for what the API has no field for.
 Result<std::string> request_body(const RemoteOptions& options, const Request& request, bool stream);
 
 /// What an answer holds, whole or so far.
 struct Answer {
-  std::string text;
+  std::string text, refusal;
+  std::vector<ToolCall> tool_calls;
+  std::vector<TokenLogprob> logprobs;
   std::string finish_reason;
   std::optional<Usage> usage;
 };
@@ -28,24 +35,29 @@ Result<Answer> read_answer(std::string_view body);
 /// The API's error as ours, by status and body.
 Error read_error(int status, std::string_view body);
 
-/// Puts a streamed answer together. Feed it the body; after its end ask finish().
+/// Puts a streamed answer together. Feed it the body, pass on what take() gives; after the body's end ask
+/// finish().
 class AnswerStream {
  public:
-  explicit AnswerStream(TextSink sink) : sink_(std::move(sink)) {}
-  /// False when the stream is of no more use: broken, or the sink wants no more.
+  /// False when the stream is broken. What follows its end is not looked at.
   bool feed(std::string_view bytes);
-  /// Errors: kUnavailable (broken or cut short), kCancelled (by the sink).
+  /// The events that the bytes so far ended, in order, each once.
+  std::vector<Event> take() { return std::exchange(events_, {}); }
+  /// Errors: kUnavailable (broken or cut short).
   Result<Answer> finish();
-  bool passed_on() const { return passed_on_; }
   bool failed() const { return error_.has_value(); }
+  /// All is there, though the connection may still be open.
+  bool done() const { return done_; }
 
  private:
   bool take(const net::SseEvent& event);
-  TextSink sink_;
+  void take_delta(const nlohmann::json& choice);
+  bool take_tool_calls(const nlohmann::json& calls);
   net::SseParser parser_;
   Answer answer_;
+  std::vector<Event> events_;
   std::optional<Error> error_;
-  bool passed_on_ = false, done_ = false;
+  bool done_ = false;
 };
 
 /// The choice that an answer's text names in this mode. Errors: kUnavailable when it names none.

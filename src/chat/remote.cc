@@ -5,6 +5,7 @@
 #include <random>
 
 #include "base/usage.h"
+#include "chat/events.h"
 #include "chat/openai_wire.h"
 #include "chat/retry.h"
 
@@ -29,33 +30,45 @@ class Remote final : public ChatModel {
 
   const std::string& name() const override { return options_.name; }
 
-  Result<Reply> generate(const Request& request, const TextSink& sink) override {
-    auto reply = ask(request, sink);
-    if (!reply && reply.error().code != Code::kUnsupported) {  // that one begins with the field's name
-      return std::unexpected(std::move(reply).error().in(fmt::format("remote model '{}'", options_.name)));
-    }
-    return reply;
+  bool remote() const override { return true; }
+
+  Awaitable<Result<Reply>> generate(const Request& request, EventSink sink) override {
+    auto reply = co_await ask(request, sink);
+    if (reply) co_return reply;
+    // Those begin with a field's name.
+    bool of_a_field = reply.error().code == Code::kUnsupported;
+    if (of_a_field) co_return reply;
+    co_return std::unexpected(std::move(reply).error().in(fmt::format("remote model '{}'", options_.name)));
   }
 
  private:
-  Result<Reply> ask(const Request& request, const TextSink& sink) {
-    if (options_.offline) return fail(Code::kUnavailable, "no remote calls are made while offline is set");
+  Awaitable<Result<Reply>> ask(const Request& request, const EventSink& sink) {
+    if (options_.offline)
+      co_return fail(Code::kUnavailable, "no remote calls are made while offline is set");
     double start = wall_seconds();
     bool stream = sink && request.choices.empty();
-    BANTAM_ASSIGN(std::string body, request_body(options_, request, stream));
+    auto body = request_body(options_, request, stream);
+    if (!body) co_return std::unexpected(std::move(body).error());
     Attempt attempt;
     for (unsigned n = 0;; ++n) {
-      attempt = once(request, body, stream ? sink : TextSink{});
+      attempt = co_await once(request, *body, stream ? &sink : nullptr);
       if (attempt.answer || !attempt.again || n == options_.max_retries) break;
       auto pause = attempt.pause.value_or(next_backoff(n));
-      if (pause > options_.longest_wait || !pause_for(pause, request.cancel, request.deadline)) break;
+      if (pause > options_.longest_wait) break;
+      bool paused = co_await pause_for(pause, request.cancel, request.deadline);
+      if (!paused) break;
     }
-    if (request.cancel.stop_requested() && !attempt.answer) return fail(Code::kCancelled, "cancelled");
-    if (!attempt.answer) return std::unexpected(std::move(attempt.answer).error());
-    return finish(request, std::move(*attempt.answer), stream ? TextSink{} : sink, wall_seconds() - start);
+    if (request.cancel.stop_requested() && !attempt.answer) co_return fail(Code::kCancelled, "cancelled");
+    if (!attempt.answer) co_return std::unexpected(std::move(attempt.answer).error());
+    auto reply = finish(request, std::move(*attempt.answer), wall_seconds() - start);
+    if (!reply || stream) co_return reply;
+    bool taken = co_await send_whole(*reply, sink);
+    if (!taken) co_return fail(Code::kCancelled, "the caller stopped the answer");
+    co_return reply;
   }
 
-  Attempt once(const Request& request, const std::string& body, const TextSink& sink) {
+  /// `sink`: null for an answer as a whole.
+  Awaitable<Attempt> once(const Request& request, const std::string& body, const EventSink* sink) {
     net::ClientRequest call;
     call.method = "POST";
     call.url = url_;
@@ -66,17 +79,33 @@ class Remote final : public ChatModel {
                     {"accept", sink ? "text/event-stream" : "application/json"},
                     {"user-agent", "bantam/" BANTAM_VERSION}};
     if (!key_.empty()) call.headers.set("authorization", "Bearer " + key_);
-    AnswerStream stream(sink);
-    if (sink) call.on_body = [&](std::string_view piece) { return stream.feed(piece); };
-
+    AnswerStream stream;
+    bool stopped = false;
+    if (sink) {
+      call.on_body = [&](std::string_view piece) -> Awaitable<bool> {
+        bool good = stream.feed(piece);
+        auto events = stream.take();
+        for (Event& event : events) {
+          bool more = co_await (*sink)(std::move(event));
+          if (!more) {
+            stopped = true;
+            co_return false;
+          }
+        }
+        co_return good;
+      };
+    }
     net::CallTrace trace;
-    auto response = client_->send(call, &trace);
+    auto response = co_await client_->send(call, &trace);
     Attempt out;
-    if (!response) {
+    if (stopped) {
+      out.answer = fail(Code::kCancelled, "the caller stopped the answer");
+    } else if (!response && (stream.failed() || stream.done())) {
+      out.answer = stream.finish();
+    } else if (!response) {
       // Once the request has left it may have been answered, and paid for: it is not sent twice.
       out.again = !trace.request_sent && response.error().code == Code::kUnavailable;
-      out.answer =
-          stream.failed() ? stream.finish() : Result<Answer>(std::unexpected(std::move(response).error()));
+      out.answer = std::unexpected(std::move(response).error());
     } else if (response->status != 200) {
       out.again = should_retry(response->status, response->headers);
       out.pause = asked_pause(response->headers);
@@ -84,15 +113,19 @@ class Remote final : public ChatModel {
     } else {
       out.answer = sink ? stream.finish() : read_answer(response->body);
     }
-    return out;
+    co_return out;
   }
 
-  Result<Reply> finish(const Request& request, Answer answer, const TextSink& sink, double seconds) {
+  Result<Reply> finish(const Request& request, Answer answer, double seconds) {
+    if (!answer.refusal.empty() && answer.text.empty())
+      return fail(Code::kUnavailable, "the model refused: {}", answer.refusal);
     if (!request.choices.empty()) {
       BANTAM_ASSIGN(answer.text, read_choice(options_.choice_mode, answer.text, request.choices));
     }
     Reply reply;
     reply.text = std::move(answer.text);
+    reply.tool_calls = std::move(answer.tool_calls);
+    reply.logprobs = std::move(answer.logprobs);
     if (!answer.finish_reason.empty()) reply.finish_reason = std::move(answer.finish_reason);
     reply.answered_by = options_.name;
     if (answer.usage) {
@@ -108,7 +141,6 @@ class Remote final : public ChatModel {
     step.cost = reply.cost;
     step.seconds = seconds;
     reply.steps.push_back(std::move(step));
-    if (sink && !sink(reply.text)) return fail(Code::kCancelled, "the caller stopped the answer");
     return reply;
   }
 

@@ -7,6 +7,7 @@
 #include <mutex>
 
 #include "base/usage.h"
+#include "chat/events.h"
 #include "chat/openai_wire.h"
 #include "chat/retry.h"
 #include "net/raw_socket_for_test.h"
@@ -77,14 +78,14 @@ Result<Reply> ask(const RemoteOptions& options, const Request& r,
                   std::vector<std::string>* pieces = nullptr) {
   auto model = make_remote(options);
   if (!model) return std::unexpected(model.error());
-  TextSink sink;
+  EventSink sink;
   if (pieces) {
-    sink = [pieces](std::string_view text) {
+    sink = text_sink([pieces](std::string_view text) {
       pieces->emplace_back(text);
       return true;
-    };
+    });
   }
-  return (*model)->generate(r, sink);
+  return wait((*model)->generate(r, sink));
 }
 
 TEST(Remote, SendsTheRequestAndCountsTheCost) {

@@ -5,8 +5,8 @@
 #include <algorithm>
 #include <charconv>
 #include <cmath>
-#include <condition_variable>
-#include <mutex>
+
+#include "net/async_event.h"
 
 namespace bantam::chat {
 namespace {
@@ -50,15 +50,11 @@ std::chrono::milliseconds backoff(unsigned attempt, Rng& rng) {
   return milliseconds(seconds * 1000 * (1 - 0.25 * rng.uniform()));
 }
 
-bool pause_for(std::chrono::milliseconds pause, std::stop_token stop,
-               std::optional<std::chrono::steady_clock::time_point> deadline) {
+Awaitable<bool> pause_for(std::chrono::milliseconds pause, std::stop_token stop,
+                          std::optional<std::chrono::steady_clock::time_point> deadline) {
   auto until = std::chrono::steady_clock::now() + pause;
-  if (deadline && *deadline <= until) return false;
-  std::mutex mutex;
-  std::unique_lock lock(mutex);
-  std::condition_variable_any never;
-  never.wait_until(lock, stop, until, [] { return false; });
-  return !stop.stop_requested();
+  if (deadline && *deadline <= until) co_return false;
+  co_return co_await net::sleep_until(until, stop);
 }
 
 }  // namespace bantam::chat

@@ -6,6 +6,7 @@
 #include <stop_token>
 
 #include "base/rng.h"
+#include "chat/awaitable.h"
 #include "net/http.h"
 
 namespace bantam::chat {
@@ -20,7 +21,7 @@ std::optional<std::chrono::milliseconds> asked_pause(const net::Headers& headers
 std::chrono::milliseconds backoff(unsigned attempt, Rng& rng);
 /// False when the stop or the deadline came first (then it returns at once where the pause could not end
 /// before the deadline).
-bool pause_for(std::chrono::milliseconds pause, std::stop_token stop,
-               std::optional<std::chrono::steady_clock::time_point> deadline);
+Awaitable<bool> pause_for(std::chrono::milliseconds pause, std::stop_token stop,
+                          std::optional<std::chrono::steady_clock::time_point> deadline);
 
 }  // namespace bantam::chat

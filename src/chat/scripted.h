@@ -1,9 +1,7 @@
 #pragma once
 // A model that says what it is told to: for tests of whatever stands on ChatModel, ours and our users'.
 
-#include <condition_variable>
 #include <deque>
-#include <functional>
 #include <mutex>
 #include <string>
 #include <utility>
@@ -16,11 +14,14 @@ namespace bantam::chat {
 /// One scripted turn: an answer in parts, or an error, after a delay that cancel and deadline cut short.
 struct ScriptedTurn {
   std::vector<std::string> parts;  // streamed one by one; Reply::text is all of them
+  std::vector<ToolCall> tool_calls;  // streamed after the text, each as one event
+  std::vector<TokenLogprob> logprobs;  // of the whole answer
   std::optional<double> confidence;
   Usage usage;
   double cost = 0;
   std::optional<Error> error;  // returned after `parts` were streamed
-  std::chrono::milliseconds delay{0};
+  std::chrono::milliseconds delay{0};       // before the first part
+  std::chrono::milliseconds part_delay{0};  // before each further one
 };
 
 /// Plays its turns in order; after the last it answers kUnavailable ("the script has ended"). Safe to call
@@ -45,49 +46,9 @@ class ScriptedModel final : public ChatModel {
   const std::string& name() const override { return name_; }
   const TaskInfo* task() const override { return task_ ? &*task_ : nullptr; }
 
-  Result<Reply> generate(const Request& request, const TextSink& sink) override {
-    std::unique_lock lock(mutex_);
-    requests_.push_back(request);
-    if (turns_.empty()) return fail(Code::kUnavailable, "{}: the script has ended", name_);
-    ScriptedTurn turn = std::move(turns_.front());
-    turns_.pop_front();
-    if (!wait(lock, turn.delay, request)) return fail(Code::kCancelled, "{}: cancelled", name_);
-    lock.unlock();
-    return play(std::move(turn), sink);
-  }
+  Awaitable<Result<Reply>> generate(const Request& request, EventSink sink) override;
 
  private:
-  /// False when the request was cancelled or its deadline passed within the delay.
-  static bool wait(std::unique_lock<std::mutex>& lock, std::chrono::milliseconds delay,
-                   const Request& request) {
-    auto until = std::chrono::steady_clock::now() + delay;
-    bool late = request.deadline && *request.deadline < until;
-    if (late) until = *request.deadline;
-    std::condition_variable_any never;
-    never.wait_until(lock, request.cancel, until, [] { return false; });
-    return !late && !request.cancel.stop_requested();
-  }
-
-  Result<Reply> play(ScriptedTurn turn, const TextSink& sink) const {
-    Reply reply;
-    for (const std::string& part : turn.parts) {
-      reply.text += part;
-      if (sink && !sink(part)) return fail(Code::kCancelled, "{}: the sink stopped the answer", name_);
-    }
-    if (turn.error) return std::unexpected(std::move(*turn.error));
-    reply.usage = turn.usage;
-    reply.answered_by = name_;
-    reply.confidence = turn.confidence;
-    reply.cost = turn.cost;
-    Step step;
-    step.model = name_;
-    step.usage = turn.usage;
-    step.cost = turn.cost;
-    step.confidence = turn.confidence;
-    reply.steps.push_back(std::move(step));
-    return reply;
-  }
-
   std::string name_;
   mutable std::mutex mutex_;
   std::deque<ScriptedTurn> turns_;

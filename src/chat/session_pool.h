@@ -1,72 +1,53 @@
 #pragma once
 #include <condition_variable>
+#include <deque>
+#include <functional>
 #include <memory>
 #include <mutex>
-#include <stop_token>
+#include <thread>
 #include <vector>
 
+#include "chat/chat_model.h"
 #include "runtime/engine.h"
 
 namespace bantam::chat {
 
-/// At most `limit` sessions of an engine, made as they are needed and lent to one caller at a time. The one
-/// returned last is lent first, because its cache is the likeliest to hold the beginning of the next prompt.
-/// Internal to chat.
+/// Threads that compute, each job with a session of its own while it runs. At most `limit` run at once; sessions
+/// and threads are made as they are needed. The session used last is lent first, because its cache is the
+/// likeliest to hold the beginning of the next prompt. Safe to use from many threads. Internal to chat.
 class SessionPool {
  public:
-  SessionPool(std::shared_ptr<const runtime::Engine> engine, size_t limit)
-      : engine_(std::move(engine)), limit_(limit) {}
+  /// Gets a session, or why there is none (the errors of Engine::new_session).
+  using Job = std::function<void(Result<runtime::Session*> session)>;
 
-  /// Gives the session back at its end.
-  class Loan {
-   public:
-    Loan(SessionPool& pool, std::unique_ptr<runtime::Session> session)
-        : pool_(&pool), session_(std::move(session)) {}
-    Loan(Loan&&) noexcept = default;
-    Loan& operator=(Loan&&) = delete;
-    ~Loan() {
-      if (session_) pool_->give_back(std::move(session_));
-    }
-    runtime::Session& operator*() const { return *session_; }
+  SessionPool(std::shared_ptr<const runtime::Engine> engine, size_t limit, size_t max_waiting)
+      : engine_(std::move(engine)), limit_(limit), max_waiting_(max_waiting) {}
+  /// Waits for the jobs that run; those that wait are dropped.
+  ~SessionPool();
 
-   private:
-    SessionPool* pool_;
-    std::unique_ptr<runtime::Session> session_;
-  };
-
-  /// Waits for one to be free. Errors: kCancelled; those of Engine::new_session.
-  Result<Loan> borrow(std::stop_token cancel) {
-    std::unique_lock lock(mutex_);
-    if (!returned_.wait(lock, cancel, [this] { return !idle_.empty() || made_ < limit_; })) {
-      return fail(Code::kCancelled, "cancelled while waiting for a session");
-    }
-    if (!idle_.empty()) {
-      auto session = std::move(idle_.back());
-      idle_.pop_back();
-      return Loan(*this, std::move(session));
-    }
-    ++made_;
-    lock.unlock();
-    auto session = engine_->new_session();
-    if (session) return Loan(*this, std::move(*session));
-    lock.lock();
-    --made_;
-    returned_.notify_one();
-    return std::unexpected(std::move(session).error());
-  }
+  /// Puts a job in the queue. Returns its ticket. Errors: kUnavailable when `max_waiting` wait already.
+  Result<uint64_t> post(Job job);
+  /// Takes a job that has not begun out of the queue.
+  void withdraw(uint64_t ticket);
+  ModelLoad load() const;
 
  private:
-  void give_back(std::unique_ptr<runtime::Session> session) {
-    std::lock_guard lock(mutex_);
-    idle_.push_back(std::move(session));
-    returned_.notify_one();
-  }
+  struct Waiting {
+    uint64_t ticket;
+    Job job;
+  };
+  void work();
 
   std::shared_ptr<const runtime::Engine> engine_;
-  size_t limit_, made_ = 0;
-  std::mutex mutex_;
-  std::condition_variable_any returned_;
+  const size_t limit_, max_waiting_;
+  mutable std::mutex mutex_;
+  std::condition_variable arrived_;
+  std::deque<Waiting> queue_;
   std::vector<std::unique_ptr<runtime::Session>> idle_;
+  std::vector<std::thread> threads_;
+  size_t running_ = 0;
+  uint64_t next_ticket_ = 0;
+  bool stop_ = false;
 };
 
 }  // namespace bantam::chat

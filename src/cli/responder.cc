@@ -4,6 +4,7 @@
 #include <numeric>
 
 #include "base/usage.h"
+#include "chat/events.h"
 #include "chat/local.h"
 #include "cli/interrupt.h"
 
@@ -128,11 +129,11 @@ class ChatResponder final : public Responder {
   ChatResponder(std::shared_ptr<const Engine> engine, std::shared_ptr<chat::ChatModel> model,
                 const RunOptions& options)
       : engine_(std::move(engine)), model_(std::move(model)) {
-    request_.sampling = {.temperature = options.sampling.temperature,
-                         .top_p = options.sampling.top_p,
-                         .min_p = options.sampling.min_p,
-                         .top_k = options.sampling.top_k,
-                         .seed = options.sampling.seed};
+    request_.sampling.temperature = options.sampling.temperature;
+    request_.sampling.top_p = options.sampling.top_p;
+    request_.sampling.min_p = options.sampling.min_p;
+    request_.sampling.top_k = options.sampling.top_k;
+    request_.sampling.seed = options.sampling.seed;
     request_.max_tokens = options.max_tokens;
     request_.stop = options.stop;
     request_.choices = options.choices;
@@ -143,7 +144,7 @@ class ChatResponder final : public Responder {
     chat::Request request = request_;
     request.cancel = Interrupt::token();
     request.messages.push_back({"user", prompt});
-    BANTAM_ASSIGN(auto reply, model_->generate(request, sink));
+    BANTAM_ASSIGN(auto reply, chat::wait(model_->generate(request, chat::text_sink(sink))));
     request_.messages = std::move(request.messages);
     request_.messages.push_back({"assistant", reply.text});
     Answer answer;

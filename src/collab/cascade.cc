@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "base/usage.h"
+#include "chat/events.h"
 
 namespace bantam::collab {
 namespace {
@@ -11,7 +12,8 @@ namespace {
 using chat::Reply;
 using chat::Request;
 using chat::Step;
-using chat::TextSink;
+using chat::Awaitable;
+using chat::EventSink;
 
 /// Moves `from` to the end of `to`.
 template <class T>
@@ -35,57 +37,59 @@ class Cascade final : public chat::ChatModel {
   const std::string& name() const override { return options_.name; }
   const chat::TaskInfo* task() const override { return slm_->task(); }
 
-  Result<Reply> generate(const Request& request, const TextSink& sink) override {
+  bool remote() const override { return slm_->remote() || llm_->remote(); }
+
+  Awaitable<Result<Reply>> generate(const Request& request, EventSink sink) override {
     double start = wall_seconds();
-    Result<Reply> draft = slm_->generate(request, {});
+    Result<Reply> draft = co_await slm_->generate(request, {});
     if (!draft) {
-      if (draft.error().code == Code::kCancelled) return draft;
-      Step step = failed_step(slm_->name(), draft.error(), wall_seconds() - start);
-      std::vector<Step> steps{std::move(step)};
-      return ask_llm(request, sink, std::move(draft), std::move(steps));
+      if (draft.error().code == Code::kCancelled) co_return draft;
+      std::vector<Step> steps{failed_step(slm_->name(), draft.error(), wall_seconds() - start)};
+      co_return co_await ask_llm(request, std::move(sink), std::move(draft), std::move(steps));
     }
-    if (draft->confidence && *draft->confidence >= options_.threshold) {
-      if (sink && !sink(draft->text))
-        return fail(Code::kCancelled, "{}: the caller stopped the answer", name());
-      return draft;
-    }
+    if (draft->confidence && *draft->confidence >= options_.threshold)
+      co_return co_await hand_over(std::move(*draft), sink);
     std::vector<Step> steps = std::exchange(draft->steps, {});
     for (Step& step : steps) step.outcome = draft->confidence ? "below threshold" : "no confidence";
-    return ask_llm(request, sink, std::move(draft), std::move(steps));
+    co_return co_await ask_llm(request, std::move(sink), std::move(draft), std::move(steps));
   }
 
  private:
+  Awaitable<Result<Reply>> hand_over(Reply reply, const EventSink& sink) {
+    bool taken = co_await chat::send_whole(reply, sink);
+    if (!taken) co_return fail(Code::kCancelled, "{}: the caller stopped the answer", name());
+    co_return reply;
+  }
+
   /// `draft` is what the SLM gave, `steps` what was done so far.
-  Result<Reply> ask_llm(const Request& request, const TextSink& sink, Result<Reply> draft,
-                        std::vector<Step> steps) {
+  Awaitable<Result<Reply>> ask_llm(const Request& request, EventSink sink, Result<Reply> draft,
+                                   std::vector<Step> steps) {
     Request question = request;
     if (question.choices.empty() && slm_->task()) question.choices = slm_->task()->labels;
     bool streamed = false;
-    TextSink forward;
+    EventSink forward;
     if (sink) {
-      forward = [&](std::string_view text) {
+      forward = [&](chat::Event event) {
         streamed = true;
-        return sink(text);
+        return sink(std::move(event));
       };
     }
     double start = wall_seconds();
-    Result<Reply> answer = llm_->generate(question, forward);
+    Result<Reply> answer = co_await llm_->generate(question, std::move(forward));
     double spent = 0;
     for (const Step& step : steps) spent += step.cost;
     if (answer) {
       append(steps, std::move(answer->steps));
       answer->steps = std::move(steps);
       answer->cost += spent;
-      return answer;
+      co_return answer;
     }
-    if (answer.error().code == Code::kCancelled && request.cancel.stop_requested()) return answer;
-    if (!draft || streamed || options_.on_llm_failure == OnLlmFailure::kError) return answer;
+    if (answer.error().code == Code::kCancelled && request.cancel.stop_requested()) co_return answer;
+    if (!draft || streamed || options_.on_llm_failure == OnLlmFailure::kError) co_return answer;
     steps.push_back(failed_step(llm_->name(), answer.error(), wall_seconds() - start));
     draft->steps = std::move(steps);
     draft->unverified = true;
-    if (sink && !sink(draft->text))
-      return fail(Code::kCancelled, "{}: the caller stopped the answer", name());
-    return draft;
+    co_return co_await hand_over(std::move(*draft), sink);
   }
 
   std::shared_ptr<ChatModel> slm_, llm_;

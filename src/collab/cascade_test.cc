@@ -3,6 +3,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include "chat/events.h"
 #include "chat/scripted.h"
 
 namespace bantam::collab {
@@ -42,10 +43,10 @@ struct Team {
     if (made) model = *made;
   }
   Result<Reply> ask(const Request& request = {}) {
-    return model->generate(request, [this](std::string_view text) {
+    return chat::wait(model->generate(request, chat::text_sink([this](std::string_view text) {
       streamed.emplace_back(text);
       return true;
-    });
+    })));
   }
 };
 

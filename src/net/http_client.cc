@@ -1,30 +1,20 @@
-// Every call runs its connection's own io_context on the calling thread: timeouts and cancellation come from
-// Asio, and no thread of the client's is needed.
 #include "net/http_client.h"
 
 #include <sys/socket.h>
 
-#include <atomic>
-#include <boost/asio/as_tuple.hpp>
-#include <boost/asio/co_spawn.hpp>
-#include <boost/asio/detached.hpp>
 #include <boost/asio/io_context.hpp>
-#include <boost/asio/ip/tcp.hpp>
-#include <boost/asio/ssl/context.hpp>
+#include <boost/asio/post.hpp>
 #include <boost/asio/ssl/host_name_verification.hpp>
-#include <boost/asio/ssl/stream.hpp>
 #include <boost/asio/steady_timer.hpp>
-#include <boost/asio/use_awaitable.hpp>
+#include <boost/asio/this_coro.hpp>
 #include <boost/asio/write.hpp>
 #include <boost/beast/core/flat_buffer.hpp>
-#include <boost/beast/core/tcp_stream.hpp>
 #include <boost/beast/http/buffer_body.hpp>
 #include <boost/beast/http/parser.hpp>
 #include <boost/beast/http/read.hpp>
 #include <cstring>
-#include <list>
-#include <mutex>
 
+#include "net/link_cache.h"
 #include "net/resolve.h"
 
 namespace bantam::net {
@@ -34,86 +24,58 @@ namespace asio = boost::asio;
 namespace beast = boost::beast;
 namespace http = beast::http;
 namespace ssl = asio::ssl;
-using asio::awaitable;
 using asio::ip::tcp;
 using boost::system::error_code;
 using Clock = std::chrono::steady_clock;
-using TlsStream = ssl::stream<beast::tcp_stream>;
 
-constexpr auto kTuple = asio::as_tuple(asio::use_awaitable);
-constexpr size_t kMaxIdle = 32;  // connections kept for all hosts together
-
-/// A connection; used by one call at a time.
-struct Link {
-  Link(const Url& url, ssl::context& context) {
-    if (url.tls) {
-      tls = std::make_unique<TlsStream>(beast::tcp_stream(io), context);
-    } else {
-      plain = std::make_unique<beast::tcp_stream>(io);
-    }
+/// What may end a call from outside of its coroutine: the stop token, from any thread, and the deadline.
+struct Abort {
+  Link* link;
+  bool closing = false, expired = false;
+  void close() {
+    closing = true;
+    link->socket.close();
   }
-  beast::tcp_stream& tcp_layer() { return tls ? tls->next_layer() : *plain; }
-
-  /// A connection at rest has nothing to read: bytes, an end or an error there all mean that it is of no more
-  /// use.
-  bool usable() {
-    char byte;
-    int fd = tcp_layer().socket().native_handle();
-    return ::recv(fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT) < 0 && (errno == EAGAIN || errno == EWOULDBLOCK);
-  }
-
-  asio::io_context io{1};
-  std::unique_ptr<beast::tcp_stream> plain;
-  std::unique_ptr<TlsStream> tls;
-  beast::flat_buffer buffer;
-  std::string key;  // scheme and authority
-  Clock::time_point idle_since;
 };
 
 /// One request and its answer over a link.
 class Call {
  public:
   Call(Link& link, const ClientOptions& options, const ClientRequest& request, CallTrace& trace)
-      : link_(link), options_(options), request_(request), trace_(trace) {}
+      : link_(link),
+        options_(options),
+        request_(request),
+        trace_(trace),
+        abort_(std::make_shared<Abort>(Abort{&link})) {}
 
-  Result<ClientResponse> run(bool fresh);
-  bool reusable() const { return reusable_ && !closing_; }
+  Awaitable<Result<ClientResponse>> run(bool fresh);
+  bool reusable() const { return reusable_ && !abort_->closing; }
 
  private:
-  awaitable<Status> connect(std::vector<SocketAddress> addresses, Clock::time_point until);
-  awaitable<Status> handshake(Clock::time_point until);
-  template <class Stream>
-  awaitable<Status> transact(Stream& stream);
-  template <class Stream>
-  awaitable<Status> read_body(Stream& stream, http::response_parser<http::buffer_body>& parser);
-  awaitable<Status> all(bool fresh);
-  std::string wire() const;
-  Status take(std::string_view piece);
+  Awaitable<Status> open();
+  Awaitable<Status> connect(std::vector<SocketAddress> addresses, Clock::time_point until);
+  Awaitable<Status> handshake(Clock::time_point until);
+  Awaitable<Status> transact();
+  Awaitable<Status> read_body(http::response_parser<http::buffer_body>& parser);
+  Awaitable<Status> take(std::string_view piece);
   Status take_head(const http::response_header<>& head);
+  std::string wire() const;
   std::unexpected<Error> broken(std::string_view doing, error_code ec, std::chrono::milliseconds limit) const;
   std::string who() const { return request_.url.authority(); }
-  void close() {
-    closing_ = true;
-    asio::post(link_.io, [this] {
-      error_code ignored;
-      link_.tcp_layer().socket().close(ignored);
-    });
-  }
 
   Link& link_;
   const ClientOptions& options_;
   const ClientRequest& request_;
   CallTrace& trace_;
+  std::shared_ptr<Abort> abort_;  // handlers that come late find it gone
   ClientResponse response_;
-  Status status_;
-  bool reusable_ = false, expired_ = false;
-  std::atomic<bool> closing_{false};
+  bool reusable_ = false;
 };
 
 std::unexpected<Error> Call::broken(std::string_view doing, error_code ec,
                                     std::chrono::milliseconds limit) const {
   if (request_.cancel.stop_requested()) return fail(Code::kCancelled, "{}: cancelled", who());
-  if (expired_) return fail(Code::kCancelled, "{}: the deadline passed while {}", who(), doing);
+  if (abort_->expired) return fail(Code::kCancelled, "{}: the deadline passed while {}", who(), doing);
   if (ec == beast::error::timeout) {
     return fail(Code::kUnavailable, "{}: nothing happened for {} ms while {}", who(), limit.count(), doing);
   }
@@ -129,10 +91,10 @@ std::unexpected<Error> Call::broken(std::string_view doing, error_code ec,
   return fail(Code::kUnavailable, "{}: {} while {}", who(), ec.message(), doing);
 }
 
-awaitable<Status> Call::connect(std::vector<SocketAddress> addresses, Clock::time_point until) {
-  beast::tcp_stream& stream = link_.tcp_layer();
+Awaitable<Status> Call::connect(std::vector<SocketAddress> addresses, Clock::time_point until) {
+  beast::tcp_stream& stream = link_.socket.tcp();
   error_code last;
-  for (size_t i = 0; i < addresses.size() && !closing_; ++i) {
+  for (size_t i = 0; i < addresses.size() && !abort_->closing; ++i) {
     tcp::endpoint endpoint;
     if (addresses[i].size > endpoint.capacity()) continue;
     std::memcpy(endpoint.data(), &addresses[i].storage, addresses[i].size);
@@ -143,25 +105,25 @@ awaitable<Status> Call::connect(std::vector<SocketAddress> addresses, Clock::tim
     last = ec;
     if (!ec) break;
   }
-  if (last || closing_) co_return broken("connecting", last, options_.connect_timeout);
+  if (last || abort_->closing) co_return broken("connecting", last, options_.connect_timeout);
   error_code ignored;
   stream.socket().set_option(tcp::no_delay(true), ignored);
   co_return Status{};
 }
 
-awaitable<Status> Call::handshake(Clock::time_point until) {
+Awaitable<Status> Call::handshake(Clock::time_point until) {
   const std::string& host = request_.url.host;
   error_code not_an_address;
   asio::ip::make_address(host, not_an_address);
-  SSL* handle = link_.tls->native_handle();
+  SSL* handle = link_.socket.tls()->native_handle();
   if (not_an_address && SSL_set_tlsext_host_name(handle, host.c_str()) != 1) {
     co_return fail(Code::kUnavailable, "{}: the host name cannot be sent for TLS", who());
   }
-  link_.tls->set_verify_callback(ssl::host_name_verification(host));
-  link_.tcp_layer().expires_at(until);
-  auto [ec] = co_await link_.tls->async_handshake(ssl::stream_base::client, kTuple);
+  link_.socket.tls()->set_verify_callback(ssl::host_name_verification(host));
+  link_.socket.tcp().expires_at(until);
+  auto [ec] = co_await link_.socket.tls()->async_handshake(ssl::stream_base::client, kTuple);
   if (!ec) co_return Status{};
-  if (long verdict = SSL_get_verify_result(handle); verdict != X509_V_OK && !closing_) {
+  if (long verdict = SSL_get_verify_result(handle); verdict != X509_V_OK && !abort_->closing) {
     co_return fail(Code::kUnavailable, "{}: the certificate is not accepted: {}", who(),
                    X509_verify_cert_error_string(verdict));
   }
@@ -190,38 +152,37 @@ Status Call::take_head(const http::response_header<>& head) {
   return {};
 }
 
-Status Call::take(std::string_view piece) {
-  if (piece.empty()) return {};
+Awaitable<Status> Call::take(std::string_view piece) {
+  if (piece.empty()) co_return Status{};
   if (!request_.on_body || response_.status / 100 != 2) {
     response_.body.append(piece);
-  } else if (!request_.on_body(piece)) {
-    return fail(Code::kCancelled, "{}: the caller stopped the answer", who());
+    co_return Status{};
   }
-  return {};
+  bool more = co_await request_.on_body(piece);
+  if (!more) co_return fail(Code::kCancelled, "{}: the caller stopped the answer", who());
+  co_return Status{};
 }
 
-template <class Stream>
-awaitable<Status> Call::read_body(Stream& stream, http::response_parser<http::buffer_body>& parser) {
-  char piece[16 << 10];
+Awaitable<Status> Call::read_body(http::response_parser<http::buffer_body>& parser) {
   while (!parser.is_done()) {
     auto& body = parser.get().body();
-    body.data = piece;
-    body.size = sizeof piece;
-    link_.tcp_layer().expires_after(options_.read_timeout);
-    auto [ec, n] = co_await http::async_read_some(stream, link_.buffer, parser, kTuple);
+    body.data = link_.piece.data();
+    body.size = link_.piece.size();
+    link_.socket.tcp().expires_after(options_.read_timeout);
+    auto [ec, n] = co_await http::async_read_some(link_.socket, link_.buffer, parser, kTuple);
     if (ec && ec != http::error::need_buffer)
       co_return broken("reading the answer", ec, options_.read_timeout);
-    if (Status taken = take({piece, sizeof piece - body.size}); !taken) co_return taken;
+    Status taken = co_await take({link_.piece.data(), link_.piece.size() - body.size});
+    if (!taken) co_return taken;
   }
   co_return Status{};
 }
 
-template <class Stream>
-awaitable<Status> Call::transact(Stream& stream) {
+Awaitable<Status> Call::transact() {
   std::string bytes = wire();
   trace_.request_sent = true;
-  link_.tcp_layer().expires_after(options_.read_timeout);
-  auto [write_error, written] = co_await asio::async_write(stream, asio::buffer(bytes), kTuple);
+  link_.socket.tcp().expires_after(options_.read_timeout);
+  auto [write_error, written] = co_await asio::async_write(link_.socket, asio::buffer(bytes), kTuple);
   if (write_error) {
     trace_.request_sent = written > 0;
     co_return broken("sending the request", write_error, options_.read_timeout);
@@ -232,62 +193,55 @@ awaitable<Status> Call::transact(Stream& stream) {
     parser->header_limit(static_cast<uint32_t>(options_.max_header_bytes));
     parser->body_limit(options_.max_body_bytes);
     parser->skip(request_.method == "HEAD");
-    link_.tcp_layer().expires_after(options_.first_byte_timeout);
-    auto [ec, n] = co_await http::async_read_header(stream, link_.buffer, *parser, kTuple);
+    link_.socket.tcp().expires_after(options_.first_byte_timeout);
+    auto [ec, n] = co_await http::async_read_header(link_.socket, link_.buffer, *parser, kTuple);
     trace_.answer_begun = n > 0;
     if (ec) co_return broken("waiting for the answer", ec, options_.first_byte_timeout);
   } while (parser->get().result_int() / 100 == 1 && parser->get().result_int() != 101);
   if (Status head = take_head(parser->get()); !head) co_return head;
-  if (Status body = co_await read_body(stream, *parser); !body) co_return body;
+  if (Status body = co_await read_body(*parser); !body) co_return body;
   reusable_ = parser->keep_alive() && link_.buffer.size() == 0;
   co_return Status{};
 }
 
-awaitable<Status> Call::all(bool fresh) {
-  if (fresh) {
-    auto until = Clock::now() + options_.connect_timeout;
-    // The look-up blocks this thread, which has nothing else to do; it keeps to the time limit and the stop
-    // token.
-    auto limit = request_.deadline ? std::min(until, *request_.deadline) : until;
-    auto addresses = resolve(request_.url.host, request_.url.port, limit, request_.cancel);
-    if (!addresses && request_.deadline && Clock::now() >= *request_.deadline) {
-      co_return fail(Code::kCancelled, "{}: the deadline passed while looking up the name", who());
-    }
-    if (!addresses) co_return std::unexpected(std::move(addresses).error());
-    if (Status s = co_await connect(std::move(*addresses), until); !s) co_return s;
-    if (link_.tls) {
-      if (Status s = co_await handshake(until); !s) co_return s;
-    }
+Awaitable<Status> Call::open() {
+  auto until = Clock::now() + options_.connect_timeout;
+  auto limit = request_.deadline ? std::min(until, *request_.deadline) : until;
+  auto addresses = co_await resolve(request_.url.host, request_.url.port, limit, request_.cancel);
+  if (!addresses && request_.deadline && Clock::now() >= *request_.deadline) {
+    co_return fail(Code::kCancelled, "{}: the deadline passed while looking up the name", who());
   }
-  if (link_.tls) co_return co_await transact(*link_.tls);
-  co_return co_await transact(*link_.plain);
+  if (!addresses) co_return std::unexpected(std::move(addresses).error());
+  Status connected = co_await connect(std::move(*addresses), until);
+  if (!connected || !link_.socket.tls()) co_return connected;
+  co_return co_await handshake(until);
 }
 
-Result<ClientResponse> Call::run(bool fresh) {
-  if (request_.cancel.stop_requested()) return fail(Code::kCancelled, "{}: cancelled", who());
-  link_.io.restart();
-  asio::steady_timer deadline(link_.io);
+Awaitable<Result<ClientResponse>> Call::run(bool fresh) {
+  if (request_.cancel.stop_requested()) co_return fail(Code::kCancelled, "{}: cancelled", who());
+  auto executor = co_await asio::this_coro::executor;
+  asio::steady_timer deadline(executor);
   if (request_.deadline) {
     deadline.expires_at(*request_.deadline);
-    deadline.async_wait([this](error_code ec) {
-      if (ec) return;
-      expired_ = true;
-      close();
+    deadline.async_wait([weak = std::weak_ptr(abort_)](error_code ec) {
+      auto abort = ec ? nullptr : weak.lock();
+      if (!abort) return;
+      abort->expired = true;
+      abort->close();
     });
   }
-  std::exception_ptr thrown;
-  asio::co_spawn(link_.io, all(fresh), [&](std::exception_ptr e, Status status) {
-    thrown = e;
-    status_ = std::move(status);
-    deadline.cancel();
+  std::stop_callback on_cancel(request_.cancel, [executor, weak = std::weak_ptr(abort_)] {
+    asio::post(executor, [weak] {
+      if (auto abort = weak.lock()) abort->close();
+    });
   });
-  {
-    std::stop_callback on_cancel(request_.cancel, [this] { close(); });
-    link_.io.run();
+  if (fresh) {
+    Status opened = co_await open();
+    if (!opened) co_return std::unexpected(std::move(opened).error());
   }
-  if (thrown) std::rethrow_exception(thrown);
-  if (!status_) return std::unexpected(std::move(status_).error());
-  return std::move(response_);
+  Status done = co_await transact();
+  if (!done) co_return std::unexpected(std::move(done).error());
+  co_return std::move(response_);
 }
 
 class Client final : public HttpClient {
@@ -296,13 +250,13 @@ class Client final : public HttpClient {
 
   Status set_up() {
     error_code ec;
-    context_.set_options(ssl::context::default_workarounds | ssl::context::no_sslv2 | ssl::context::no_sslv3 |
+    context_->set_options(ssl::context::default_workarounds | ssl::context::no_sslv2 | ssl::context::no_sslv3 |
                          ssl::context::no_tlsv1 | ssl::context::no_tlsv1_1);
-    context_.set_verify_mode(ssl::verify_peer);
+    context_->set_verify_mode(ssl::verify_peer);
     if (options_.ca_file.empty()) {
-      context_.set_default_verify_paths(ec);
+      context_->set_default_verify_paths(ec);
     } else {
-      context_.load_verify_file(options_.ca_file, ec);
+      context_->load_verify_file(options_.ca_file, ec);
     }
     if (!ec) return {};
     bool missing =
@@ -311,57 +265,36 @@ class Client final : public HttpClient {
                 options_.ca_file, ec.message());
   }
 
-  Result<ClientResponse> send(const ClientRequest& request, CallTrace* trace) override {
+  Awaitable<Result<ClientResponse>> send(const ClientRequest& request, CallTrace* trace) override {
     CallTrace local;
     CallTrace& t = trace ? *trace : local;
     t = {};
     try {
-      auto link = take_idle(request.url);
+      auto executor = co_await asio::this_coro::executor;
+      LinkCache& cache = LinkCache::of(executor);
+      std::string key = key_of(request.url);
+      auto link = cache.take(key, options_.keep_alive);
       t.reused = link != nullptr;
-      if (!link) {
-        link = std::make_unique<Link>(request.url, context_);
-        link->key = key_of(request.url);
-      }
+      if (!link) link = std::make_unique<Link>(executor, request.url.tls ? context_ : nullptr);
       Call call(*link, options_, request, t);
-      auto result = call.run(!t.reused);
-      if (call.reusable()) keep(std::move(link));
-      return result;
+      auto result = co_await call.run(!t.reused);
+      if (call.reusable()) cache.keep(key, std::move(link), options_.max_idle);
+      co_return result;
     } catch (const std::exception& e) {
-      return fail(Code::kUnavailable, "{}: {}", request.url.authority(), e.what());
+      co_return fail(Code::kUnavailable, "{}: {}", request.url.authority(), e.what());
     }
   }
 
  private:
-  static std::string key_of(const Url& url) { return (url.tls ? "https://" : "http://") + url.authority(); }
-
-  std::unique_ptr<Link> take_idle(const Url& url) {
-    std::string key = key_of(url);
-    std::lock_guard lock(mutex_);
-    auto now = Clock::now();
-    std::erase_if(idle_, [&](const auto& link) {
-      return now - link->idle_since > options_.keep_alive || !link->usable();
-    });
-    for (auto it = idle_.begin(); it != idle_.end(); ++it) {
-      if ((*it)->key != key) continue;
-      auto link = std::move(*it);
-      idle_.erase(it);
-      return link;
-    }
-    return nullptr;
+  /// Clients share no connections: each has limits and certificates of its own.
+  std::string key_of(const Url& url) const {
+    return fmt::format("{} {}://{}", id_, url.tls ? "https" : "http", url.authority());
   }
 
-  void keep(std::unique_ptr<Link> link) {
-    link->tcp_layer().expires_never();
-    link->idle_since = Clock::now();
-    std::lock_guard lock(mutex_);
-    idle_.push_front(std::move(link));  // the one used last is the least likely to have been closed
-    if (idle_.size() > kMaxIdle) idle_.pop_back();
-  }
-
+  inline static std::atomic<uint64_t> next_id_{0};
+  const uint64_t id_ = next_id_++;
   ClientOptions options_;
-  ssl::context context_{ssl::context::tls_client};
-  std::mutex mutex_;
-  std::list<std::unique_ptr<Link>> idle_;
+  std::shared_ptr<ssl::context> context_ = std::make_shared<ssl::context>(ssl::context::tls_client);
 };
 
 }  // namespace

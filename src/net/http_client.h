@@ -1,6 +1,6 @@
 #pragma once
-// An HTTP/1.1 client with blocking calls: http and https, time limits, cancellation, streamed bodies,
-// connections used again.
+// An HTTP/1.1 client of coroutines: http and https, time limits, cancellation, streamed bodies, connections
+// used again.
 
 #include <chrono>
 #include <functional>
@@ -11,6 +11,7 @@
 #include <string_view>
 
 #include "base/result.h"
+#include "net/awaitable.h"
 #include "net/http.h"
 
 namespace bantam::net {
@@ -21,6 +22,7 @@ struct ClientOptions {
       120'000};                                    // from the request sent to the end of the answer's header
   std::chrono::milliseconds read_timeout{60'000};  // between two pieces of the body, and to send the request
   std::chrono::milliseconds keep_alive{20'000};    // how long an idle connection may be used again
+  size_t max_idle = 256;                           // idle connections kept, of all hosts together
   size_t max_header_bytes = 64 << 10;
   size_t max_body_bytes = 64 << 20;
   std::string ca_file;  // PEM certificates to trust instead of the system's; empty: the system's
@@ -33,9 +35,9 @@ struct ClientRequest {
   std::string body;
   std::stop_token cancel;
   std::optional<std::chrono::steady_clock::time_point> deadline;
-  /// Takes the body of a 2xx answer piece by piece, on the calling thread; false ends the call (kCancelled).
-  /// Other answers' bodies are always collected.
-  std::function<bool(std::string_view piece)> on_body;
+  /// Takes the body of a 2xx answer piece by piece; awaited before more is read. False ends the call
+  /// (kCancelled). Other answers' bodies are always collected.
+  std::function<Awaitable<bool>(std::string_view piece)> on_body;
 };
 
 struct ClientResponse {
@@ -51,7 +53,8 @@ struct CallTrace {
   bool answer_begun = false;  // at least a part of the answer arrived
 };
 
-/// Safe to use from many threads. Redirects are not followed; certificates and host names are always verified
+/// Safe to use from many threads. Connections belong to the io_context a call runs on, and serve later calls on
+/// it. Redirects are not followed; certificates and host names are always verified
 /// (TLS 1.2 or later). The call is never repeated, except over a fresh connection when a reused one turns out
 /// closed before it took the request.
 class HttpClient {
@@ -60,10 +63,11 @@ class HttpClient {
   static Result<std::unique_ptr<HttpClient>> create(ClientOptions options = {});
   virtual ~HttpClient() = default;
 
+  /// Runs on the executor it is awaited on; `request` and `trace` live until it is done.
   /// Errors: kUnavailable (no such host, refused, TLS, silence, cut short, not HTTP), kCancelled (cancel,
   /// deadline, on_body), kLimit (an answer above the limits), kUnsupported (a compressed body; none is asked
   /// for). Messages begin with the URL's authority.
-  virtual Result<ClientResponse> send(const ClientRequest& request, CallTrace* trace = nullptr) = 0;
+  virtual Awaitable<Result<ClientResponse>> send(const ClientRequest& request, CallTrace* trace = nullptr) = 0;
 };
 
 }  // namespace bantam::net

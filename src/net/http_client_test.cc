@@ -11,6 +11,7 @@
 #include <fstream>
 
 #include "base/usage.h"
+#include "net/async_event.h"
 #include "net/raw_socket_for_test.h"
 
 namespace bantam::net {
@@ -23,6 +24,12 @@ std::unique_ptr<HttpClient> client(ClientOptions options = {}) {
   auto made = HttpClient::create(std::move(options));
   EXPECT_TRUE(made) << made.error().message;
   return std::move(*made);
+}
+
+/// One call on an io_context of its own.
+Result<ClientResponse> send(const std::unique_ptr<HttpClient>& client, const ClientRequest& request,
+                            CallTrace* trace = nullptr) {
+  return wait(client->send(request, trace));
 }
 
 ClientRequest get(const std::string& url) {
@@ -49,7 +56,7 @@ TEST(HttpClient, GetsABodyByLengthChunksOrEnd) {
         "HTTP/1.1 200 OK\r\n\r\nhello",
         "HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 200 OK\r\ncontent-length: 5\r\n\r\nhello"}) {
     RawServer server(always(answer));
-    auto response = client()->send(get(server.url()));
+    auto response = send(client(), get(server.url()));
     ASSERT_TRUE(response) << response.error().message;
     EXPECT_EQ(response->status, 200);
     EXPECT_EQ(response->body, "hello");
@@ -66,7 +73,7 @@ TEST(HttpClient, SendsWhatItIsGiven) {
   request.method = "POST";
   request.headers.add("authorization", "Bearer k");
   request.body = "{}";
-  auto response = client()->send(request);
+  auto response = send(client(), request);
   ASSERT_TRUE(response);
   EXPECT_EQ(response->status, 204);
   EXPECT_THAT(seen, testing::StartsWith("POST /v1/x?y=1 HTTP/1.1\r\n"));
@@ -85,21 +92,35 @@ TEST(HttpClient, StreamsPiecesAsTheyComeAndOnlyOfGoodAnswers) {
   });
   std::string seen;
   ClientRequest request = get(server.url());
-  request.on_body = [&](std::string_view piece) {
+  request.on_body = [&](std::string_view piece) -> Awaitable<bool> {
     seen += piece;
     ++pieces;
-    return true;
+    co_return true;
   };
-  auto response = client()->send(request);
+  auto response = send(client(), request);
   ASSERT_TRUE(response) << response.error().message;
   EXPECT_EQ(seen, "onetwo");
   EXPECT_EQ(response->body, "");
 
   RawServer bad(always("HTTP/1.1 400 Bad Request\r\ncontent-length: 2\r\n\r\nno"));
   request.url = *parse_url(bad.url());
-  response = client()->send(request);
+  response = send(client(), request);
   ASSERT_TRUE(response);
   EXPECT_EQ(response->body, "no");
+}
+
+/// As many calls one after the other, on one io_context, with a moment in between.
+Awaitable<std::vector<CallTrace>> calls(HttpClient& client, std::string url, int n) {
+  std::vector<CallTrace> out;
+  for (int i = 0; i < n; ++i) {
+    CallTrace trace;
+    ClientRequest request = get(url);
+    auto response = co_await client.send(request, &trace);
+    EXPECT_TRUE(response) << response.error().message;
+    out.push_back(trace);
+    co_await sleep_until(std::chrono::steady_clock::now() + 20ms, {});  // for a close to arrive
+  }
+  co_return out;
 }
 
 TEST(HttpClient, UsesAConnectionAgainUnlessItWasClosed) {
@@ -110,24 +131,12 @@ TEST(HttpClient, UsesAConnectionAgainUnlessItWasClosed) {
       ++connections;
       always(answer, true)(s);
     });
-    auto c = client();
-    CallTrace trace;
-    for (int i = 0; i < 3; ++i) {
-      ASSERT_TRUE(c->send(get(server.url()), &trace));
-      EXPECT_EQ(trace.reused, i > 0);
-    }
+    auto traces = wait(calls(*client(), server.url(), 3));
+    for (size_t i = 0; i < 3; ++i) EXPECT_EQ(traces[i].reused, i > 0);
     EXPECT_EQ(connections, 1);
-    c.reset();
   }
   RawServer closing(always(answer));
-  auto c = client();
-  for (int i = 0; i < 3; ++i) {
-    CallTrace trace;
-    auto r = c->send(get(closing.url()), &trace);
-    ASSERT_TRUE(r) << r.error().message;
-    EXPECT_FALSE(trace.reused);
-    std::this_thread::sleep_for(20ms);  // for the close to arrive
-  }
+  for (const CallTrace& trace : wait(calls(*client(), closing.url(), 3))) EXPECT_FALSE(trace.reused);
 }
 
 TEST(HttpClient, FailuresSayWhat) {
@@ -136,7 +145,7 @@ TEST(HttpClient, FailuresSayWhat) {
     ClientOptions options;
     options.max_body_bytes = 1000;
     options.max_header_bytes = 2000;
-    auto response = client(options)->send(get(server.url()));
+    auto response = send(client(options), get(server.url()));
     ASSERT_FALSE(response) << answer;
     EXPECT_EQ(response.error().code, code) << response.error().message;
     EXPECT_THAT(response.error().message, HasSubstr(message));
@@ -151,10 +160,10 @@ TEST(HttpClient, FailuresSayWhat) {
   expect("HTTP/1.1 200 OK\r\ncontent-encoding: gzip\r\ncontent-length: 2\r\n\r\nxx", Code::kUnsupported,
          "gzip");
   uint16_t port = RawServer([](RawSocket&) {}).port();
-  auto refused = client()->send(get("http://127.0.0.1:" + std::to_string(port)));
+  auto refused = send(client(), get("http://127.0.0.1:" + std::to_string(port)));
   ASSERT_FALSE(refused);
   EXPECT_EQ(refused.error().code, Code::kUnavailable);
-  auto unknown = client()->send(get("http://no-such-host.invalid/"));
+  auto unknown = send(client(), get("http://no-such-host.invalid/"));
   ASSERT_FALSE(unknown);
   EXPECT_EQ(unknown.error().code, Code::kUnavailable);
 }
@@ -171,13 +180,13 @@ TEST(HttpClient, TimeLimitsAndCancellation) {
   ClientOptions options;
   options.first_byte_timeout = 150ms;
   double start = wall_seconds();
-  auto r = client(options)->send(get(silent.url()));
+  auto r = send(client(options), get(silent.url()));
   ASSERT_FALSE(r);
   EXPECT_EQ(r.error().code, Code::kUnavailable);
   EXPECT_THAT(r.error().message, HasSubstr("150 ms"));
   ClientRequest late = get(silent.url());
   late.deadline = std::chrono::steady_clock::now() + 150ms;
-  r = client()->send(late);
+  r = send(client(), late);
   ASSERT_FALSE(r);
   EXPECT_EQ(r.error().code, Code::kCancelled);
   EXPECT_THAT(r.error().message, HasSubstr("deadline"));
@@ -188,7 +197,7 @@ TEST(HttpClient, TimeLimitsAndCancellation) {
     std::this_thread::sleep_for(150ms);
     stop.request_stop();
   });
-  r = client()->send(cancelled);
+  r = send(client(), cancelled);
   ASSERT_FALSE(r);
   EXPECT_EQ(r.error().code, Code::kCancelled);
   EXPECT_LT(wall_seconds() - start, 5);
@@ -198,8 +207,8 @@ TEST(HttpClient, TimeLimitsAndCancellation) {
 TEST(HttpClient, TheSinkEndsTheCall) {
   RawServer server(always("HTTP/1.1 200 OK\r\ncontent-length: 5\r\n\r\nhello"));
   ClientRequest request = get(server.url());
-  request.on_body = [](std::string_view) { return false; };
-  auto r = client()->send(request);
+  request.on_body = [](std::string_view) -> Awaitable<bool> { co_return false; };
+  auto r = send(client(), request);
   ASSERT_FALSE(r);
   EXPECT_EQ(r.error().code, Code::kCancelled);
 }
@@ -266,20 +275,14 @@ TEST(HttpClient, TlsVerifiesTheCertificateAndTheName) {
   ClientOptions trusting;
   trusting.ca_file = server.ca_file();
   {
-    auto c = client(trusting);
-    CallTrace trace;
-    for (int i = 0; i < 2; ++i) {
-      auto r = c->send(get(server.url("localhost")), &trace);
-      ASSERT_TRUE(r) << r.error().message;
-      EXPECT_EQ(r->body, "hello");
-    }
-    EXPECT_TRUE(trace.reused);
+    auto traces = wait(calls(*client(trusting), server.url("localhost"), 2));
+    EXPECT_TRUE(traces.back().reused);
     EXPECT_EQ(server.server_name, "localhost");
   }
-  auto wrong_name = client(trusting)->send(get(server.url("127.0.0.1")));
+  auto wrong_name = send(client(trusting), get(server.url("127.0.0.1")));
   ASSERT_FALSE(wrong_name);
   EXPECT_THAT(wrong_name.error().message, HasSubstr("certificate is not accepted"));
-  auto untrusted = client()->send(get(server.url("localhost")));
+  auto untrusted = send(client(), get(server.url("localhost")));
   ASSERT_FALSE(untrusted);
   EXPECT_EQ(untrusted.error().code, Code::kUnavailable);
   EXPECT_THAT(untrusted.error().message, HasSubstr("self-signed"));

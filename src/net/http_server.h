@@ -1,5 +1,5 @@
 #pragma once
-// An HTTP/1.1 server: one I/O thread for all connections, a bounded pool of threads for the handlers.
+// An HTTP/1.1 server: one I/O thread for all connections; handlers are coroutines on it.
 
 #include <chrono>
 #include <functional>
@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "base/result.h"
+#include "net/awaitable.h"
 #include "net/http.h"
 
 namespace bantam::net {
@@ -33,30 +34,33 @@ struct ServerResponse {
   std::string body;
 };
 
-/// One request and the way to answer it. Belongs to the handler while it runs, for use from one thread at a
-/// time.
+/// One request and the way to answer it. Belongs to the handler while it runs.
 class Exchange {
  public:
   virtual ~Exchange() = default;
   virtual const ServerRequest& request() const = 0;
-  /// Answers as a whole. The first answer counts; respond() after it, or after begin(), has no effect.
+  /// Answers as a whole, once the handler returns. The first answer counts; respond() after it, or after
+  /// begin(), has no effect.
   virtual void respond(ServerResponse response) = 0;
   /// Begins an answer in pieces (chunked; to an HTTP/1.0 client ended by closing); it ends when the handler
-  /// returns.
+  /// returns. The header goes out with the first piece.
   virtual void begin(int status, Headers headers) = 0;
-  /// Sends a piece; waits while the client is slow to take what was sent before. False when the client has
-  /// gone: stop working.
-  virtual bool write(std::string_view piece) = 0;
+  /// Sends a piece; done when the system took it, so a slow client holds its handler back. One at a time.
+  /// False when the client has gone: stop working.
+  virtual Awaitable<bool> write(std::string piece) = 0;
 };
 
-using Handler = std::function<void(Exchange&)>;
+/// Runs on the server's I/O thread, so it must not block. It is never cut off: when ServerRequest::cancel
+/// fires it ends by itself, soon. The route and with it the handler outlive the awaitable.
+using Handler = std::function<Awaitable<void>(Exchange&)>;
+
+/// A handler that has nothing to wait for.
+Handler plain_handler(std::function<void(Exchange&)> handler);
 
 struct Route {
   std::string method;
   std::string path;  // whole, or with a final "*" that stands for one character or more: "/v1/models/*"
   Handler handler;
-  bool inline_on_io =
-      false;  // answered by the I/O thread itself: only for what never blocks, such as /health
 };
 
 /// What was answered, for a log.
@@ -71,8 +75,6 @@ struct AccessRecord {
 struct ServerOptions {
   std::string host = "127.0.0.1";      // an address, or "localhost"
   uint16_t port = 0;                   // 0: one the system chooses
-  unsigned workers = 4;                // handlers that run at once
-  size_t max_queue = 64;               // requests that wait for a worker; one more gets 429 with retry-after
   size_t max_connections = 1024;       // one more gets 503
   size_t max_header_bytes = 16 << 10;  // more: 431
   size_t max_body_bytes = 8 << 20;     // more: 413
@@ -108,7 +110,7 @@ class HttpServer {
   /// finish (at most drain_timeout), and returns. To be called once. Errors: kInternal.
   virtual Status run(std::stop_token stop) = 0;
   struct Load {
-    size_t connections = 0, busy = 0, queued = 0;
+    size_t connections = 0, busy = 0;  // busy: requests whose handlers are at work
     bool draining = false;
   };
   /// Safe from any thread.

@@ -10,10 +10,10 @@
 #include <thread>
 
 #include "base/usage.h"
+#include "net/async_event.h"
 #include "net/http_client.h"
 #include "net/raw_socket_for_test.h"
 #include "net/signal_stop.h"
-#include "net/worker_pool.h"
 
 namespace bantam::net {
 namespace {
@@ -21,6 +21,7 @@ namespace {
 using namespace std::chrono_literals;
 using testing::HasSubstr;
 using testing::StartsWith;
+using Clock = std::chrono::steady_clock;
 
 template <class F>
 bool eventually(F condition, std::chrono::milliseconds limit = 5s) {
@@ -68,12 +69,12 @@ class Serving {
 };
 
 Route echo() {
-  return {"POST", "/echo", [](Exchange& e) {
+  return {"POST", "/echo", plain_handler([](Exchange& e) {
             e.respond({200, {{"content-type", "text/plain"}}, e.request().body});
-          }};
+          })};
 }
 Route health() {
-  return {"GET", "/health", [](Exchange& e) { e.respond({200, {}, "ok"}); }, true};
+  return {"GET", "/health", plain_handler([](Exchange& e) { e.respond({200, {}, "ok"}); })};
 }
 std::string post(std::string_view path, std::string_view body,
                  std::string_view more = "connection: close\r\n") {
@@ -96,9 +97,9 @@ TEST(HttpServer, AnswersOverAKeptConnectionAndPipelined) {
 }
 
 TEST(HttpServer, RoutesByPathAndMethod) {
-  Serving s({}, {echo(), health(), {"GET", "/models/*", [](Exchange& e) {
+  Serving s({}, {echo(), health(), {"GET", "/models/*", plain_handler([](Exchange& e) {
                                       e.respond({200, {}, "[" + e.request().tail + "]"});
-                                    }}});
+                                    })}});
   EXPECT_THAT(s.ask("GET /models/a%2Fb?x=1 HTTP/1.0\r\n\r\n"), HasSubstr("[a/b]"));
   EXPECT_THAT(s.ask("GET /models/ HTTP/1.0\r\n\r\n"), StartsWith("HTTP/1.1 404"));
   EXPECT_THAT(s.ask("GET /none HTTP/1.0\r\n\r\n"), StartsWith("HTTP/1.1 404"));
@@ -160,31 +161,33 @@ TEST(HttpServer, TheGateAnswersBeforeTheBodyAndTheDecoratorAddsToAll) {
 }
 
 TEST(HttpServer, StreamsInChunksAndToOldClientsByClosing) {
-  Route stream{"GET", "/stream", [](Exchange& e) {
+  Route stream{"GET", "/stream", [](Exchange& e) -> Awaitable<void> {
                  e.begin(200, {{"content-type", "text/event-stream"}});
-                 for (int i = 0; i < 3; ++i) e.write(fmt::format("data: {}\n\n", i));
+                 for (int i = 0; i < 3; ++i) co_await e.write(fmt::format("data: {}\n\n", i));
                }};
   Serving s({}, {stream});
   auto client = HttpClient::create();
   ClientRequest request;
   request.url = *parse_url(fmt::format("http://127.0.0.1:{}/stream", (*s).port()));
-  for (int i = 0; i < 2; ++i) {
-    CallTrace trace;
-    auto r = (*client)->send(request, &trace);
-    ASSERT_TRUE(r) << r.error().message;
-    EXPECT_EQ(r->body, "data: 0\n\ndata: 1\n\ndata: 2\n\n");
-    EXPECT_EQ(trace.reused, i == 1);
-  }
+  wait([](HttpClient& c, ClientRequest& r) -> Awaitable<void> {
+    for (int i = 0; i < 2; ++i) {
+      CallTrace trace;
+      auto response = co_await c.send(r, &trace);
+      EXPECT_TRUE(response) << response.error().message;
+      EXPECT_EQ(response->body, "data: 0\n\ndata: 1\n\ndata: 2\n\n");
+      EXPECT_EQ(trace.reused, i == 1);
+    }
+  }(**client, request));
   std::string old = s.ask("GET /stream HTTP/1.0\r\n\r\n");
   EXPECT_THAT(old, testing::EndsWith("\r\n\r\ndata: 0\n\ndata: 1\n\ndata: 2\n\n"));
 }
 
 TEST(HttpServer, AWriterWaitsForASlowClientAndEveryByteArrives) {
   constexpr size_t kPiece = 64 << 10, kPieces = 200;
-  Route big{"GET", "/big", [](Exchange& e) {
+  Route big{"GET", "/big", [](Exchange& e) -> Awaitable<void> {
               e.begin(200, {});
               for (size_t i = 0; i < kPieces; ++i)
-                e.write(std::string(kPiece, static_cast<char>('a' + i % 26)));
+                co_await e.write(std::string(kPiece, static_cast<char>('a' + i % 26)));
             }};
   Serving s({}, {big});
   RawSocket c = s.connect();
@@ -198,13 +201,17 @@ TEST(HttpServer, AWriterWaitsForASlowClientAndEveryByteArrives) {
 TEST(HttpServer, AClientThatLeavesCancelsItsRequest) {
   std::latch started(1);
   std::atomic<bool> cancelled{false}, write_failed{false};
-  Route slow{"POST", "/slow", [&](Exchange& e) {
+  Route slow{"POST", "/slow", [&](Exchange& e) -> Awaitable<void> {
                started.count_down();
-               cancelled = eventually([&] { return e.request().cancel.stop_requested(); });
+               cancelled = !co_await sleep_until(Clock::now() + 5s, e.request().cancel);
              }};
-  Route endless{"GET", "/endless", [&](Exchange& e) {
+  Route endless{"GET", "/endless", [&](Exchange& e) -> Awaitable<void> {
                   e.begin(200, {});
-                  while (e.write("tick\n")) std::this_thread::sleep_for(1ms);
+                  bool more = true;
+                  while (more) {
+                    more = co_await e.write("tick\n");
+                    co_await sleep_until(Clock::now() + 1ms, {});
+                  }
                   write_failed = true;
                 }};
   Serving s({}, {slow, endless});
@@ -225,35 +232,40 @@ TEST(HttpServer, AClientThatLeavesCancelsItsRequest) {
   EXPECT_TRUE(records[1].client_gone);
 }
 
-TEST(HttpServer, HealthAnswersWhileAllWorkersAreBusyAndTheQueueIsBounded) {
+TEST(HttpServer, OtherRequestsAreAnsweredWhileManyWait) {
   std::stop_source release;
-  Route block{"POST", "/block", [&](Exchange& e) {
-                eventually([&] { return release.stop_requested(); });
+  Route block{"POST", "/block", [&](Exchange& e) -> Awaitable<void> {
+                co_await sleep_until(Clock::now() + 10s, release.get_token());
                 e.respond({200, {}, "done"});
               }};
-  ServerOptions options;
-  options.workers = 2;
-  options.max_queue = 1;
-  Serving s(options, {block, health()});
+  Serving s({}, {block, health()});
   std::vector<RawSocket> clients;
-  for (int i = 0; i < 3; ++i) {
+  for (int i = 0; i < 50; ++i) {
     clients.push_back(s.connect());
     clients.back().send(post("/block", ""));
   }
-  ASSERT_TRUE(eventually([&] { return (*s).load().busy == 2 && (*s).load().queued == 1; }));
+  ASSERT_TRUE(eventually([&] { return (*s).load().busy == 50; }));
   EXPECT_THAT(s.ask(kGetHealth), StartsWith("HTTP/1.1 200"));
-  std::string busy = s.ask(post("/block", ""));
-  EXPECT_THAT(busy, StartsWith("HTTP/1.1 429"));
-  EXPECT_THAT(busy, HasSubstr("retry-after: 1\r\n"));
   release.request_stop();
   for (RawSocket& c : clients) EXPECT_THAT(c.read_all(), testing::EndsWith("done"));
 }
 
+TEST(HttpServer, AHandlerThatFailsIsAnError) {
+  Route none{"GET", "/none", plain_handler([](Exchange&) {})};
+  Route throwing{"GET", "/throws", [](Exchange&) -> Awaitable<void> {
+                   throw std::bad_alloc();
+                   co_return;
+                 }};
+  Serving s({}, {none, throwing});
+  EXPECT_THAT(s.ask("GET /none HTTP/1.0\r\n\r\n"), StartsWith("HTTP/1.1 500"));
+  EXPECT_THAT(s.ask("GET /throws HTTP/1.0\r\n\r\n"), StartsWith("HTTP/1.1 500"));
+}
+
 TEST(HttpServer, DrainsOnStop) {
   std::latch started(1);
-  Route slow{"POST", "/slow", [&](Exchange& e) {
+  Route slow{"POST", "/slow", [&](Exchange& e) -> Awaitable<void> {
                started.count_down();
-               std::this_thread::sleep_for(200ms);
+               co_await sleep_until(Clock::now() + 200ms, {});
                e.respond({200, {}, "finished"});
              }};
   Serving s({}, {slow, health()});
@@ -274,9 +286,9 @@ TEST(HttpServer, DrainsOnStop) {
 TEST(HttpServer, CancelsWhatDoesNotFinishInTheDrain) {
   std::latch started(1);
   std::atomic<bool> cancelled{false};
-  Route slow{"POST", "/slow", [&](Exchange& e) {
+  Route slow{"POST", "/slow", [&](Exchange& e) -> Awaitable<void> {
                started.count_down();
-               cancelled = eventually([&] { return e.request().cancel.stop_requested(); });
+               cancelled = !co_await sleep_until(Clock::now() + 5s, e.request().cancel);
                e.respond({503, {}, "stopped"});
              }};
   ServerOptions options;
@@ -325,24 +337,6 @@ TEST(HttpServer, RefusesToListenWhereItCannot) {
   EXPECT_EQ(taken.error().code, Code::kIo);
   options.host = "example.com";
   EXPECT_FALSE(HttpServer::listen(options, {}));
-}
-
-TEST(WorkerPool, RefusesAboveItsBoundAndFinishesAtTheEnd) {
-  std::atomic<int> ran{0};
-  {
-    WorkerPool pool(1, 1);
-    std::latch first(1), go(1);
-    EXPECT_TRUE(pool.try_post([&] {
-      first.count_down();
-      go.wait();
-      ++ran;
-    }));
-    first.wait();
-    EXPECT_TRUE(pool.try_post([&] { ++ran; }));
-    EXPECT_FALSE(pool.try_post([&] { ++ran; }));
-    go.count_down();
-  }
-  EXPECT_EQ(ran, 2);
 }
 
 TEST(SignalStop, TheFirstSignalAsksToStopAndTheHandlersReturn) {

@@ -4,74 +4,56 @@
 
 namespace bantam::net {
 
-ServerExchange::ServerExchange(ServerRequest request, std::function<void()> wake, size_t high_water)
-    : request_(std::move(request)), wake_(std::move(wake)), high_water_(high_water) {
+ServerExchange::ServerExchange(Connection& connection, ServerRequest request, bool keep_alive)
+    : connection_(connection), request_(std::move(request)), keep_alive_(keep_alive) {
   request_.cancel = stop_.get_token();
 }
 
 void ServerExchange::respond(ServerResponse response) {
-  {
-    std::lock_guard lock(mutex_);
-    if (std::exchange(answered_, true)) return;
-    head_ = std::move(response);
-    ended_ = true;
-  }
-  wake_();
+  if (std::exchange(answered_, true)) return;
+  head_ = std::move(response);
 }
 
 void ServerExchange::begin(int status, Headers headers) {
-  {
-    std::lock_guard lock(mutex_);
-    if (std::exchange(answered_, true)) return;
-    head_ = {status, std::move(headers), {}};
-    streaming_ = true;
-  }
-  wake_();
+  if (std::exchange(answered_, true)) return;
+  head_ = {status, std::move(headers), {}};
+  streaming_ = true;
+  // A stream to an HTTP/1.0 client has no other end than that of the connection.
+  if (connection_.http_1_0_) keep_alive_ = false;
 }
 
-bool ServerExchange::write(std::string_view piece) {
-  {
-    std::unique_lock lock(mutex_);
-    space_.wait(lock, [this] { return gone_ || pending_.size() < high_water_; });
-    if (gone_ || ended_ || !streaming_) return false;
-    pending_.append(piece);
+Awaitable<bool> ServerExchange::write(std::string piece) {
+  if (gone_ || !streaming_) co_return false;
+  std::string wire;
+  if (!std::exchange(head_sent_, true)) {
+    keep_alive_ = keep_alive_ && !connection_.host_.draining;
+    wire = connection_.head_bytes(request_, head_, true, keep_alive_);
   }
-  wake_();
-  return true;
-}
-
-void ServerExchange::finish() {
-  {
-    std::lock_guard lock(mutex_);
-    ended_ = true;
-  }
-  wake_();
-}
-
-ServerExchange::Out ServerExchange::take() {
-  Out out;
-  {
-    std::lock_guard lock(mutex_);
-    out.streaming = streaming_;
-    out.ended = ended_;
-    if (answered_ && !head_taken_) {
-      head_taken_ = true;
-      out.begun = true;
-      out.head = std::move(head_);
+  if (!piece.empty() && !connection_.head_only_) {
+    connection_.body_bytes_ += piece.size();
+    if (connection_.http_1_0_) {
+      wire += piece;
+    } else {
+      fmt::format_to(std::back_inserter(wire), "{:x}\r\n", piece.size());
+      wire.append(piece).append("\r\n");
     }
-    out.bytes = std::exchange(pending_, {});
   }
-  space_.notify_all();
-  return out;
+  if (wire.empty()) co_return true;
+  bool sent = co_await connection_.send(std::move(wire));
+  if (!sent) client_gone();
+  co_return !gone_;
 }
 
-void ServerExchange::client_gone() {
-  {
-    std::lock_guard lock(mutex_);
-    gone_ = true;
+Awaitable<bool> ServerExchange::finish() {
+  if (gone_) co_return false;
+  std::string wire;
+  if (!std::exchange(head_sent_, true)) {
+    keep_alive_ = keep_alive_ && !connection_.host_.draining;
+    wire = connection_.head_bytes(request_, head_, streaming_, keep_alive_);
   }
-  space_.notify_all();
-  stop_.request_stop();
+  if (streaming_ && !connection_.http_1_0_ && !connection_.head_only_) wire += "0\r\n\r\n";
+  if (wire.empty()) co_return true;
+  co_return co_await connection_.send(std::move(wire));
 }
 
 }  // namespace bantam::net

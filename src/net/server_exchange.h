@@ -1,55 +1,38 @@
 #pragma once
-// The meeting point of a handler's thread and the I/O thread for one request; knows no sockets. Internal to
-// net.
+// A request in work and its answer. Internal to net; all of it runs on the server's I/O thread.
 
-#include <condition_variable>
-#include <functional>
-#include <mutex>
-#include <stop_token>
-#include <string>
-
-#include "net/http_server.h"
+#include "net/server_connection.h"
 
 namespace bantam::net {
 
 class ServerExchange final : public Exchange {
  public:
-  /// `wake` is called, from any thread, when take() may have something new. A writer waits above `high_water`
-  /// unsent bytes.
-  ServerExchange(ServerRequest request, std::function<void()> wake, size_t high_water = 256 << 10);
+  ServerExchange(Connection& connection, ServerRequest request, bool keep_alive);
 
-  // The handler's side.
   const ServerRequest& request() const override { return request_; }
   void respond(ServerResponse response) override;
   void begin(int status, Headers headers) override;
-  bool write(std::string_view piece) override;
-  /// The handler has returned (or will not run).
-  void finish();
+  Awaitable<bool> write(std::string piece) override;
 
-  // The I/O side.
-  struct Out {
-    bool begun = false;      // `head` is there, on the first take() that sees it
-    bool streaming = false;  // its body comes in pieces
-    bool ended = false;      // no more will come
-    ServerResponse head;
-    std::string bytes;  // pieces not taken before
-  };
-  Out take();
+  /// After the handler: sends what is left. True when the answer went out whole.
+  Awaitable<bool> finish();
   /// Nobody listens any more: write() fails and the request is cancelled.
-  void client_gone();
+  void client_gone() {
+    gone_ = true;
+    stop_.request_stop();
+  }
   /// Asks the handler to stop; what it still answers is sent.
   void cancel() { stop_.request_stop(); }
+  bool head_sent() const { return head_sent_; }
+  bool keep_alive() const { return keep_alive_; }
+  int status() const { return head_.status; }
 
  private:
+  Connection& connection_;
   std::stop_source stop_;
   ServerRequest request_;
-  std::function<void()> wake_;
-  size_t high_water_;
-  std::mutex mutex_;
-  std::condition_variable space_;
   ServerResponse head_;
-  std::string pending_;
-  bool answered_ = false, head_taken_ = false, streaming_ = false, ended_ = false, gone_ = false;
+  bool keep_alive_, answered_ = false, streaming_ = false, head_sent_ = false, gone_ = false;
 };
 
 }  // namespace bantam::net

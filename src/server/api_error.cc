@@ -14,8 +14,10 @@ json or_null(const std::string& text) { return text.empty() ? json() : json(text
 /// The parameter that opens a message of ours, as in "stop: …"; empty when none does.
 std::string leading_param(std::string_view message) {
   std::string_view first = message.substr(0, message.find(':'));
-  for (std::string_view name : {"messages", "guided_choice", "stop", "max_tokens", "temperature", "top_p",
-                                "top_k", "min_p", "seed"}) {
+  for (std::string_view name :
+       {"model", "messages", "prompt", "guided_choice", "stop", "max_tokens", "temperature", "top_p", "top_k",
+        "min_p", "seed", "tools", "tool_choice", "response_format", "logprobs", "top_logprobs",
+        "frequency_penalty", "presence_penalty", "logit_bias", "input", "dimensions"}) {
     if (first == name) return std::string(name);
   }
   return {};
@@ -33,6 +35,7 @@ net::ServerResponse ApiError::response() const {
   net::ServerResponse out{status, {{"content-type", "application/json"}}, json()};
   // Remote models were asked again already; a client that did the same on top would multiply the calls.
   if (status == 502 || status == 504) out.headers.set("x-should-retry", "false");
+  if (status == 429 && !out.headers.get("retry-after")) out.headers.set("retry-after", "1");
   return out;
 }
 

@@ -35,7 +35,6 @@ void read_server(TomlTable table, ServerConfig& out) {
   out.host = table.text("host", out.host);
   out.port = static_cast<uint16_t>(table.whole("port", out.port, 0, 65'535));
   out.api_key_env = table.text("api_key_env", "");
-  out.workers = static_cast<unsigned>(table.whole("workers", out.workers, 1, 1024));
   out.max_queue = table.whole("max_queue", out.max_queue, 0, 100'000);
   out.max_connections = table.whole("max_connections", out.max_connections, 1, 100'000);
   out.max_body_bytes = table.whole("max_body_bytes", out.max_body_bytes, 1024, 1 << 30);

@@ -46,8 +46,7 @@ struct ServerConfig {
   uint16_t port = 8080;  // 0: one the system chooses
   std::string
       api_key_env;  // the environment variable with the key clients must send; needed unless host is loopback
-  unsigned workers = 16;  // requests in work at once
-  size_t max_queue = 64;
+  size_t max_queue = 64;  // requests that wait for a session of a local model, each; one more gets 429
   size_t max_connections = 1024;
   size_t max_body_bytes = 8 << 20;
   std::chrono::milliseconds request_timeout{600'000};

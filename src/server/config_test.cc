@@ -13,7 +13,6 @@ constexpr const char* kWhole = R"(
 host = "0.0.0.0"
 port = 9000
 api_key_env = "KEY"
-workers = 3
 max_queue = 5
 request_timeout = 1.5
 cors_origins = ["https://a.example"]
@@ -47,7 +46,7 @@ TEST(ServerConfig, ReadsEveryPart) {
   ASSERT_TRUE(config) << config.error().message;
   EXPECT_EQ(config->host, "0.0.0.0");
   EXPECT_EQ(config->port, 9000);
-  EXPECT_EQ(config->workers, 3u);
+  EXPECT_EQ(config->max_queue, 5u);
   EXPECT_EQ(config->request_timeout.count(), 1500);
   ASSERT_EQ(config->models.size(), 2u);
   EXPECT_EQ(config->models[0].path, "/etc/bantam/models/small.gguf");

@@ -9,7 +9,7 @@ namespace {
 
 using ModelPtr = std::shared_ptr<chat::ChatModel>;
 
-Result<ModelPtr> open_local(const ModelConfig& config) {
+Result<ModelPtr> open_local(const ModelConfig& config, size_t max_queue) {
   runtime::EngineOptions options;
   options.threads = config.threads;
   options.context_length = config.context;
@@ -17,7 +17,7 @@ Result<ModelPtr> open_local(const ModelConfig& config) {
   std::string name = config.name;
   if (name.empty() && engine->task()) name = engine->task()->name;
   if (name.empty()) name = std::filesystem::path(config.path).stem().string();
-  return chat::make_local(std::move(engine), {std::move(name), config.prices, config.sessions});
+  return chat::make_local(std::move(engine), {std::move(name), config.prices, config.sessions, max_queue});
 }
 
 Result<ModelPtr> open_remote(const ModelConfig& config, bool offline) {
@@ -73,7 +73,7 @@ Result<Registry> Registry::open(const ServerConfig& config) {
     return {};
   };
   for (const ModelConfig& model : config.models)
-    BANTAM_TRY(add(model.url.empty() ? open_local(model) : open_remote(model, config.offline)));
+    BANTAM_TRY(add(model.url.empty() ? open_local(model, config.max_queue) : open_remote(model, config.offline)));
   for (const TeamConfig& team : config.teams) BANTAM_TRY(add(open_team(team, out)));
   return out;
 }

@@ -15,6 +15,7 @@
 namespace bantam::server {
 namespace {
 
+using chat::Awaitable;
 using nlohmann::json;
 
 net::ServerResponse json_response(std::string body) {
@@ -34,8 +35,6 @@ class OpenAiServer final : public Server {
     net::ServerOptions options;
     options.host = config_.host;
     options.port = config_.port;
-    options.workers = config_.workers;
-    options.max_queue = config_.max_queue;
     options.max_connections = config_.max_connections;
     options.max_body_bytes = config_.max_body_bytes;
     options.drain_timeout = config_.drain_timeout;
@@ -48,13 +47,14 @@ class OpenAiServer final : public Server {
       log(fmt::format("{} {} {} {} {} bytes {:.1f} ms{}", r.id, r.method, r.path, r.status, r.body_bytes,
                       r.seconds * 1000, r.client_gone ? ", client left" : ""));
     };
-    auto handler = [this](void (OpenAiServer::*f)(net::Exchange&)) {
-      return [this, f](net::Exchange& e) { (this->*f)(e); };
+    auto plain = [this](void (OpenAiServer::*f)(net::Exchange&)) {
+      return net::plain_handler([this, f](net::Exchange& e) { (this->*f)(e); });
     };
-    std::vector<net::Route> routes{{"GET", "/health", handler(&OpenAiServer::health), true},
-                                   {"GET", "/v1/models", handler(&OpenAiServer::list_models), true},
-                                   {"GET", "/v1/models/*", handler(&OpenAiServer::show_model), true},
-                                   {"POST", "/v1/chat/completions", handler(&OpenAiServer::complete), false}};
+    std::vector<net::Route> routes{
+        {"GET", "/health", plain(&OpenAiServer::health)},
+        {"GET", "/v1/models", plain(&OpenAiServer::list_models)},
+        {"GET", "/v1/models/*", plain(&OpenAiServer::show_model)},
+        {"POST", "/v1/chat/completions", [this](net::Exchange& e) { return complete(e); }}};
     BANTAM_ASSIGN(http_, net::HttpServer::listen(std::move(options), std::move(routes)));
     return {};
   }
@@ -76,8 +76,11 @@ class OpenAiServer final : public Server {
 
   void health(net::Exchange& e) {
     auto load = http_->load();
-    auto response = json_response(net::to_text(
-        {{"status", load.draining ? "draining" : "ok"}, {"busy", load.busy}, {"queued", load.queued}}));
+    size_t waiting = 0;
+    for (const auto& model : registry_.all()) waiting += model->load().waiting;
+    auto response = json_response(net::to_text({{"status", load.draining ? "draining" : "ok"},
+                                                {"busy", load.busy - 1},  // but for this one
+                                                {"queued", waiting}}));
     if (load.draining) response.status = 503;
     e.respond(std::move(response));
   }
@@ -105,51 +108,61 @@ class OpenAiServer final : public Server {
                     : no_such_model(e.request().tail).response());
   }
 
-  void complete(net::Exchange& e) {
+  Awaitable<void> complete(net::Exchange& e) {
     auto request = read_completion_request(e.request().body);
-    if (!request) return e.respond(request.error().response());
+    if (!request) co_return e.respond(request.error().response());
     auto model = registry_.find(request->model);
-    if (!model) return e.respond(no_such_model(request->model).response());
+    if (!model) co_return e.respond(no_such_model(request->model).response());
+    request->chat.id = e.request().id;
     request->chat.cancel = e.request().cancel;
     request->chat.deadline = std::chrono::steady_clock::now() + config_.request_timeout;
-    auto reply = request->stream ? stream(e, *request, *model) : whole(e, *request, *model);
+    Result<chat::Reply> reply = fail(Code::kInternal, "not asked");
+    if (request->stream) {
+      reply = co_await stream(e, *request, *model);
+    } else {
+      reply = co_await whole(e, *request, *model);
+    }
     log_reply(e.request().id, request->model, reply);
   }
 
-  Result<chat::Reply> whole(net::Exchange& e, const CompletionRequest& request,
-                            chat::ChatModel& model) const {
-    auto reply = model.generate(request.chat, {});
+  Awaitable<Result<chat::Reply>> whole(net::Exchange& e, const CompletionRequest& request,
+                                       chat::ChatModel& model) const {
+    auto reply = co_await model.generate(request.chat, {});
     e.respond(reply ? json_response(CompletionReply(request.model, false).whole(*reply))
                     : error_response(e, reply.error()));
-    return reply;
+    co_return reply;
   }
 
   /// The status line waits for the first text, so that whatever fails before it is an HTTP error.
-  Result<chat::Reply> stream(net::Exchange& e, const CompletionRequest& request,
-                             chat::ChatModel& model) const {
+  Awaitable<Result<chat::Reply>> stream(net::Exchange& e, const CompletionRequest& request,
+                                        chat::ChatModel& model) const {
     CompletionReply events(request.model, request.include_usage);
     bool begun = false;
-    auto begin = [&] {
-      begun = true;
+    auto begin = [&]() -> std::string {
+      if (std::exchange(begun, true)) return "";
       e.begin(200, {{"content-type", "text/event-stream; charset=utf-8"},
                     {"cache-control", "no-cache"},
                     {"x-accel-buffering", "no"}});
-      e.write(net::sse_event(events.first()));
+      return net::sse_event(events.first());
     };
-    auto reply = model.generate(request.chat, [&](std::string_view text) {
-      if (!begun) begin();
-      return e.write(net::sse_event(events.text(text)));
+    auto reply = co_await model.generate(request.chat, [&](chat::Event event) -> Awaitable<bool> {
+      const auto* text = std::get_if<chat::TextDelta>(&event);
+      if (!text) co_return true;
+      std::string bytes = begin();
+      bytes += net::sse_event(events.text(text->text));
+      co_return co_await e.write(std::move(bytes));
     });
     if (!reply && !begun) {
       e.respond(error_response(e, reply.error()));
     } else if (!reply) {
-      e.write(net::sse_event(
-          api_error(reply.error()).json()));  // and no [DONE]: the client must not take this for the end
+      // And no [DONE]: the client must not take this for the end.
+      co_await e.write(net::sse_event(api_error(reply.error()).json()));
     } else {
-      if (!begun) begin();
-      for (const std::string& event : events.last(*reply)) e.write(net::sse_event(event));
+      std::string bytes = begin();
+      for (const std::string& event : events.last(*reply)) bytes += net::sse_event(event);
+      co_await e.write(std::move(bytes));
     }
-    return reply;
+    co_return reply;
   }
 
   net::ServerResponse error_response(const net::Exchange& e, const Error& error) const {

@@ -55,7 +55,7 @@ class Fixture {
     r.url = *net::parse_url(server_->url() + std::string(path));
     r.body = std::move(body);
     r.headers = std::move(headers);
-    auto response = client_->send(r);
+    auto response = net::wait(client_->send(r));
     EXPECT_TRUE(response) << response.error().message;
     return response ? *response : net::ClientResponse{};
   }

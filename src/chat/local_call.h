@@ -1,0 +1,66 @@
+#pragma once
+// Where a request's coroutine and the thread that works on it meet. Internal to chat.
+
+#include <condition_variable>
+#include <functional>
+#include <mutex>
+#include <optional>
+#include <stop_token>
+#include <string>
+#include <string_view>
+
+#include "chat/chat_model.h"
+#include "net/async_event.h"
+
+namespace bantam::chat {
+
+/// Shared by the two sides, so that either may leave first.
+class LocalCall {
+ public:
+  /// Holds a copy of the request: the caller's may be gone before the worker notices. Text is kept for take()
+  /// where it is `wanted`.
+  LocalCall(const Request& request, std::stop_token stop, bool wanted)
+      : request_(request), stop_(std::move(stop)), wanted_(wanted) {}
+
+  // The worker's side.
+  const Request& request() const { return request_; }
+  const std::stop_token& stop() const { return stop_; }
+  /// Waits while much of what was put before is not yet taken. False: stopped.
+  bool put(std::string_view text);
+  void finish(Result<Reply> result);
+
+  // The coroutine's side.
+  /// Wakes the coroutine for new text, the end and the stop, as long as it exists.
+  class Listener {
+   public:
+    Listener(LocalCall& call, asio::any_io_executor executor);
+    ~Listener();
+    Listener(const Listener&) = delete;
+    Listener& operator=(const Listener&) = delete;
+    Awaitable<bool> wait() { return event_.wait(); }
+
+   private:
+    LocalCall& call_;
+    net::AsyncEvent event_;
+    std::stop_callback<std::function<void()>> on_stop_;
+  };
+  struct Part {
+    std::string text;   // what was put since the last take()
+    bool done = false;  // and there will be no more; with the last text it is still false
+  };
+  Part take();
+  /// After take() said done.
+  Result<Reply> result() { return std::move(*result_); }
+
+ private:
+  const Request request_;
+  const std::stop_token stop_;
+  const bool wanted_;
+  std::mutex mutex_;
+  std::condition_variable_any taken_;
+  std::string text_;
+  std::optional<Result<Reply>> result_;
+  net::AsyncEvent* listener_ = nullptr;
+};
+
+}  // namespace bantam::chat

@@ -1,0 +1,268 @@
+#include "net/server_connection.h"
+
+#include <boost/asio/experimental/awaitable_operators.hpp>
+#include <boost/asio/write.hpp>
+#include <boost/beast/http/read.hpp>
+#include <boost/beast/http/string_body.hpp>
+
+#include "base/usage.h"
+#include "net/server_exchange.h"
+
+namespace bantam::net {
+
+namespace asio = boost::asio;
+namespace beast = boost::beast;
+namespace http = beast::http;
+using asio::ip::tcp;
+using boost::system::error_code;
+using Clock = std::chrono::steady_clock;
+
+namespace {
+
+constexpr size_t kReadAhead = 64 << 10;  // bytes of a next request taken while the present one is in work
+
+/// Fills in what the header says; a message when it is not acceptable.
+std::optional<std::string> read_head(const http::request_header<>& head, ServerRequest& request) {
+  request.id = random_id("req_");
+  request.method = head.method_string();
+  for (const auto& field : head)
+    request.headers.add(std::string(field.name_string()), std::string(field.value()));
+  std::string_view target(head.target().data(), head.target().size());
+  size_t query = target.find('?');
+  auto path = percent_decode(target.substr(0, query));
+  if (!path || !(path->starts_with('/') || *path == "*")) return "The request target is not a valid path.";
+  request.path = std::move(*path);
+  if (query != std::string_view::npos) request.query = target.substr(query + 1);
+  if (head.version() >= 11 && head.count(http::field::host) != 1) return "Found no single Host field.";
+  return std::nullopt;
+}
+
+}  // namespace
+
+ConnectionHost::Match ConnectionHost::match(const std::string& method, const std::string& path) const {
+  Match out;
+  for (const Route& route : routes) {
+    std::string_view pattern = route.path;
+    bool open_end = pattern.ends_with('*');
+    if (open_end) pattern.remove_suffix(1);
+    if (open_end ? !(path.starts_with(pattern) && path.size() > pattern.size()) : path != pattern) continue;
+    if (route.method == method || (method == "HEAD" && route.method == "GET")) {
+      return {&route, open_end ? path.substr(pattern.size()) : "", ""};
+    }
+    out.allow += (out.allow.empty() ? "" : ", ") + route.method;
+  }
+  return out;
+}
+
+Connection::Connection(ConnectionHost& host, tcp::socket socket)
+    : host_(host), options_(host.options), socket_(beast::tcp_stream(std::move(socket)), host.tls) {
+  host_.open = (host_.connections.insert(this), host_.connections.size());
+  error_code ignored;
+  socket_.tcp().socket().set_option(tcp::no_delay(true), ignored);
+}
+
+Connection::~Connection() { host_.open = (host_.connections.erase(this), host_.connections.size()); }
+
+void Connection::cancel() {
+  if (exchange_) exchange_->cancel();
+}
+
+Awaitable<bool> Connection::send(std::string bytes) {
+  socket_.tcp().expires_after(options_.write_timeout);
+  auto [ec, n] = co_await asio::async_write(socket_, asio::buffer(bytes), kTuple);
+  co_return !ec;
+}
+
+std::string Connection::head_bytes(const ServerRequest& request, ServerResponse& head, bool streaming,
+                                   bool keep_alive) {
+  if (options_.decorate) options_.decorate(request, head.headers);
+  head.headers.set("x-request-id", request.id);
+  head.headers.set("date", http_date());
+  head.headers.set("connection", keep_alive ? "keep-alive" : "close");
+  if (streaming && !http_1_0_) head.headers.set("transfer-encoding", "chunked");
+  if (!streaming && head.status != 204) head.headers.set("content-length", std::to_string(head.body.size()));
+  std::string wire =
+      fmt::format("HTTP/1.1 {} {}\r\n{}\r\n", head.status, reason_phrase(head.status), head.headers.wire());
+  if (!streaming && !head_only_ && head.status != 204) wire += head.body;
+  if (!streaming) body_bytes_ = head.body.size();
+  return wire;
+}
+
+void Connection::log(const ServerRequest& request, int status, bool gone) {
+  if (!options_.on_access) return;
+  options_.on_access(
+      {request.id, request.method, request.path, status, body_bytes_, wall_seconds() - started_, gone});
+}
+
+Awaitable<bool> Connection::answer_whole(const ServerRequest& request, ServerResponse response,
+                                         bool keep_alive) {
+  bool sent = co_await send(head_bytes(request, response, false, keep_alive));
+  log(request, response.status, !sent);
+  co_return sent&& keep_alive;
+}
+
+/// Closing with bytes unread makes the system send a reset, which can destroy the answer on its way; so read
+/// on for a moment.
+Awaitable<void> Connection::linger() {
+  error_code ec;
+  socket_.tcp().socket().shutdown(tcp::socket::shutdown_send, ec);
+  socket_.tcp().expires_after(std::chrono::seconds(2));
+  char sink[4096];
+  for (size_t total = 0; !ec && total < (1U << 20);) {
+    auto [error, n] = co_await socket_.async_read_some(asio::buffer(sink), kTuple);
+    ec = error;
+    total += n;
+  }
+}
+
+/// Notices that the client has gone while a handler works; bytes of a next request are kept, up to a bound.
+/// Ends when it is cancelled, and not before: its end would cut the handler off.
+Awaitable<void> Connection::watch(ServerExchange& exchange) {
+  while (buffer_.size() < kReadAhead) {
+    socket_.tcp().expires_never();
+    auto [ec, n] = co_await socket_.async_read_some(buffer_.prepare(4096), kTuple);
+    buffer_.commit(n);
+    if (ec == asio::error::operation_aborted) co_return;
+    if (ec) {
+      exchange.client_gone();
+      break;
+    }
+  }
+  asio::steady_timer never(*host_.io, Clock::time_point::max());
+  co_await never.async_wait(kTuple);
+}
+
+Awaitable<void> Connection::handle(ServerExchange& exchange, const Handler& handler) {
+  try {
+    co_await handler(exchange);
+  } catch (const std::exception&) {
+    // A handler of ours does not throw; what arrives here is a lack of memory. answer() says it.
+  }
+}
+
+Awaitable<bool> Connection::answer(ServerRequest request, const Handler& handler, bool keep_alive) {
+  using namespace asio::experimental::awaitable_operators;
+  ServerExchange exchange(*this, std::move(request), keep_alive);
+  exchange_ = &exchange;
+  ++host_.busy;
+  co_await (handle(exchange, handler) || watch(exchange));
+  --host_.busy;
+  exchange_ = nullptr;
+  exchange.respond(error(500, "The request could not be completed."));  // no effect after an answer
+  bool done = co_await exchange.finish();
+  log(exchange.request(), exchange.head_sent() ? exchange.status() : 499, !done);
+  co_return done&& exchange.keep_alive();
+}
+
+Awaitable<bool> Connection::wait_for_first_byte() {
+  if (buffer_.size() > 0) co_return true;
+  if (host_.draining) co_return false;
+  idle_ = true;
+  socket_.tcp().expires_after(options_.idle_timeout);
+  auto [ec, n] = co_await socket_.async_read_some(buffer_.prepare(4096), kTuple);
+  idle_ = false;
+  buffer_.commit(n);
+  co_return !ec;
+}
+
+Awaitable<bool> Connection::refuse_header(error_code ec) {
+  ServerRequest unknown;
+  unknown.id = random_id("req_");
+  if (ec == http::error::header_limit || ec == http::error::buffer_overflow) {
+    co_await answer_whole(
+        unknown, error(431, fmt::format("The header is longer than {} bytes.", options_.max_header_bytes)),
+        false);
+  } else if (ec == http::error::body_limit) {
+    co_await answer_whole(
+        unknown, error(413, fmt::format("The body is longer than {} bytes.", options_.max_body_bytes)),
+        false);
+  } else if (ec.category() == http::make_error_code(http::error::bad_method).category() &&
+             ec != http::error::end_of_stream && ec != http::error::partial_message) {
+    co_await answer_whole(unknown, error(400, "The request is not valid HTTP: " + ec.message() + "."), false);
+  } else {
+    co_return false;  // the connection ended or was silent for too long
+  }
+  co_await linger();
+  co_return false;
+}
+
+/// False when the connection is of no more use (an answer was given where one was due).
+Awaitable<bool> Connection::read_body(HeaderParser& header, ServerRequest& request) {
+  http::request_parser<http::string_body> body(std::move(header));
+  body.body_limit(options_.max_body_bytes);
+  if (equal_without_case(request.headers.get("expect").value_or(""), "100-continue")) {
+    if (!co_await send("HTTP/1.1 100 Continue\r\n\r\n")) co_return false;
+  }
+  socket_.tcp().expires_after(options_.body_timeout);
+  auto [ec, n] = co_await http::async_read(socket_, buffer_, body, kTuple);
+  if (ec) co_return co_await refuse_header(ec);
+  request.body = std::move(body.get().body());
+  co_return true;
+}
+
+/// Fills in what the header says; a message when it is not acceptable.
+Awaitable<bool> Connection::one_request() {
+  if (!co_await wait_for_first_byte()) co_return false;
+  started_ = wall_seconds();
+  body_bytes_ = 0;
+  HeaderParser parser;
+  parser.header_limit(static_cast<uint32_t>(options_.max_header_bytes));
+  parser.body_limit(options_.max_body_bytes);
+  socket_.tcp().expires_after(options_.header_timeout);
+  auto [ec, n] = co_await http::async_read_header(socket_, buffer_, parser, kTuple);
+  if (ec) co_return co_await refuse_header(ec);
+
+  ServerRequest request;
+  auto problem = read_head(parser.get(), request);
+  http_1_0_ = parser.get().version() < 11;
+  head_only_ = request.method == "HEAD";
+  bool keep_alive = parser.keep_alive() && !host_.draining;
+  bool no_body = parser.is_done() || (!parser.chunked() && parser.content_length().value_or(0) == 0);
+  std::optional<ServerResponse> early;
+  if (problem) early = error(400, *problem);
+  if (!early && options_.gate) early = options_.gate(request);
+  ConnectionHost::Match match = host_.match(request.method, request.path);
+  if (!early && !match.route) {
+    early = match.allow.empty() ? error(404, fmt::format("There is no {} here.", request.path))
+                                : error(405, fmt::format("{} does not take {}; it takes {}.", request.path,
+                                                         request.method, match.allow));
+    if (!match.allow.empty()) early->headers.set("allow", match.allow);
+  }
+  if (early) {
+    bool open = co_await answer_whole(request, std::move(*early), keep_alive && no_body && !problem);
+    if (!open) co_await linger();
+    co_return open;
+  }
+  if (!co_await read_body(parser, request)) co_return false;
+  request.tail = match.tail;
+  co_return co_await answer(std::move(request), match.route->handler, keep_alive);
+}
+
+Awaitable<bool> Connection::handshake() {
+  if (!socket_.tls()) co_return true;
+  socket_.tcp().expires_after(options_.header_timeout);
+  auto [ec] = co_await socket_.tls()->async_handshake(asio::ssl::stream_base::server, kTuple);
+  co_return !ec;
+}
+
+Awaitable<void> Connection::serve(std::shared_ptr<Connection> self, bool full) {
+  // g++ 12 miscompiles co_await within && and ||, so none of this file's stand there.
+  bool open = co_await self->handshake();
+  if (open && full) {
+    co_await self->refuse();
+    open = false;
+  }
+  while (open) open = co_await self->one_request();
+  self->close();
+}
+
+Awaitable<void> Connection::refuse() {
+  ServerRequest unknown;
+  unknown.id = random_id("req_");
+  ServerResponse full = error(503, "The server has as many connections as it may have; try again later.");
+  full.headers.set("retry-after", "1");
+  co_await answer_whole(unknown, std::move(full), false);
+  co_await linger();
+}
+
+}  // namespace bantam::net
