@@ -29,6 +29,8 @@ std::string_view code_name(Code code) {
       return "cancelled";
     case Code::kUnavailable:
       return "unavailable";
+    case Code::kBusy:
+      return "busy";
     case Code::kInternal:
       return "internal";
   }

@@ -23,6 +23,7 @@ enum class Code {
   kUnsupported,      // well-formed, but not something this build does
   kCancelled,        // the caller asked to stop, or the deadline passed
   kUnavailable,      // a remote side failed; trying again may help
+  kBusy,             // as many wait already as may; trying again later helps
   kInternal,         // a bug of ours
 };
 

@@ -64,6 +64,23 @@ struct Sampling {
   std::vector<std::pair<uint32_t, float>> logit_bias;  // token, what is added to its logit
 };
 
+struct Usage {
+  uint64_t prompt_tokens = 0;
+  uint64_t completion_tokens = 0;
+  uint64_t cached_tokens = 0;  // of the prompt's, those that had been worked out before
+};
+
+/// Who worked on an answer and what it cost. A team's reply has one entry per model it called, in order.
+struct Step {
+  std::string model;
+  Usage usage;
+  double cost = 0;     // in the config's currency
+  double seconds = 0;  // wall time
+  std::optional<double> confidence;
+  std::string outcome =
+      "answered";  // or why its answer was not the last word: "below threshold", "failed: …"
+};
+
 struct Request {
   std::vector<Message> messages;
   std::string prompt;  // text to continue, used when messages is empty
@@ -81,31 +98,17 @@ struct Request {
   std::string conversation;   // stays the same for a conversation; may be empty
   std::string caller;         // the name of the caller's key, for ledger and budgets; may be empty
   std::string id;             // of the request, for logs and ledger; may be empty
+  /// Told of calls to a model that failed and yet may have cost something; the others are in Reply::steps. May be
+  /// empty. Called on the executor; lives as long as the request.
+  std::function<void(const Step& step)> on_failed_step;
   std::stop_token cancel;
   std::optional<std::chrono::steady_clock::time_point> deadline;
-};
-
-struct Usage {
-  uint64_t prompt_tokens = 0;
-  uint64_t completion_tokens = 0;
-  uint64_t cached_tokens = 0;  // of the prompt's, those that had been worked out before
 };
 
 struct TokenLogprob {
   std::string text;  // may be a part of a UTF-8 character
   double logprob = 0;
   std::vector<std::pair<std::string, double>> top = {};  // alternatives, likeliest first
-};
-
-/// Who worked on an answer and what it cost. A team's reply has one entry per model it called, in order.
-struct Step {
-  std::string model;
-  Usage usage;
-  double cost = 0;     // in the config's currency
-  double seconds = 0;  // wall time
-  std::optional<double> confidence;
-  std::string outcome =
-      "answered";  // or why its answer was not the last word: "below threshold", "failed: …"
 };
 
 struct Reply {
@@ -189,7 +192,7 @@ class ChatModel {
   /// `request` and what `sink` refers to live until the awaitable is done. Request::cancel and the deadline end
   /// it within milliseconds; it is not to be ended by Asio's cancellation.
   /// Errors: kLimit (over-long prompt), kInvalidArgument, kCancelled (cancel, deadline or the sink), kUnavailable
-  /// (a remote side, after its retries; too many wait already), kUnsupported. One about a request's field
+  /// (a remote side, after its retries), kBusy (too many wait already), kUnsupported. One about a request's field
   /// begins with its name.
   [[nodiscard]] virtual Awaitable<Result<Reply>> generate(const Request& request, EventSink sink) = 0;
   virtual const std::string& name() const = 0;

@@ -13,7 +13,7 @@ struct LocalOptions {
   std::string name = {};
   Prices prices = {};   // what a token costs here, for comparisons; usually nothing
   size_t sessions = 2;  // requests that run at once, each with a KV cache of its own
-  size_t max_waiting = 64;  // requests that wait for their turn; one more is kUnavailable
+  size_t max_waiting = 64;  // requests that wait for their turn; one more is kBusy
 };
 
 /// A model made for a task answers with one of its labels: the last user message is the task's input, other

@@ -163,7 +163,7 @@ TEST(LocalChat, RefusesWhenAsManyWaitAsMay) {
   while (model->load().running + model->load().waiting < 2) std::this_thread::sleep_for(1ms);
   auto refused = answer(*model, ask("x"));
   ASSERT_FALSE(refused);
-  EXPECT_EQ(refused.error().code, Code::kUnavailable);
+  EXPECT_EQ(refused.error().code, Code::kBusy);
   stop.request_stop();
 }
 

@@ -18,7 +18,7 @@ SessionPool::~SessionPool() {
 Result<uint64_t> SessionPool::post(Job job) {
   std::lock_guard lock(mutex_);
   if (running_ + queue_.size() >= limit_ + max_waiting_) {
-    return fail(Code::kUnavailable, "{} requests are in work and {} wait, which is as many as may", running_,
+    return fail(Code::kBusy, "{} requests are in work and {} wait, which is as many as may", running_,
                 queue_.size());
   }
   queue_.push_back({next_ticket_, std::move(job)});

@@ -25,7 +25,7 @@ class SessionPool {
   /// Waits for the jobs that run; those that wait are dropped.
   ~SessionPool();
 
-  /// Puts a job in the queue. Returns its ticket. Errors: kUnavailable when `max_waiting` wait already.
+  /// Puts a job in the queue. Returns its ticket. Errors: kBusy when `max_waiting` wait already.
   Result<uint64_t> post(Job job);
   /// Takes a job that has not begun out of the queue.
   void withdraw(uint64_t ticket);

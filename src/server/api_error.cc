@@ -35,7 +35,7 @@ net::ServerResponse ApiError::response() const {
   net::ServerResponse out{status, {{"content-type", "application/json"}}, json()};
   // Remote models were asked again already; a client that did the same on top would multiply the calls.
   if (status == 502 || status == 504) out.headers.set("x-should-retry", "false");
-  if (status == 429 && !out.headers.get("retry-after")) out.headers.set("retry-after", "1");
+  if (code == "rate_limit_exceeded") out.headers.set("retry-after", "1");
   return out;
 }
 
@@ -65,6 +65,8 @@ ApiError api_error(const Error& error) {
       return {.status = 504, .message = error.message, .type = "server_error", .code = "timeout"};
     case Code::kUnavailable:
       return {.status = 502, .message = error.message, .type = "server_error", .code = "upstream_error"};
+    case Code::kBusy:
+      return {.status = 429, .message = error.message, .type = "requests", .code = "rate_limit_exceeded"};
     default:
       return {.status = 500, .message = error.message, .type = "server_error", .code = "internal_error"};
   }
