@@ -15,7 +15,7 @@ TokenId largest(std::span<const Candidate> candidates) {
 }
 
 bool allowed(std::span<const uint64_t> mask, size_t token) {
-  return mask.empty() || (mask[token / 64] >> (token % 64) & 1) != 0;
+  return mask.empty() || (token / 64 < mask.size() && (mask[token / 64] >> (token % 64) & 1) != 0);
 }
 
 struct Range {

@@ -69,8 +69,8 @@ class Sampler {
   explicit Sampler(SamplingOptions options, const text::Tokenizer* tokenizer = nullptr);
 
   /// The probabilities that the next token is drawn from, as a set of candidates of sum 1. logits: [V];
-  /// `mask`: bit t % 64 of word t / 64 allows token t; empty allows all. REQUIRES: the mask allows a token.
-  /// Valid until the next call.
+  /// `mask`: bit t % 64 of word t / 64 allows token t (none beyond its end); empty allows all. REQUIRES: the
+  /// mask allows a token. Valid until the next call.
   std::span<const Candidate> distribution(std::span<const float> logits, std::span<const uint64_t> mask = {});
   /// Draws from the last distribution().
   TokenId draw();
