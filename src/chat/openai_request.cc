@@ -113,6 +113,8 @@ Result<std::string> request_body(const RemoteOptions& options, const Request& re
   for (const Message& m : request.messages) body["messages"].push_back(message_json(m));
   add_sampling(request, body);
   if (request.max_tokens) body[options.max_tokens_field] = *request.max_tokens;
+  // Without an end an answer's cost has no limit.
+  if (!request.max_tokens && options.limits.money()) body[options.max_tokens_field] = options.max_answer_tokens;
   if (!request.stop.empty()) body["stop"] = request.stop;
   BANTAM_TRY(add_tools(request, body));
   BANTAM_TRY(add_format(request.format, body));

@@ -53,7 +53,72 @@ void read_options(TomlTable table, train::PretrainOptions& o) {
   o.device = table.text("device", o.device);
   o.precision = table.text("precision", o.precision);
   o.evaluate_every = static_cast<uint32_t>(table.whole("evaluate_every", o.evaluate_every, 1, 1U << 31));
+  o.keep_every = static_cast<uint32_t>(table.whole("keep_every", o.keep_every, 0, 1U << 31));
+  o.answers_only = table.flag("answers_only", o.answers_only);
   o.evaluate_rows = static_cast<uint32_t>(table.whole("evaluate_rows", o.evaluate_rows, 1, 1 << 20));
+}
+
+void read_embed(TomlTable table, train::EmbedOptions& o) {
+  o.pairs = table.number("pairs", o.pairs, 1, 1e15);
+  o.batch = static_cast<uint32_t>(table.whole("batch", o.batch, 2, 65536));
+  o.groups = static_cast<uint32_t>(table.whole("groups", o.groups, 1, 65536));
+  o.max_tokens = static_cast<uint32_t>(table.whole("max_tokens", o.max_tokens, 16, 8192));
+  o.temperature = table.number("temperature", o.temperature, 1e-3, 10);
+  o.learning_rate = table.number("learning_rate", o.learning_rate, 1e-7, 1);
+  o.warmup = table.number("warmup", o.warmup, 0, 0.9);
+  o.decay = table.number("decay", o.decay, 0.001, 1);
+  o.final_share = table.number("final_share", o.final_share, 0, 1);
+  o.weight_decay = table.number("weight_decay", o.weight_decay, 0, 10);
+  o.dropout = table.number("dropout", o.dropout, 0, 0.9);
+  o.evaluate_every = static_cast<uint32_t>(table.whole("evaluate_every", o.evaluate_every, 1, 1U << 31));
+  o.evaluate_pairs = static_cast<uint32_t>(table.whole("evaluate_pairs", o.evaluate_pairs, 2, 65536));
+}
+
+std::string share_lines(std::string_view form, const std::vector<std::pair<std::string, double>>& parts) {
+  std::string out;
+  for (const auto& [part, value] : parts) out += fmt::format(fmt::runtime(form), part, value);
+  return out;
+}
+
+nlohmann::json by_part(const std::vector<std::pair<std::string, double>>& parts) {
+  nlohmann::json out = nlohmann::json::object();
+  for (const auto& [part, value] : parts) out[part] = value;
+  return out;
+}
+
+int print_language_model(const std::string& model, const train::PretrainReport& done, bool as_json) {
+  if (as_json) {
+    return print_json({{"model", model},
+                       {"parameters", done.parameters},
+                       {"corpus_tokens", done.corpus_tokens},
+                       {"steps", done.job.steps},
+                       {"tokens", done.job.tokens},
+                       {"loss", done.job.final_loss},
+                       {"cpu_seconds", done.job.cpu_seconds},
+                       {"bits_per_byte", by_part(done.bits_per_byte)}});
+  }
+  return print_text(
+      fmt::format("{}: {} parameters, {} steps, {} tokens (the collection has {}), loss {:.4f}, "
+                  "{:.0f} CPU-seconds\n",
+                  model, with_commas(done.parameters), done.job.steps, with_commas(done.job.tokens),
+                  with_commas(done.corpus_tokens), done.job.final_loss, done.job.cpu_seconds) +
+      share_lines("held-back {}: {:.4f} bits per byte\n", done.bits_per_byte));
+}
+
+int print_embedder(const std::string& model, const train::EmbedReport& done, bool as_json) {
+  if (as_json) {
+    return print_json({{"model", model},
+                       {"parameters", done.parameters},
+                       {"steps", done.job.steps},
+                       {"tokens", done.job.tokens},
+                       {"loss", done.job.final_loss},
+                       {"cpu_seconds", done.job.cpu_seconds},
+                       {"found", by_part(done.found)}});
+  }
+  return print_text(fmt::format("{}: {} parameters, {} steps, {} tokens, loss {:.4f}, {:.0f} CPU-seconds\n",
+                                model, with_commas(done.parameters), done.job.steps,
+                                with_commas(done.job.tokens), done.job.final_loss, done.job.cpu_seconds) +
+                    share_lines("held-back {}: partner found first {:.3f}\n", done.found));
 }
 
 }  // namespace
@@ -76,6 +141,10 @@ Result<LanguageRecipe> read_language_recipe(const std::string& path, const std::
   TomlTable distill = file.table("distill");
   out.options.teacher = beside(own, distill.text("teacher", ""));
   out.options.teacher_share = distill.number("teacher_share", out.options.teacher_share, 0, 1);
+  if (file.has("embed")) {
+    out.embed.emplace().seed = out.options.seed;
+    read_embed(file.table("embed"), *out.embed);
+  }
   BANTAM_TRY(file.finish());
   return out;
 }
@@ -94,38 +163,26 @@ int train_language_model(const LanguageArguments& a, const Common& common) {
   ProgressBar bar(common.quiet);
   const std::string model = out + "/model.gguf";
   recipe->data.store = a.tokens;
-  auto done = train::pretrain(recipe->data, recipe->shape, recipe->from, recipe->options,
-                              {.out = model,
-                               .checkpoint_seconds = a.checkpoint_seconds,
-                               .threads = a.threads,
-                               .progress = bar.sink(),
-                               .cancel = Interrupt::token(),
-                               .peers = *peers});
-  bar.finish();
-  if (*peers && train::rank_of(**peers) != 0) return done ? kDone : report(done.error());
-  // The chart is drawn for a stopped run too.
-  if (auto drawn = draw_losses(model + ".log.jsonl", out + "/loss.svg"); !drawn && done)
-    return report(drawn.error());
-  if (!done) return report(done.error());
-  if (common.json) {
-    nlohmann::json bits = nlohmann::json::object();
-    for (const auto& [part, value] : done->bits_per_byte) bits[part] = value;
-    return print_json({{"model", model},
-                       {"parameters", done->parameters},
-                       {"corpus_tokens", done->corpus_tokens},
-                       {"steps", done->job.steps},
-                       {"tokens", done->job.tokens},
-                       {"loss", done->job.final_loss},
-                       {"cpu_seconds", done->job.cpu_seconds},
-                       {"bits_per_byte", bits}});
+  const train::JobOptions job{.out = model,
+                              .checkpoint_seconds = a.checkpoint_seconds,
+                              .threads = a.threads,
+                              .progress = bar.sink(),
+                              .cancel = Interrupt::token(),
+                              .peers = *peers};
+  const auto finish = [&](const auto& done, const auto& print) {
+    bar.finish();
+    if (*peers && train::rank_of(**peers) != 0) return done ? kDone : report(done.error());
+    // The chart is drawn for a stopped run too.
+    if (auto drawn = draw_losses(model + ".log.jsonl", out + "/loss.svg"); !drawn && done)
+      return report(drawn.error());
+    return done ? print(model, *done, common.json) : report(done.error());
+  };
+  if (recipe->embed) {
+    if (*peers) return report_misuse("train", "expected one process for a recipe with [embed]");
+    return finish(train::train_embedder(recipe->data, recipe->from, *recipe->embed, job), print_embedder);
   }
-  std::string text = fmt::format(
-      "{}: {} parameters, {} steps, {} tokens (the collection has {}), loss {:.4f}, {:.0f} CPU-seconds\n",
-      model, with_commas(done->parameters), done->job.steps, with_commas(done->job.tokens),
-      with_commas(done->corpus_tokens), done->job.final_loss, done->job.cpu_seconds);
-  for (const auto& [part, value] : done->bits_per_byte)
-    text += fmt::format("held-back {}: {:.4f} bits per byte\n", part, value);
-  return print_text(text);
+  return finish(train::pretrain(recipe->data, recipe->shape, recipe->from, recipe->options, job),
+                print_language_model);
 }
 
 Result<train::PruneReport> prune_language_model(const LanguagePruneArguments& a, const Common& common) {

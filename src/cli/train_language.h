@@ -1,9 +1,12 @@
 #pragma once
-// bantam train --lm RECIPE: pretraining on text, from one TOML file. docs/recipes.md explains every key.
+// bantam train --lm RECIPE: pretraining on text, or tuning for sentence vectors, from one TOML file.
+// docs/recipes.md explains every key.
 
+#include <optional>
 #include <string>
 
 #include "cli/app.h"
+#include "train/embed.h"
 #include "train/pretrain.h"
 
 namespace bantam::cli {
@@ -14,6 +17,7 @@ struct LanguageRecipe {
   model::Config shape;
   train::PretrainData data;
   train::PretrainOptions options;
+  std::optional<train::EmbedOptions> embed;  // from [embed]: sentence vectors are to be learned, not text
 };
 
 /// `folder` is where the texts' relative files are looked for; empty: beside the recipe. Errors: those of

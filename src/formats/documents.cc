@@ -74,6 +74,7 @@ struct DocumentReader::State {
   std::string held;       // read, not yet given out
   size_t searched = 0;    // held has no separator that begins before here
   bool ended = false;     // nothing more to read
+  bool lines = false;     // a document ends with its line
   uint64_t document = 1;  // the number of the next one, from 1
 
   /// Reads on; false at the end.
@@ -96,6 +97,11 @@ struct DocumentReader::State {
 
   /// The separator's place at the beginning of a line, or npos when it is not in what is held.
   size_t find_separator() {
+    if (lines) {
+      const size_t at = held.find('\n', searched);
+      searched = held.size();
+      return at;
+    }
     for (size_t at = searched;; ++at) {
       at = held.find(kSeparator, at);
       if (at == std::string::npos) {
@@ -114,6 +120,11 @@ struct DocumentReader::State {
   }
 };
 
+bool is_json_lines(std::string_view path) {
+  if (path.ends_with(".xz")) path.remove_suffix(3);
+  return path.ends_with(".jsonl");
+}
+
 DocumentReader::DocumentReader(std::unique_ptr<State> state) : state_(std::move(state)) {}
 DocumentReader::DocumentReader(DocumentReader&&) noexcept = default;
 DocumentReader& DocumentReader::operator=(DocumentReader&&) noexcept = default;
@@ -122,6 +133,7 @@ DocumentReader::~DocumentReader() = default;
 Result<DocumentReader> DocumentReader::open(const std::string& path) {
   BANTAM_ASSIGN(auto file, MappedFile::open(path));
   auto state = std::make_unique<State>(std::move(file));
+  state->lines = is_json_lines(path);
   if (path.ends_with(".xz")) {
     state->xz.emplace();
     if (const lzma_ret code = state->xz->start(state->file.bytes()); code != LZMA_OK)
@@ -144,9 +156,12 @@ Result<bool> DocumentReader::next(std::string& document) {
     }
     const bool last = end == std::string::npos;
     if (last) end = s.held.size();
-    document.assign(s.held, 0, end > 0 && !last ? end - 1 : end);
+    // A separator stands on a line of its own: the line break before it is not the document's.
+    document.assign(s.held, 0, end > 0 && !last && !s.lines ? end - 1 : end);
     if (document.ends_with('\n') && last) document.pop_back();
-    s.held.erase(0, last ? end : std::min(s.held.size(), end + kSeparator.size() + 1));
+    if (s.lines && document.ends_with('\r')) document.pop_back();
+    const size_t separator = s.lines ? 1 : kSeparator.size() + 1;
+    s.held.erase(0, last ? end : std::min(s.held.size(), end + separator));
     s.searched = 0;
     if (const size_t broken = find_broken_utf8(document); broken != std::string::npos) {
       return fail(Code::kCorrupt, "{}: document {}, byte {}: found 0x{:02x}, expected UTF-8", s.file.path(),

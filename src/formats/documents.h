@@ -1,20 +1,24 @@
 #pragma once
 // Collections of text documents for pretraining: UTF-8 text in which a line holding only "<|endoftext|>" ends
-// a document, plain or compressed by xz.
+// a document, or JSON lines, a document each; plain or compressed by xz.
 
 #include <cstdint>
 #include <memory>
 #include <string>
+#include <string_view>
 
 #include "base/result.h"
 
 namespace bantam::formats {
 
+/// True for a name that ends in ".jsonl" or ".jsonl.xz".
+bool is_json_lines(std::string_view path);
+
 /// Reads a collection from its beginning, one document at a time; memory stays within the longest document.
 class DocumentReader {
  public:
-  /// A file whose name ends in ".xz" is decompressed (at most 256 MB for the decompressor). Errors:
-  /// kNotFound, kIo.
+  /// A file whose name ends in ".xz" is decompressed (at most 256 MB for the decompressor); one whose name
+  /// (without that) ends in ".jsonl" has a document on each line. Errors: kNotFound, kIo.
   static Result<DocumentReader> open(const std::string& path);
   DocumentReader(DocumentReader&&) noexcept;
   DocumentReader& operator=(DocumentReader&&) noexcept;

@@ -61,6 +61,13 @@ TEST_F(DocumentsTest, SplitsAtLinesOfTheSeparatorAlone) {
   EXPECT_THAT(all(put("e.txt", "<|endoftext|>x\ny\n<|endoftext|>\n")), ElementsAre("<|endoftext|>x\ny"));
 }
 
+TEST_F(DocumentsTest, JsonLinesAreADocumentEach) {
+  EXPECT_THAT(all(put("a.jsonl", "{\"a\":1}\r\n\n{\"b\":\"<|endoftext|>\"}\nlast")),
+              ElementsAre("{\"a\":1}", "{\"b\":\"<|endoftext|>\"}", "last"));
+  const std::string first((size_t{1} << 20) - 1, 'a');
+  EXPECT_THAT(all(put("b.jsonl.xz", packed(first + "\nb\n"))), ElementsAre(first, "b"));
+}
+
 TEST_F(DocumentsTest, PiecesMayEndAnywhere) {
   // A separator across the border of what is read at once, at every offset.
   for (size_t shift = 0; shift < 20; ++shift) {

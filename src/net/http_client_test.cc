@@ -2,9 +2,7 @@
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
-#include <openssl/evp.h>
 #include <openssl/ssl.h>
-#include <openssl/x509v3.h>
 
 #include <atomic>
 #include <filesystem>
@@ -13,6 +11,7 @@
 #include "base/usage.h"
 #include "net/async_event.h"
 #include "net/raw_socket_for_test.h"
+#include "net/tls_for_test.h"
 
 namespace bantam::net {
 namespace {
@@ -216,40 +215,17 @@ TEST(HttpClient, TheSinkEndsTheCall) {
 /// A TLS server with a certificate of its own for "localhost"; answers one request per connection.
 class TlsServer {
  public:
-  TlsServer()
-      : context_(SSL_CTX_new(TLS_server_method())),
-        file_(std::filesystem::temp_directory_path() / ("bantam_ca_" + random_id(""))) {
-    EVP_PKEY* key = EVP_EC_gen("P-256");
-    X509* cert = X509_new();
-    X509_set_version(cert, 2);
-    ASN1_INTEGER_set(X509_get_serialNumber(cert), 1);
-    X509_gmtime_adj(X509_getm_notBefore(cert), -3600);
-    X509_gmtime_adj(X509_getm_notAfter(cert), 3600);
-    X509_set_pubkey(cert, key);
-    X509_NAME* name = X509_get_subject_name(cert);
-    X509_NAME_add_entry_by_txt(name, "CN", MBSTRING_ASC, reinterpret_cast<const unsigned char*>("test"), -1,
-                               -1, 0);
-    X509_set_issuer_name(cert, name);
-    X509_EXTENSION* names = X509V3_EXT_conf_nid(nullptr, nullptr, NID_subject_alt_name, "DNS:localhost");
-    X509_add_ext(cert, names, -1);
-    X509_sign(cert, key, EVP_sha256());
-    SSL_CTX_use_certificate(context_, cert);
-    SSL_CTX_use_PrivateKey(context_, key);
-    FILE* f = std::fopen(file_.c_str(), "w");
-    PEM_write_X509(f, cert);
-    std::fclose(f);
-    X509_EXTENSION_free(names);
-    X509_free(cert);
-    EVP_PKEY_free(key);
+  TlsServer() : context_(SSL_CTX_new(TLS_server_method())) {
+    SSL_CTX_use_certificate_file(context_, certificate_.certificate().c_str(), SSL_FILETYPE_PEM);
+    SSL_CTX_use_PrivateKey_file(context_, certificate_.private_key().c_str(), SSL_FILETYPE_PEM);
     server_ = std::make_unique<RawServer>([this](RawSocket& s) { serve(s); });
   }
   ~TlsServer() {
     server_.reset();
     SSL_CTX_free(context_);
-    std::filesystem::remove(file_);
   }
   std::string url(const char* host) const { return fmt::format("https://{}:{}/", host, server_->port()); }
-  std::string ca_file() const { return file_; }
+  std::string ca_file() const { return certificate_.certificate(); }
   std::string server_name;
 
  private:
@@ -265,8 +241,8 @@ class TlsServer {
     }
     SSL_free(ssl);
   }
+  TestCertificate certificate_;
   SSL_CTX* context_;
-  std::filesystem::path file_;
   std::unique_ptr<RawServer> server_;
 };
 

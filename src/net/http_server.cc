@@ -1,10 +1,13 @@
 #include "net/http_server.h"
 
+#include <unistd.h>
+
 #include <atomic>
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/detached.hpp>
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/ip/tcp.hpp>
+#include <boost/asio/ssl/context.hpp>
 #include <boost/asio/steady_timer.hpp>
 
 #include "net/server_connection.h"
@@ -36,6 +39,7 @@ class Server final : public HttpServer {
   Load load() const override { return {host_.open.load(), host_.busy.load(), host_.draining.load()}; }
 
  private:
+  Status open_tls();
   Awaitable<void> accept();
   Awaitable<void> drain();
   std::vector<Connection*> connections() const {
@@ -43,13 +47,34 @@ class Server final : public HttpServer {
   }
 
   ConnectionHost host_;  // outlives io_, whose end destroys the connections
+  std::optional<asio::ssl::context> tls_;
   uint16_t port_ = 0;
   asio::io_context io_{1};
   tcp::acceptor acceptor_;
   asio::steady_timer drain_timer_;
 };
 
+Status Server::open_tls() {
+  const ServerOptions& options = host_.options;
+  if (options.certificate_file.empty()) return {};
+  error_code ec;
+  tls_.emplace(asio::ssl::context::tls_server);
+  tls_->set_options(asio::ssl::context::default_workarounds | asio::ssl::context::no_tlsv1 |
+                    asio::ssl::context::no_tlsv1_1);
+  auto refuse = [&](const std::string& file, std::string_view what) {
+    bool missing = ::access(file.c_str(), R_OK) != 0;
+    return fail(missing ? Code::kNotFound : Code::kCorrupt, "{}: {}: {}", file, what, ec.message());
+  };
+  tls_->use_certificate_chain_file(options.certificate_file, ec);
+  if (ec) return refuse(options.certificate_file, "found no PEM certificate");
+  tls_->use_private_key_file(options.key_file, asio::ssl::context::pem, ec);
+  if (ec) return refuse(options.key_file, "found no PEM key that fits the certificate");
+  host_.tls = &*tls_;
+  return {};
+}
+
 Status Server::open() {
+  BANTAM_TRY(open_tls());
   const ServerOptions& options = host_.options;
   error_code ec;
   auto address = asio::ip::make_address(options.host == "localhost" ? "127.0.0.1" : options.host, ec);

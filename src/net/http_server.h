@@ -66,6 +66,7 @@ struct Route {
 /// What was answered, for a log.
 struct AccessRecord {
   std::string id, method, path;
+  std::string route;  // the Route::path that answered; empty: none did
   int status = 0;  // 499: the client left before an answer began
   uint64_t body_bytes = 0;
   double seconds = 0;
@@ -75,6 +76,8 @@ struct AccessRecord {
 struct ServerOptions {
   std::string host = "127.0.0.1";      // an address, or "localhost"
   uint16_t port = 0;                   // 0: one the system chooses
+  std::string certificate_file;        // PEM, with its chain; empty: plain HTTP
+  std::string key_file;                // PEM
   size_t max_connections = 1024;       // one more gets 503
   size_t max_header_bytes = 16 << 10;  // more: 431
   size_t max_body_bytes = 8 << 20;     // more: 413
@@ -101,7 +104,8 @@ struct ServerOptions {
 class HttpServer {
  public:
   /// Binds and listens; connections are taken once run() is called. Errors: kInvalidArgument (host that is no
-  /// address, a bad option), kIo naming address and port.
+  /// address, a bad option), kIo naming address and port, kNotFound and kCorrupt for a certificate or key that
+  /// is missing or of no use.
   static Result<std::unique_ptr<HttpServer>> listen(ServerOptions options, std::vector<Route> routes);
   virtual ~HttpServer() = default;
 

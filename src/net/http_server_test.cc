@@ -14,6 +14,7 @@
 #include "net/http_client.h"
 #include "net/raw_socket_for_test.h"
 #include "net/signal_stop.h"
+#include "net/tls_for_test.h"
 
 namespace bantam::net {
 namespace {
@@ -326,6 +327,77 @@ TEST(HttpServer, BoundsTheConnections) {
   a.close();
   ASSERT_TRUE(eventually([&] { return (*s).load().connections == 1; }));
   EXPECT_THAT(s.ask(kGetHealth), StartsWith("HTTP/1.1 200"));
+}
+
+TEST(HttpServer, SpeaksTls) {
+  TestCertificate certificate;
+  ServerOptions options;
+  options.certificate_file = certificate.certificate();
+  options.key_file = certificate.private_key();
+  Route stream{"GET", "/stream", [](Exchange& e) -> Awaitable<void> {
+                 e.begin(200, {});
+                 for (int i = 0; i < 3; ++i) co_await e.write(std::string(100'000, 'x'));
+               }};
+  Serving s(options, {echo(), stream});
+  ClientOptions trusting;
+  trusting.ca_file = certificate.certificate();
+  auto client = HttpClient::create(trusting);
+  std::string base = fmt::format("https://localhost:{}", (*s).port());
+  wait([](HttpClient& c, std::string url) -> Awaitable<void> {
+    for (int i = 0; i < 4; ++i) {
+      ClientRequest request;
+      request.url = *parse_url(url + (i % 2 ? "/stream" : "/echo"));
+      if (i % 2 == 0) request.method = "POST";
+      if (i % 2 == 0) request.body = "hello";
+      CallTrace trace;
+      auto response = co_await c.send(request, &trace);
+      EXPECT_TRUE(response) << response.error().message;
+      if (!response) co_return;
+      EXPECT_EQ(response->body.size(), i % 2 ? 300'000U : 5U);
+      EXPECT_EQ(trace.reused, i > 0);
+    }
+  }(**client, base));
+  EXPECT_EQ(s.ask("GET /stream HTTP/1.0\r\n\r\n").find("HTTP/1.1 200"), std::string::npos);
+}
+
+TEST(HttpServer, ATlsClientThatLeavesCancelsItsRequest) {
+  TestCertificate certificate;
+  ServerOptions options;
+  options.certificate_file = certificate.certificate();
+  options.key_file = certificate.private_key();
+  std::atomic<bool> cancelled{false};
+  std::latch started(1);
+  Route slow{"GET", "/slow", [&](Exchange& e) -> Awaitable<void> {
+               started.count_down();
+               cancelled = !co_await sleep_until(Clock::now() + 5s, e.request().cancel);
+             }};
+  Serving s(options, {slow});
+  ClientOptions trusting;
+  trusting.ca_file = certificate.certificate();
+  auto client = HttpClient::create(trusting);
+  ClientRequest request;
+  request.url = *parse_url(fmt::format("https://localhost:{}/slow", (*s).port()));
+  std::stop_source stop;
+  request.cancel = stop.get_token();
+  std::jthread later([&] {
+    started.wait();
+    stop.request_stop();
+  });
+  EXPECT_FALSE(wait((*client)->send(request)));
+  EXPECT_TRUE(eventually([&] { return cancelled.load(); }));
+}
+
+TEST(HttpServer, RefusesACertificateItCannotUse) {
+  TestCertificate one, other;
+  ServerOptions options;
+  auto code = [&] { return HttpServer::listen(options, {}).error().code; };
+  options.certificate_file = one.certificate();
+  options.key_file = "/no/such/file";
+  EXPECT_EQ(code(), Code::kNotFound);
+  options.key_file = other.private_key();
+  EXPECT_EQ(code(), Code::kCorrupt);
+  options.certificate_file = one.private_key();
+  EXPECT_EQ(code(), Code::kCorrupt);
 }
 
 TEST(HttpServer, RefusesToListenWhereItCannot) {

@@ -55,6 +55,20 @@ class RawSocket {
     }
     return out;
   }
+  /// A request: its header, and as much of a body as that says.
+  std::string read_request() const {
+    std::string out = read_until("\r\n\r\n");
+    size_t field = out.find("content-length: "), body = out.find("\r\n\r\n") + 4;
+    if (field == std::string::npos || body < 4) return out;
+    size_t whole = body + std::stoul(out.substr(field + 16));
+    char piece[4096];
+    while (out.size() < whole) {
+      ssize_t n = ::recv(fd_, piece, sizeof piece, 0);
+      if (n <= 0) break;
+      out.append(piece, static_cast<size_t>(n));
+    }
+    return out;
+  }
   /// All until the peer closes.
   std::string read_all(int ms = 5000) const { return read_until("", ms); }
 

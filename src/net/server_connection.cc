@@ -88,16 +88,16 @@ std::string Connection::head_bytes(const ServerRequest& request, ServerResponse&
   return wire;
 }
 
-void Connection::log(const ServerRequest& request, int status, bool gone) {
+void Connection::log(const ServerRequest& request, const std::string& route, int status, bool gone) {
   if (!options_.on_access) return;
   options_.on_access(
-      {request.id, request.method, request.path, status, body_bytes_, wall_seconds() - started_, gone});
+      {request.id, request.method, request.path, route, status, body_bytes_, wall_seconds() - started_, gone});
 }
 
 Awaitable<bool> Connection::answer_whole(const ServerRequest& request, ServerResponse response,
                                          bool keep_alive) {
   bool sent = co_await send(head_bytes(request, response, false, keep_alive));
-  log(request, response.status, !sent);
+  log(request, "", response.status, !sent);
   co_return sent&& keep_alive;
 }
 
@@ -140,17 +140,17 @@ Awaitable<void> Connection::handle(ServerExchange& exchange, const Handler& hand
   }
 }
 
-Awaitable<bool> Connection::answer(ServerRequest request, const Handler& handler, bool keep_alive) {
+Awaitable<bool> Connection::answer(ServerRequest request, const Route& route, bool keep_alive) {
   using namespace asio::experimental::awaitable_operators;
   ServerExchange exchange(*this, std::move(request), keep_alive);
   exchange_ = &exchange;
   ++host_.busy;
-  co_await (handle(exchange, handler) || watch(exchange));
+  co_await (handle(exchange, route.handler) || watch(exchange));
   --host_.busy;
   exchange_ = nullptr;
   exchange.respond(error(500, "The request could not be completed."));  // no effect after an answer
   bool done = co_await exchange.finish();
-  log(exchange.request(), exchange.head_sent() ? exchange.status() : 499, !done);
+  log(exchange.request(), route.path, exchange.head_sent() ? exchange.status() : 499, !done);
   co_return done&& exchange.keep_alive();
 }
 
@@ -235,7 +235,7 @@ Awaitable<bool> Connection::one_request() {
   }
   if (!co_await read_body(parser, request)) co_return false;
   request.tail = match.tail;
-  co_return co_await answer(std::move(request), match.route->handler, keep_alive);
+  co_return co_await answer(std::move(request), *match.route, keep_alive);
 }
 
 Awaitable<bool> Connection::handshake() {
@@ -243,6 +243,12 @@ Awaitable<bool> Connection::handshake() {
   socket_.tcp().expires_after(options_.header_timeout);
   auto [ec] = co_await socket_.tls()->async_handshake(asio::ssl::stream_base::server, kTuple);
   co_return !ec;
+}
+
+/// So that the client can tell the end from a connection cut off.
+Awaitable<void> Connection::say_goodbye() {
+  socket_.tcp().expires_after(std::chrono::seconds(1));
+  co_await socket_.tls()->async_shutdown(kTuple);
 }
 
 Awaitable<void> Connection::serve(std::shared_ptr<Connection> self, bool full) {
@@ -253,6 +259,7 @@ Awaitable<void> Connection::serve(std::shared_ptr<Connection> self, bool full) {
     open = false;
   }
   while (open) open = co_await self->one_request();
+  if (self->socket_.tls()) co_await self->say_goodbye();
   self->close();
 }
 

@@ -61,19 +61,20 @@ class Connection {
   using HeaderParser = boost::beast::http::request_parser<boost::beast::http::empty_body>;
 
   Awaitable<bool> handshake();
+  Awaitable<void> say_goodbye();
   Awaitable<void> refuse();
   Awaitable<bool> one_request();
   Awaitable<bool> wait_for_first_byte();
   Awaitable<bool> refuse_header(boost::system::error_code error);
   Awaitable<bool> read_body(HeaderParser& header, ServerRequest& request);
-  Awaitable<bool> answer(ServerRequest request, const Handler& handler, bool keep_alive);
+  Awaitable<bool> answer(ServerRequest request, const Route& route, bool keep_alive);
   Awaitable<bool> answer_whole(const ServerRequest& request, ServerResponse response, bool keep_alive);
   Awaitable<void> handle(ServerExchange& exchange, const Handler& handler);
   Awaitable<void> watch(ServerExchange& exchange);
   Awaitable<bool> send(std::string bytes);
   Awaitable<void> linger();
   std::string head_bytes(const ServerRequest& request, ServerResponse& head, bool streaming, bool keep_alive);
-  void log(const ServerRequest& request, int status, bool gone);
+  void log(const ServerRequest& request, const std::string& route, int status, bool gone);
   ServerResponse error(int status, const std::string& message) const {
     return options_.error_response(status, message);
   }

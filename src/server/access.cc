@@ -109,7 +109,8 @@ std::optional<net::ServerResponse> Access::check(const net::ServerRequest& reque
         .response();
   }
   if (request.method == "OPTIONS" && origin) return preflight(request);
-  if (request.path.starts_with("/v1/") && !key_right(request)) {
+  bool open_to_all = request.path == "/health" || request.path == "/ready";
+  if (!open_to_all && !key_right(request)) {
     bool given = request.headers.get("authorization").has_value();
     return ApiError{.status = 401,
                     .message = given

@@ -31,15 +31,24 @@ T word(TomlTable& table, std::string_view key, T fallback,
   return fallback;
 }
 
-void read_server(TomlTable table, ServerConfig& out) {
+std::string beside(const std::string& directory, const std::string& path) {
+  return path.empty() ? path : (std::filesystem::path(directory) / path).string();
+}
+
+void read_server(TomlTable table, const std::string& directory, ServerConfig& out) {
   out.host = table.text("host", out.host);
   out.port = static_cast<uint16_t>(table.whole("port", out.port, 0, 65'535));
   out.api_key_env = table.text("api_key_env", "");
   out.max_queue = table.whole("max_queue", out.max_queue, 0, 100'000);
   out.max_connections = table.whole("max_connections", out.max_connections, 1, 100'000);
   out.max_body_bytes = table.whole("max_body_bytes", out.max_body_bytes, 1024, 1 << 30);
+  out.max_header_bytes = table.whole("max_header_bytes", out.max_header_bytes, 1024, 1 << 20);
   out.request_timeout = seconds(table, "request_timeout", out.request_timeout);
   out.drain_timeout = seconds(table, "drain_timeout", out.drain_timeout);
+  out.certificate = beside(directory, table.text("certificate", ""));
+  out.private_key = beside(directory, table.text("private_key", ""));
+  if (out.certificate.empty() != out.private_key.empty())
+    table.reject(out.certificate.empty() ? "private_key" : "certificate", "expected both or none of certificate and private_key");
   out.cors_origins = table.texts("cors_origins");
   out.allowed_hosts = table.texts("allowed_hosts");
   out.offline = table.flag("offline", false);
@@ -52,32 +61,41 @@ void refuse(TomlTable& table, std::initializer_list<const char*> keys, std::stri
   }
 }
 
-ModelConfig read_model(TomlTable table, const std::string& directory) {
-  ModelConfig out;
-  out.name = table.text("name", "");
-  TomlTable prices = table.table("prices");
-  out.prices.prompt = prices.number("prompt", 0, 0, 1e9);
-  out.prices.completion = prices.number("completion", 0, 0, 1e9);
-  out.path = table.text("path", "");
-  out.url = table.text("url", "");
-  if (out.path.empty() == out.url.empty()) {
-    table.reject(out.path.empty() ? "name" : "url", "expected either path (a .gguf file) or url (an API)");
-  }
-  if (!out.path.empty()) {
-    out.path = (std::filesystem::path(directory) / out.path).string();
-    out.threads = static_cast<unsigned>(table.whole("threads", 0, 0, 1024));
-    out.context = static_cast<uint32_t>(table.whole("context", 0, 0, 1 << 24));
-    out.sessions = static_cast<unsigned>(table.whole("sessions", out.sessions, 1, 1024));
-    refuse(table,
-           {"model", "key_env", "ca_file", "choices", "max_tokens_field", "max_retries", "connect_timeout",
-            "answer_timeout", "read_timeout"},
-           "belongs to a model with a url");
-    return out;
-  }
-  if (out.name.empty()) table.reject("name", "found none, expected one for a model with a url");
-  out.model = table.text("model", out.name);
+constexpr std::initializer_list<const char*> kLocalKeys = {"threads", "context", "sessions"};
+constexpr std::initializer_list<const char*> kRemoteKeys = {
+    "model",          "key_env",      "ca_file",      "choices",           "max_tokens_field",
+    "max_retries",    "answer_timeout", "read_timeout", "connect_timeout", "breaker_failures",
+    "breaker_pause",  "max_calls_per_request", "max_calls_per_day", "max_cost_per_request", "max_cost_per_day",
+    "max_answer_tokens"};
+
+void read_local(TomlTable& table, const std::string& directory, ModelConfig& out) {
+  out.path = beside(directory, out.path);
+  out.threads = static_cast<unsigned>(table.whole("threads", 0, 0, 1024));
+  out.context = static_cast<uint32_t>(table.whole("context", 0, 0, 1 << 24));
+  out.sessions = static_cast<unsigned>(table.whole("sessions", out.sessions, 1, 1024));
+}
+
+void read_limits(TomlTable& table, ModelConfig& out) {
+  auto count = [&](const char* key, std::optional<uint64_t>& to) {
+    if (table.has(key)) to = table.whole(key, 0, 0, 1'000'000'000);
+  };
+  auto money = [&](const char* key, std::optional<double>& to) {
+    if (table.has(key)) to = table.number(key, 0, 0, 1e9);
+  };
+  count("max_calls_per_request", out.limits.calls_per_request);
+  count("max_calls_per_day", out.limits.calls_per_day);
+  money("max_cost_per_request", out.limits.money_per_request);
+  money("max_cost_per_day", out.limits.money_per_day);
+  out.max_answer_tokens =
+      static_cast<uint32_t>(table.whole("max_answer_tokens", out.max_answer_tokens, 1, 1 << 24));
+  out.breaker.failures = static_cast<unsigned>(table.whole("breaker_failures", out.breaker.failures, 0, 1'000'000));
+  out.breaker.pause = seconds(table, "breaker_pause", out.breaker.pause);
+}
+
+void read_remote(TomlTable& table, const std::string& directory, ModelConfig& out) {
+  out.model = table.text("model", "");
   out.key_env = table.text("key_env", "");
-  out.ca_file = table.text("ca_file", "");
+  out.ca_file = beside(directory, table.text("ca_file", ""));
   out.choices = word(table, "choices", out.choices,
                      {{"json_schema", chat::ChoiceMode::kJsonSchema},
                       {"guided_choice", chat::ChoiceMode::kGuidedChoice},
@@ -89,7 +107,41 @@ ModelConfig read_model(TomlTable table, const std::string& directory) {
   out.connect_timeout = seconds(table, "connect_timeout", out.connect_timeout);
   out.answer_timeout = seconds(table, "answer_timeout", out.answer_timeout);
   out.read_timeout = seconds(table, "read_timeout", out.read_timeout);
-  refuse(table, {"threads", "context", "sessions"}, "belongs to a model with a path");
+  read_limits(table, out);
+}
+
+ModelConfig read_model(TomlTable table, const std::string& directory) {
+  ModelConfig out;
+  out.name = table.text("name", "");
+  TomlTable prices = table.table("prices");
+  out.prices.prompt = prices.number("prompt", 0, 0, 1e9);
+  out.prices.completion = prices.number("completion", 0, 0, 1e9);
+  out.path = table.text("path", "");
+  out.url = table.text("url", "");
+  out.recording = table.text("recording", "");
+  int kinds = !out.path.empty() + !out.url.empty() + !out.recording.empty();
+  if (kinds != 1) {
+    const char* key = !out.recording.empty() ? "recording" : !out.url.empty() ? "url" : "name";
+    table.reject(key, "expected one of path (a .gguf file), url (an API) and recording (a .jsonl file)");
+  }
+  if (out.name.empty() && out.path.empty())
+    table.reject("name", "found none, expected one for a model without a path");
+  if (!out.path.empty()) {
+    read_local(table, directory, out);
+  } else {
+    refuse(table, kLocalKeys, "belongs to a model with a path");
+  }
+  if (!out.url.empty()) {
+    read_remote(table, directory, out);
+  } else {
+    refuse(table, kRemoteKeys, "belongs to a model with a url");
+  }
+  if (!out.recording.empty()) {
+    out.recording = beside(directory, out.recording);
+    out.pace = table.number("pace", out.pace, 0, 1000);
+  } else {
+    refuse(table, {"pace"}, "belongs to a model with a recording");
+  }
   return out;
 }
 
@@ -112,7 +164,7 @@ TeamConfig read_team(TomlTable table) {
 
 Result<ServerConfig> read_config(TomlTable root, const std::string& directory) {
   ServerConfig out;
-  read_server(root.table("server"), out);
+  read_server(root.table("server"), directory, out);
   std::set<std::string> models, names;
   for (TomlTable& table : root.tables("models")) {
     out.models.push_back(read_model(table, directory));
@@ -146,6 +198,13 @@ Result<ServerConfig> parse_config(std::string_view text, const std::string& name
                                   const std::string& directory) {
   BANTAM_ASSIGN(TomlTable root, TomlTable::parse(text, name));
   return read_config(std::move(root), directory);
+}
+
+std::string ServerConfig::strategy_of(std::string_view name) const {
+  for (const TeamConfig& team : teams) {
+    if (team.name == name) return team.strategy;
+  }
+  return "model";
 }
 
 ServerConfig config_for_model(const std::string& path) {

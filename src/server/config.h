@@ -13,7 +13,7 @@
 
 namespace bantam::server {
 
-/// A model of our own (path) or behind an API (url); exactly one of the two.
+/// A model of our own (path), behind an API (url) or replayed (recording); exactly one of the three.
 struct ModelConfig {
   std::string name;  // empty (for a path only): the file's task, or its name without the extension
   chat::Prices prices;
@@ -30,7 +30,13 @@ struct ModelConfig {
   chat::ChoiceMode choices = chat::ChoiceMode::kJsonSchema;
   std::string max_tokens_field = "max_tokens";
   unsigned max_retries = 2;
+  chat::BreakerOptions breaker;
+  chat::SpendLimits limits;
+  uint32_t max_answer_tokens = 4096;
   std::chrono::milliseconds connect_timeout{10'000}, answer_timeout{120'000}, read_timeout{60'000};
+
+  std::string recording;  // a .jsonl of prompts and answers (chat/recorded.h); relative as `path` is
+  double pace = 1;
 };
 
 struct TeamConfig {
@@ -49,13 +55,18 @@ struct ServerConfig {
   size_t max_queue = 64;  // requests that wait for a session of a local model, each; one more gets 429
   size_t max_connections = 1024;
   size_t max_body_bytes = 8 << 20;
+  size_t max_header_bytes = 16 << 10;
   std::chrono::milliseconds request_timeout{600'000};
   std::chrono::milliseconds drain_timeout{30'000};
+  std::string certificate, private_key;    // PEM files: the server speaks TLS; relative to the config file
   std::vector<std::string> cors_origins;   // beside pages served from loopback; "*": every one
   std::vector<std::string> allowed_hosts;  // beside loopback names, what the Host field may say
   bool offline = false;                    // no remote call is ever made
   std::vector<ModelConfig> models;
   std::vector<TeamConfig> teams;
+
+  /// The strategy of the team of that name; "model" for what is no team.
+  std::string strategy_of(std::string_view name) const;
 };
 
 /// Reads a file as described in docs/server.md. Errors name file, line, key, found and expected; unknown keys

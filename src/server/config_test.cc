@@ -11,6 +11,8 @@ using testing::HasSubstr;
 constexpr const char* kWhole = R"(
 [server]
 host = "0.0.0.0"
+certificate = "c.pem"
+private_key = "/k.pem"
 port = 9000
 api_key_env = "KEY"
 max_queue = 5
@@ -30,7 +32,15 @@ url = "https://api.example.com/v1"
 model = "llm-1"
 key_env = "LLM_KEY"
 choices = "guided_choice"
+breaker_failures = 2
+max_calls_per_request = 3
+max_cost_per_day = 1.5
 prices = { prompt = 2.5, completion = 10 }
+
+[[models]]
+name = "replay"
+recording = "r.jsonl"
+pace = 0
 
 [[teams]]
 name = "team"
@@ -46,14 +56,24 @@ TEST(ServerConfig, ReadsEveryPart) {
   ASSERT_TRUE(config) << config.error().message;
   EXPECT_EQ(config->host, "0.0.0.0");
   EXPECT_EQ(config->port, 9000);
+  EXPECT_EQ(config->certificate, "/etc/bantam/c.pem");
+  EXPECT_EQ(config->private_key, "/k.pem");
   EXPECT_EQ(config->max_queue, 5u);
   EXPECT_EQ(config->request_timeout.count(), 1500);
-  ASSERT_EQ(config->models.size(), 2u);
+  ASSERT_EQ(config->models.size(), 3u);
   EXPECT_EQ(config->models[0].path, "/etc/bantam/models/small.gguf");
   EXPECT_EQ(config->models[0].prices.completion, 0.02);
   EXPECT_EQ(config->models[1].model, "llm-1");
   EXPECT_EQ(config->models[1].choices, chat::ChoiceMode::kGuidedChoice);
   EXPECT_EQ(config->models[1].prices.completion, 10);
+  EXPECT_EQ(config->models[1].breaker.failures, 2u);
+  EXPECT_EQ(config->models[1].limits.calls_per_request, 3u);
+  EXPECT_EQ(config->models[1].limits.money_per_day, 1.5);
+  EXPECT_FALSE(config->models[1].limits.calls_per_day);
+  EXPECT_EQ(config->models[2].recording, "/etc/bantam/r.jsonl");
+  EXPECT_EQ(config->models[2].pace, 0);
+  EXPECT_EQ(config->strategy_of("team"), "cascade");
+  EXPECT_EQ(config->strategy_of("small"), "model");
   ASSERT_EQ(config->teams.size(), 1u);
   EXPECT_EQ(config->teams[0].threshold, 0.9);
   EXPECT_EQ(config->teams[0].on_llm_failure, collab::OnLlmFailure::kError);

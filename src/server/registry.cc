@@ -3,6 +3,7 @@
 #include <filesystem>
 
 #include "chat/local.h"
+#include "chat/recorded.h"
 
 namespace bantam::server {
 namespace {
@@ -31,11 +32,20 @@ Result<ModelPtr> open_remote(const ModelConfig& config, bool offline) {
   options.max_tokens_field = config.max_tokens_field;
   options.max_retries = config.max_retries;
   options.offline = offline;
+  options.breaker = config.breaker;
+  options.limits = config.limits;
+  options.max_answer_tokens = config.max_answer_tokens;
   options.http.connect_timeout = config.connect_timeout;
   options.http.first_byte_timeout = config.answer_timeout;
   options.http.read_timeout = config.read_timeout;
   options.http.ca_file = config.ca_file;
   return chat::make_remote(std::move(options));
+}
+
+Result<ModelPtr> open_model(const ModelConfig& model, const ServerConfig& config) {
+  if (!model.path.empty()) return open_local(model, config.max_queue);
+  if (!model.url.empty()) return open_remote(model, config.offline);
+  return chat::open_recorded(model.recording, {model.name, model.prices, model.pace});
 }
 
 Result<ModelPtr> open_team(const TeamConfig& config, const Registry& models) {
@@ -73,7 +83,7 @@ Result<Registry> Registry::open(const ServerConfig& config) {
     return {};
   };
   for (const ModelConfig& model : config.models)
-    BANTAM_TRY(add(model.url.empty() ? open_local(model, config.max_queue) : open_remote(model, config.offline)));
+    BANTAM_TRY(add(open_model(model, config)));
   for (const TeamConfig& team : config.teams) BANTAM_TRY(add(open_team(team, out)));
   return out;
 }

@@ -1,4 +1,5 @@
 #pragma once
+#include <functional>
 #include <memory>
 #include <string>
 #include <string_view>
@@ -16,6 +17,11 @@ class Registry {
   static Result<Registry> open(const ServerConfig& config);
   /// Of models made elsewhere.
   explicit Registry(std::vector<std::shared_ptr<chat::ChatModel>> models) : models_(std::move(models)) {}
+
+  /// Puts something around each model; what is there already keeps what it had.
+  void wrap(const std::function<std::shared_ptr<chat::ChatModel>(std::shared_ptr<chat::ChatModel>)>& around) {
+    for (auto& model : models_) model = around(std::move(model));
+  }
 
   /// Null when there is none of that name.
   std::shared_ptr<chat::ChatModel> find(std::string_view name) const;

@@ -1,5 +1,7 @@
 #include "server/server.h"
 
+#include <sys/resource.h>
+
 #include <ctime>
 #include <nlohmann/json.hpp>
 
@@ -11,6 +13,7 @@
 #include "server/api_error.h"
 #include "server/completion_reply.h"
 #include "server/completion_request.h"
+#include "server/metrics.h"
 
 namespace bantam::server {
 namespace {
@@ -29,14 +32,22 @@ class OpenAiServer final : public Server {
         registry_(std::move(registry)),
         access_(std::move(access)),
         log_(std::move(log)),
+        metrics_(std::make_shared<Metrics>()),
         started_(std::time(nullptr)) {}
 
   Status listen() {
+    registry_.wrap([this](std::shared_ptr<chat::ChatModel> model) {
+      std::string strategy = config_.strategy_of(model->name());
+      return make_metered(std::move(model), std::move(strategy), metrics_);
+    });
     net::ServerOptions options;
     options.host = config_.host;
     options.port = config_.port;
     options.max_connections = config_.max_connections;
     options.max_body_bytes = config_.max_body_bytes;
+    options.max_header_bytes = config_.max_header_bytes;
+    options.certificate_file = config_.certificate;
+    options.key_file = config_.private_key;
     options.drain_timeout = config_.drain_timeout;
     options.error_response = [](int status, const std::string& message) {
       return api_error(status, message).response();
@@ -44,6 +55,7 @@ class OpenAiServer final : public Server {
     options.gate = [this](const net::ServerRequest& r) { return access_.check(r); };
     options.decorate = [this](const net::ServerRequest& r, net::Headers& h) { access_.decorate(r, h); };
     options.on_access = [this](const net::AccessRecord& r) {
+      metrics_->request(r);
       log(fmt::format("{} {} {} {} {} bytes {:.1f} ms{}", r.id, r.method, r.path, r.status, r.body_bytes,
                       r.seconds * 1000, r.client_gone ? ", client left" : ""));
     };
@@ -52,6 +64,8 @@ class OpenAiServer final : public Server {
     };
     std::vector<net::Route> routes{
         {"GET", "/health", plain(&OpenAiServer::health)},
+        {"GET", "/ready", plain(&OpenAiServer::ready)},
+        {"GET", "/metrics", plain(&OpenAiServer::metrics)},
         {"GET", "/v1/models", plain(&OpenAiServer::list_models)},
         {"GET", "/v1/models/*", plain(&OpenAiServer::show_model)},
         {"POST", "/v1/chat/completions", [this](net::Exchange& e) { return complete(e); }}};
@@ -61,7 +75,8 @@ class OpenAiServer final : public Server {
 
   std::string url() const override {
     bool v6 = config_.host.find(':') != std::string::npos;
-    return fmt::format("http://{}{}{}:{}", v6 ? "[" : "", config_.host, v6 ? "]" : "", http_->port());
+    return fmt::format("{}://{}{}{}:{}", config_.certificate.empty() ? "http" : "https", v6 ? "[" : "",
+                       config_.host, v6 ? "]" : "", http_->port());
   }
   Status run(std::stop_token stop) override { return http_->run(stop); }
 
@@ -81,8 +96,21 @@ class OpenAiServer final : public Server {
     auto response = json_response(net::to_text({{"status", load.draining ? "draining" : "ok"},
                                                 {"busy", load.busy - 1},  // but for this one
                                                 {"queued", waiting}}));
-    if (load.draining) response.status = 503;
     e.respond(std::move(response));
+  }
+
+  /// Whether new requests should come here: no while draining. The models were loaded before the server listened.
+  void ready(net::Exchange& e) {
+    bool draining = http_->load().draining;
+    auto response = json_response(net::to_text({{"status", draining ? "draining" : "ready"}}));
+    if (draining) response.status = 503;
+    e.respond(std::move(response));
+  }
+
+  void metrics(net::Exchange& e) {
+    metrics_->set_load(http_->load());
+    for (const auto& model : registry_.all()) metrics_->set_load(model->name(), model->load());
+    e.respond({200, {{"content-type", "text/plain; version=0.0.4; charset=utf-8"}}, metrics_->text()});
   }
 
   json model_json(const chat::ChatModel& model) const {
@@ -190,6 +218,7 @@ class OpenAiServer final : public Server {
   Registry registry_;
   Access access_;
   LogSink log_;
+  std::shared_ptr<Metrics> metrics_;
   std::time_t started_;
   std::unique_ptr<net::HttpServer> http_;  // last, so that its threads end before what they use
 };
@@ -209,7 +238,21 @@ Result<std::unique_ptr<Server>> Server::open(const ServerConfig& config, Registr
   return server;
 }
 
+namespace {
+
+/// Each connection is a descriptor, and so is each to a remote model; the usual soft limit of 1,024 is meant for
+/// programs that use select().
+void allow_many_connections() {
+  rlimit limit{};
+  if (::getrlimit(RLIMIT_NOFILE, &limit) != 0) return;
+  limit.rlim_cur = limit.rlim_max;
+  ::setrlimit(RLIMIT_NOFILE, &limit);
+}
+
+}  // namespace
+
 Status run(const ServerConfig& config, LogSink log) {
+  allow_many_connections();
   BANTAM_ASSIGN(net::SignalStop signals, net::SignalStop::install());
   BANTAM_ASSIGN(auto server, Server::open(config, log));
   if (log) log("listening on " + server->url());

@@ -203,6 +203,31 @@ TEST(Server, OpenAisErrors) {
   EXPECT_TRUE(f.model->requests().empty());
 }
 
+TEST(Server, CountsForPrometheus) {
+  Fixture f;
+  f.model->say(turn({"x"}));
+  ScriptedTurn broken;
+  broken.error = Error{Code::kUnavailable, "gone"};
+  f.model->say(broken);
+  EXPECT_EQ(f.ask(R"(,"stream":true)").status, 200);
+  EXPECT_EQ(f.ask().status, 502);
+  EXPECT_EQ(f.send("GET", "/nothing/at/all").status, 404);
+  EXPECT_TRUE(f.logged("/nothing/at/all 404"));
+  auto r = f.send("GET", "/metrics");
+  EXPECT_THAT(std::string(*r.headers.get("content-type")), HasSubstr("version=0.0.4"));
+  for (const char* line :
+       {R"(bantam_http_requests_total{route="/v1/chat/completions",status="200"} 1)",
+        R"(bantam_http_requests_total{route="none",status="404"} 1)",
+        R"(bantam_answers_total{answered_by="m",model="m",strategy="model"} 1)",
+        R"(bantam_errors_total{code="unavailable",model="m",strategy="model"} 1)",
+        R"(bantam_tokens_total{kind="prompt",model="m"} 10)", R"(bantam_cost_total{model="m"} 0.5)",
+        R"(bantam_first_token_seconds_count{model="m",strategy="model"} 1)",
+        R"(bantam_answer_seconds_count{model="m",strategy="model"} 2)", "bantam_http_requests_in_work 1"})
+    EXPECT_THAT(r.body, HasSubstr(line));
+  EXPECT_THAT(r.body, testing::Not(HasSubstr("nothing")));
+  EXPECT_EQ(body(f.send("GET", "/ready"))["status"], "ready");
+}
+
 TEST(Server, TheRequestTimeoutIsTheModelsDeadline) {
   ServerConfig config;
   config.request_timeout = 100ms;
@@ -223,6 +248,7 @@ TEST(Server, AsksForTheKeyOnTheApiOnly) {
   expect_error(f.ask("", {{"authorization", "Bearer k-12"}}), 401, nullptr, "invalid_api_key");
   expect_error(f.ask("", {{"authorization", "k-123"}}), 401, nullptr, "invalid_api_key");
   expect_error(f.send("GET", "/v1/models"), 401, nullptr, "invalid_api_key");
+  expect_error(f.send("GET", "/metrics"), 401, nullptr, "invalid_api_key");
   EXPECT_EQ(f.send("GET", "/health").status, 200);
   EXPECT_EQ(f.ask("", {{"authorization", "bearer k-123"}}).status, 200);
 }

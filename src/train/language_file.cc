@@ -25,16 +25,22 @@ Result<LoadedLanguageModel> load_language_model(const std::string& path) {
                 "{}: found {} tokens and an embedding of {} rows, expected a row for each token", path,
                 tokenizer->vocab_size(), decoder.config().vocab_size);
   }
-  return LoadedLanguageModel{std::move(decoder), std::move(tokenizer)};
+  BANTAM_ASSIGN(std::string chat_template, file.get_string_or("tokenizer.chat_template", ""));
+  BANTAM_ASSIGN(std::string provenance, file.get_string_or("bantam.provenance", ""));
+  return LoadedLanguageModel{std::move(decoder), std::move(tokenizer), std::move(chat_template),
+                             std::move(provenance)};
 }
 
 Status write_language_model(const Decoder& model, const text::Tokenizer& tokenizer,
-                            const nlohmann::json& provenance, const std::string& path) {
+                            const std::string& chat_template, const nlohmann::json& provenance,
+                            const std::string& path, bool mean_pooling) {
   formats::GgufWriter file;
   file.set("general.architecture", std::string("llama"));
+  if (mean_pooling) file.set("llama.pooling_type", uint32_t{1});
   file.set("general.name", std::filesystem::path(path).stem().string());
   file.set("general.file_type", uint32_t{0});  // all F32
   tokenizer.save(file);
+  if (!chat_template.empty()) file.set("tokenizer.chat_template", chat_template);
   file.set("bantam.provenance", provenance.dump());
   BANTAM_TRY(model.save(file));
   return file.write(path);

@@ -2,7 +2,6 @@
 
 #include <cmath>
 #include <filesystem>
-#include <fstream>
 #include <nlohmann/json.hpp>
 
 #include "base/file.h"
@@ -10,7 +9,9 @@
 #include "base/rng.h"
 #include "base/usage.h"
 #include "formats/documents.h"
+#include "train/chat_form.h"
 #include "train/decoder.h"
+#include "train/job_log.h"
 #include "train/language_file.h"
 #include "train/language_rows.h"
 #include "train/peers.h"
@@ -26,39 +27,6 @@ namespace fs = std::filesystem;
 
 constexpr std::string_view kEndOfText = "<|endoftext|>";
 constexpr int64_t kSampleTokens = 48;
-
-/// The log: one JSON object a line. Lines of steps that a resumed run will do again are dropped first.
-class Log {
- public:
-  explicit Log(std::string path) : path_(std::move(path)) {}
-
-  Status cut(uint64_t next_step) {
-    std::string kept;
-    if (fs::exists(path_)) {
-      BANTAM_ASSIGN(const std::string text, read_file(path_));
-      for (size_t at = 0; at < text.size();) {
-        const size_t end = text.find('\n', at);
-        if (end == std::string::npos) break;  // half a line of a killed run
-        const std::string line = text.substr(at, end - at + 1);
-        const json entry = json::parse(line, nullptr, false);
-        if (entry.is_object() && entry.value("step", next_step) < next_step) kept += line;
-        at = end + 1;
-      }
-    }
-    BANTAM_TRY(write_file(path_, kept));
-    out_.open(path_, std::ios::app);
-    return {};
-  }
-  Status add(const json& entry) {
-    out_ << entry.dump() << '\n' << std::flush;
-    if (!out_) return fail_errno(path_, errno);
-    return {};
-  }
-
- private:
-  std::string path_;
-  std::ofstream out_;
-};
 
 /// The vocabulary, learned from documents evenly spread over all parts, held-back ones left out.
 Result<std::unique_ptr<text::BpeTokenizer>> learn_tokenizer(const PretrainData& data, const JobOptions& job) {
@@ -97,9 +65,9 @@ Result<std::unique_ptr<text::BpeTokenizer>> learn_tokenizer(const PretrainData& 
 
 std::string options_text(const PretrainOptions& o) {
   return fmt::format(
-      "context={} batch={} accumulate={} tokens={} dropout={} z={} precision={} teacher_share={}", o.context,
-      o.batch, o.accumulate, o.tokens, o.dropout, o.z_loss, o.precision,
-      o.teacher.empty() ? 0.0 : o.teacher_share);
+      "context={} batch={} accumulate={} tokens={} dropout={} z={} precision={} teacher_share={}{}",
+      o.context, o.batch, o.accumulate, o.tokens, o.dropout, o.z_loss, o.precision,
+      o.teacher.empty() ? 0.0 : o.teacher_share, o.answers_only ? " answers_only" : "");
 }
 
 class Pretrainer {
@@ -135,8 +103,7 @@ class Pretrainer {
                                    *model_, descent, job_, "pretrain", fingerprint, steps_,
                                    [&](const Share& share) { return pass(share); }, hooks));
     if (rank() != 0) return report_;
-    model_->to(torch::kCPU, torch::kFloat32);
-    BANTAM_TRY(write_language_model(*model_, *tokenizer_, provenance(), job_.out));
+    BANTAM_TRY(save(job_.out));
     remove_checkpoint(job_);
     return report_;
   }
@@ -153,6 +120,8 @@ class Pretrainer {
       BANTAM_ASSIGN(auto loaded, load_language_model(from));
       BANTAM_ASSIGN(const std::string bytes, read_file(from));
       from_sha256_ = sha256_hex(bytes);
+      before_ = std::move(loaded.provenance);
+      chat_template_ = std::move(loaded.chat_template);
       tokenizer_ = std::move(loaded.tokenizer);
       model_.emplace(std::move(loaded.decoder));
       if (model_->config().context_length < options_.context) {
@@ -176,6 +145,10 @@ class Pretrainer {
     model_->to(options_.device == "cuda" ? torch::kCUDA : torch::kCPU,
                options_.precision == "bfloat16" ? torch::kBFloat16 : torch::kFloat32);
     if (!options_.teacher.empty()) BANTAM_TRY(load_teacher());
+    for (const auto& part : data_.parts) {
+      if (formats::is_json_lines(part.file)) chat_template_ = kChatTemplate;
+    }
+    if (options_.answers_only) mask_.emplace(*tokenizer_, *tokenizer_->bos());
     for (size_t id = 0; id < tokenizer_->vocab_size(); ++id)
       piece_bytes_.push_back(static_cast<int64_t>(tokenizer_->piece(static_cast<text::TokenId>(id)).size()));
     return {};
@@ -227,6 +200,12 @@ class Pretrainer {
 
   Rows device_rows(int64_t count, const std::function<void(int64_t, std::span<int64_t>)>& fill) const {
     const Rows rows = rows_of(count, options_.context, *tokenizer_->bos(), fill);
+    const size_t time = options_.context;
+    for (int64_t i = 0; mask_ && i < count; ++i) {
+      const auto row = static_cast<size_t>(i) * time;
+      mask_->apply({rows.inputs.data_ptr<int64_t>() + row, time},
+                   {rows.targets.data_ptr<int64_t>() + row, time});
+    }
     const auto device = model_->device();
     return {rows.inputs.to(device), rows.targets.to(device), rows.starts.to(device)};
   }
@@ -265,6 +244,12 @@ class Pretrainer {
                          {"tokens", s.tokens},
                          {"seconds", wall_seconds() - start_}}));
     const uint64_t done = s.step + 1;
+    if (options_.keep_every > 0 && done % options_.keep_every == 0 && done != steps_) {
+      report_.job.steps = done;
+      report_.job.tokens = s.tokens;
+      report_.job.cpu_seconds = s.cpu_seconds;
+      BANTAM_TRY(save(fmt::format("{}.step-{}.gguf", job_.out.substr(0, job_.out.size() - 5), done)));
+    }
     if (done % options_.evaluate_every != 0 && done != steps_) return {};
     return evaluate(s.step);
   }
@@ -288,7 +273,7 @@ class Pretrainer {
           int64_t& target = targets.data_ptr<int64_t>()[t];
           if (target == *tokenizer_->bos()) {
             target = -1;  // where a document ends is no part of its text
-          } else {
+          } else if (target >= 0) {
             bytes += piece_bytes_[static_cast<size_t>(target)];
           }
         }
@@ -326,32 +311,41 @@ class Pretrainer {
     return text + whole.finish();
   }
 
+  Status save(const std::string& path) const {
+    Decoder plain = *model_;  // training goes on with the weights where they are
+    plain.to(torch::kCPU, torch::kFloat32);
+    return write_language_model(plain, *tokenizer_, chat_template_, provenance(), path);
+  }
+
   json provenance() const {
     json parts = json::array(), bits = json::object();
     for (const auto& part : data_.parts)
       parts.push_back(
           {{"name", part.name}, {"file", fs::path(part.file).filename().string()}, {"weight", part.weight}});
     for (const auto& [name, value] : report_.bits_per_byte) bits[name] = value;
-    return {{"bantam", BANTAM_VERSION},
-            {"data", parts},
-            {"held_back_one_in", data_.held_back_one_in},
-            {"tokens", report_.job.tokens},
-            {"steps", report_.job.steps},
-            {"cpu_seconds", report_.job.cpu_seconds},
-            {"optimiser", describe(descent())},
-            {"options", options_text(options_)},
-            {"from_sha256", from_sha256_},
-            {"bits_per_byte", bits}};
+    json out{{"bantam", BANTAM_VERSION},
+             {"data", parts},
+             {"held_back_one_in", data_.held_back_one_in},
+             {"tokens", report_.job.tokens},
+             {"steps", report_.job.steps},
+             {"cpu_seconds", report_.job.cpu_seconds},
+             {"optimiser", describe(descent())},
+             {"options", options_text(options_)},
+             {"from_sha256", from_sha256_},
+             {"bits_per_byte", bits}};
+    if (!before_.empty()) out["before"] = json::parse(before_, nullptr, false);
+    return out;
   }
 
   const PretrainData& data_;
   const PretrainOptions& options_;
   const JobOptions& job_;
-  Log log_;
+  JobLog log_;
   std::unique_ptr<text::BpeTokenizer> tokenizer_;
   std::optional<Decoder> model_, teacher_;
   std::vector<int64_t> piece_bytes_;
-  std::string from_sha256_;
+  std::string from_sha256_, before_, chat_template_;
+  std::optional<AnswerMask> mask_;
   Windows* windows_ = nullptr;
   uint64_t steps_ = 0;
   double start_ = 0;

@@ -17,7 +17,7 @@ namespace bantam::train {
 
 struct TextPart {
   std::string name;
-  std::string file;   // formats/documents.h: .txt or .txt.xz
+  std::string file;   // formats/documents.h; JSON lines hold conversations (chat_form.h)
   double weight = 1;  // how often a pass shows each document; 0.5: every other one
 };
 
@@ -47,12 +47,14 @@ struct PretrainOptions {
       "float32";                  // of activations and matrix products: or "bfloat16"; weights stay float32
   uint32_t evaluate_every = 500;  // steps between looks at the held-back text
   uint32_t evaluate_rows = 16;    // of each part
+  uint32_t keep_every = 0;        // steps between models kept as OUT.step-N.gguf; 0: none
+  bool answers_only = false;      // of conversations learn what the assistant says, not what it is told
   uint64_t seed = 1;
 };
 /// Errors: kInvalidArgument naming the field, the value and the range.
 Status check(const PretrainOptions& options);
 
-/// Files below `folder`: model.gguf, the token store and, in `log`, one JSON line for each step
+/// Beside job.out: the token store and, in OUT.log.jsonl, one JSON line for each step
 /// ({"step", "loss", "learning_rate", "gradient_norm", "tokens", "seconds"}) and each evaluation ({"step",
 /// "bits_per_byte": {part: value}, "sample"}).
 struct PretrainReport {

@@ -9,6 +9,8 @@
 #include "base/file.h"
 #include "base/rng.h"
 #include "runtime/engine.h"
+#include "text/chat_template.h"
+#include "train/chat_form.h"
 #include "train/token_store.h"
 
 namespace bantam::train {
@@ -199,6 +201,77 @@ TEST_F(PretrainTest, RefusesWhatCannotBe) {
   EXPECT_THAT(error_of(data_, o, shape()), HasSubstr("precision: found int3"));
   data_.vocab_size = 100;
   EXPECT_THAT(error_of(data_, options(), shape()), HasSubstr("vocab_size: found 100"));
+}
+
+TEST_F(PretrainTest, ConversationsAreWhatTheirTemplateWrites) {
+  data_.control = {"<|system|>", "<|user|>", "<|assistant|>", "<|end|>"};
+  std::string lines;
+  for (int i = 0; i < 40; ++i) {
+    lines += json{{"messages",
+                   {{{"role", "user"}, {"content", fmt::format("the cat saw {} birds?", i)}},
+                    {{"role", "assistant"}, {"content", "two <|end|> birds over there"}}}}}
+                 .dump() +
+             "\n";
+  }
+  data_.parts.push_back({"chat", put("chat.jsonl", lines), 1.0});
+  PretrainOptions o = options();
+  o.answers_only = true;
+  o.keep_every = 25;
+  auto report = pretrain(data_, shape(), "", o, {.out = path("m.gguf"), .threads = 1});
+  ASSERT_TRUE(report) << report.error().message;
+  EXPECT_TRUE(fs::exists(path("m.step-25.gguf")));
+  auto engine = runtime::Engine::load(path("m.gguf"), {.threads = 1, .context_length = 0, .batch = 64});
+  ASSERT_TRUE(engine) << engine.error().message;
+  EXPECT_EQ((*engine)->chat_template(), kChatTemplate);
+  // As the server builds a prompt, so the trainer builds its texts.
+  const std::vector<text::ChatTurn> turns{{"user", "the cat saw 7 birds?"}};
+  auto prompt = text::render_chat((*engine)->chat_template(), turns, true);
+  ASSERT_TRUE(prompt) << prompt.error().message;
+  auto asked = text::encode_chat((*engine)->tokenizer(), *prompt);
+  ASSERT_TRUE(asked);
+  if (asked->front() == (*engine)->tokenizer().bos()) asked->erase(asked->begin());
+  auto learned = encode_conversation(
+      R"({"messages":[{"role":"user","content":"the cat saw 7 birds?"},{"role":"assistant","content":"a<|end|>"}]})",
+      (*engine)->tokenizer());
+  ASSERT_TRUE(learned) << learned.error().message;
+  ASSERT_GT(learned->size(), asked->size());
+  EXPECT_TRUE(std::equal(asked->begin(), asked->end(), learned->begin()));
+  // A control token in a content is text: one <|end|> for each turn.
+  EXPECT_EQ(std::ranges::count(*learned, *(*engine)->tokenizer().find("<|end|>")), 2);
+}
+
+TEST_F(PretrainTest, OnlyAnswersAreLearned) {
+  auto tokenizer =
+      text::train_bpe(std::vector<std::string>{"hello there"},
+                      {.vocab_size = 270,
+                       .control = {"<|endoftext|>", "<|system|>", "<|user|>", "<|assistant|>", "<|end|>"},
+                       .whole = {}});
+  ASSERT_TRUE(tokenizer) << tokenizer.error().message;
+  const int64_t start = 0, user = *(*tokenizer)->find("<|user|>"),
+                assistant = *(*tokenizer)->find("<|assistant|>"), end = *(*tokenizer)->find("<|end|>");
+  const AnswerMask mask(**tokenizer, 0);
+  const auto learned = [&](std::vector<int64_t> row) {
+    std::vector<int64_t> targets(row.begin() + 1, row.end());
+    row.pop_back();
+    mask.apply(row, targets);
+    return targets;
+  };
+  using testing::ElementsAre;
+  EXPECT_THAT(learned({start, user, 9, end, assistant, 8, 7, end, user, 6}),
+              ElementsAre(-1, -1, -1, -1, 8, 7, end, -1, -1));
+  // In the middle of nobody knows whose turn; then a plain document.
+  EXPECT_THAT(learned({9, 9, end, start, 5, 6, start, user, 7}),
+              ElementsAre(-1, -1, -1, 5, 6, start, -1, -1));
+  EXPECT_THAT(learned({9, 9, start, 5, 6}), ElementsAre(9, start, 5, 6));
+}
+
+TEST_F(PretrainTest, SaysWhatIsWrongWithAConversation) {
+  data_.control = {"<|system|>", "<|user|>", "<|assistant|>", "<|end|>"};
+  data_.parts.push_back({"chat", put("chat.jsonl", "{\"messages\":[{\"role\":\"user\"}]}\n"), 1.0});
+  auto report = run("m.gguf");
+  ASSERT_FALSE(report);
+  EXPECT_THAT(report.error().message,
+              HasSubstr("chat.jsonl: document 1: found a message without role or content"));
 }
 
 }  // namespace

@@ -205,11 +205,13 @@ Result<PruneReport> prune_language(const PretrainData& data, const std::string& 
                                       job));
   PruneReport report;
   Decoder pruned = cut(source.decoder, want, seen, report);
-  const nlohmann::json provenance = {{"bantam", BANTAM_VERSION},
-                                     {"pruned_from", std::filesystem::path(path).filename().string()},
-                                     {"layers", report.layers_kept},
-                                     {"heads", report.heads_kept}};
-  BANTAM_TRY(write_language_model(pruned, *source.tokenizer, provenance, job.out));
+  nlohmann::json provenance = {{"bantam", BANTAM_VERSION},
+                               {"pruned_from", std::filesystem::path(path).filename().string()},
+                               {"layers", report.layers_kept},
+                               {"heads", report.heads_kept}};
+  if (!source.provenance.empty())
+    provenance["before"] = nlohmann::json::parse(source.provenance, nullptr, false);
+  BANTAM_TRY(write_language_model(pruned, *source.tokenizer, source.chat_template, provenance, job.out));
   report.cpu_seconds = process_cpu_seconds() - start;
   return report;
 }

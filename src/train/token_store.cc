@@ -8,6 +8,7 @@
 #include "base/hash.h"
 #include "base/rng.h"
 #include "formats/documents.h"
+#include "train/chat_form.h"
 
 namespace bantam::train {
 namespace {
@@ -32,7 +33,9 @@ class StoreMaker {
 
   Status read(const PretrainData& data) {
     for (uint32_t part = 0; part < data.parts.size(); ++part) {
-      BANTAM_ASSIGN(auto reader, DocumentReader::open(data.parts[part].file));
+      const std::string& file = data.parts[part].file;
+      BANTAM_ASSIGN(auto reader, DocumentReader::open(file));
+      conversations_ = formats::is_json_lines(file);
       uint64_t count = 0;
       size_t held_bytes = 0;
       for (std::string text;;) {
@@ -45,7 +48,7 @@ class StoreMaker {
         }
         if (held_bytes > kAtOnce || !more) {
           held_bytes = 0;
-          BANTAM_TRY(encode_waiting());
+          BANTAM_TRY(encode_waiting(file, count - waiting_.size()));
           if (progress_) {
             const double share = (part + reader.position()) / static_cast<double>(data.parts.size());
             progress_({"tokens", static_cast<uint64_t>(share * 1000), 1000,
@@ -56,7 +59,7 @@ class StoreMaker {
         if (!more) break;
       }
       if (count < 1 + (data.held_back_one_in == 1 ? 1 : 0))
-        return fail(Code::kInvalidArgument, "{}: found no document to train on", data.parts[part].file);
+        return fail(Code::kInvalidArgument, "{}: found no document to train on", file);
     }
     return {};
   }
@@ -71,7 +74,13 @@ class StoreMaker {
   }
 
  private:
-  Status encode_waiting() {
+  Result<std::vector<text::TokenId>> encode(const std::string& text) const {
+    if (conversations_) return encode_conversation(text, tokenizer_);
+    return tokenizer_.encode(text, {.add_special = false, .parse_special = false});
+  }
+
+  /// `first`: which of the file's documents the first waiting one is, from 0.
+  Status encode_waiting(const std::string& file, uint64_t first) {
     std::vector<Result<std::vector<text::TokenId>>> encoded(waiting_.size());
     {
       std::vector<std::jthread> threads;
@@ -79,13 +88,14 @@ class StoreMaker {
       std::atomic<size_t> next{0};
       for (size_t t = 0; t < count; ++t) {
         threads.emplace_back([&] {
-          for (size_t i; (i = next++) < waiting_.size();)
-            encoded[i] = tokenizer_.encode(waiting_[i], {.add_special = false, .parse_special = false});
+          for (size_t i; (i = next++) < waiting_.size();) encoded[i] = encode(waiting_[i]);
         });
       }
     }
     for (auto& ids : encoded) {
-      if (!ids) return std::unexpected(std::move(ids).error());
+      ++first;
+      if (!ids)
+        return std::unexpected(std::move(ids).error().in(fmt::format("{}: document {}", file, first)));
       tokens_.insert(tokens_.end(), ids->begin(), ids->end());
       starts_.push_back(tokens_.size());
     }
@@ -96,6 +106,7 @@ class StoreMaker {
   const text::BpeTokenizer& tokenizer_;
   const ProgressSink& progress_;
   std::stop_token cancel_;
+  bool conversations_ = false;  // the part is JSON lines
   std::vector<std::string> waiting_;
   std::vector<uint16_t> tokens_;
   std::vector<uint64_t> starts_;

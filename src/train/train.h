@@ -48,8 +48,8 @@ struct JobOptions {
   std::string out;  // the GGUF to write; out + ".checkpoint" while the job runs, removed at its end
   double checkpoint_seconds = 10;  // between checkpoints
   unsigned threads = 0;            // 0: all
-  ProgressSink progress;
-  std::stop_token cancel;             // kCancelled after a last checkpoint
+  ProgressSink progress = {};
+  std::stop_token cancel = {};        // kCancelled after a last checkpoint
   std::shared_ptr<Peers> peers = {};  // the other processes of a data-parallel run (pretrain.h), or none
 };
 

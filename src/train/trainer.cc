@@ -287,7 +287,8 @@ class Loop {
     BANTAM_TRY(add_up(value, tokens));
     report_.tokens += static_cast<uint64_t>(tokens);
     const double norm = apply(rate);
-    if (hooks_.after_step) BANTAM_TRY(hooks_.after_step({next_, value, rate, norm, report_.tokens}));
+    if (hooks_.after_step)
+      BANTAM_TRY(hooks_.after_step({next_, value, rate, norm, report_.tokens, cpu_so_far()}));
     return value;
   }
 

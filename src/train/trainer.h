@@ -50,7 +50,8 @@ using StepFunction = std::function<Result<StepLoss>(const Share& share)>;
 struct StepReport {
   uint64_t step = 0;  // from 0
   double loss = 0, learning_rate = 0, gradient_norm = 0;
-  uint64_t tokens = 0;  // seen so far
+  uint64_t tokens = 0;     // seen so far
+  double cpu_seconds = 0;  // over all sittings
 };
 
 /// What else happens along the way.

@@ -1,0 +1,234 @@
+// What callers get when a remote model fails, each failure made for real on a socket: the configured outcome, within
+// the time limits, and no call made twice that may have been billed.
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <atomic>
+#include <filesystem>
+#include <nlohmann/json.hpp>
+#include <thread>
+
+#include "base/usage.h"
+#include "model/random_model.h"
+#include "net/http_client.h"
+#include "net/json.h"
+#include "net/raw_socket_for_test.h"
+#include "server/server.h"
+
+namespace bantam::server {
+namespace {
+
+using namespace std::chrono_literals;
+using net::RawServer;
+using net::RawSocket;
+using nlohmann::json;
+using testing::HasSubstr;
+using testing::Not;
+
+std::string header(std::string_view status, std::string_view more) {
+  return fmt::format("HTTP/1.1 {}\r\nconnection: close\r\n{}\r\n", status, more);
+}
+std::string whole(std::string_view status, std::string_view body, std::string_view more = "") {
+  return header(status, fmt::format("{}content-length: {}\r\n", more, body.size())) + std::string(body);
+}
+const std::string kStream = header("200 OK", "content-type: text/event-stream\r\n");
+const std::string kPiece = "data: {\"choices\":[{\"delta\":{\"content\":\"hel\"}}]}\n\n";
+
+/// False when the other side gives up within that time.
+bool undisturbed(RawSocket& s, std::chrono::milliseconds pause) {
+  char c;
+  for (auto until = std::chrono::steady_clock::now() + pause; std::chrono::steady_clock::now() < until;) {
+    if (::recv(s.fd(), &c, 1, MSG_PEEK | MSG_DONTWAIT) == 0) return false;
+    std::this_thread::sleep_for(5ms);
+  }
+  return true;
+}
+void send_slowly(RawSocket& s, std::string_view bytes, std::chrono::milliseconds pause) {
+  for (char c : bytes) {
+    if (!s.send({&c, 1}) || !undisturbed(s, pause)) return;
+  }
+}
+
+struct Fault {
+  std::string name;
+  std::function<void(RawSocket&, bool stream)> answer;  // to a request that has come whole
+  size_t calls = 1;          // that reach the API for one request of ours
+  std::string url = {};      // instead of the API's
+  std::string scheme = "http";
+};
+
+std::vector<Fault> faults() {
+  auto say = [](std::string bytes) { return [bytes](RawSocket& s, bool) { s.send(bytes); }; };
+  uint16_t closed = RawServer([](RawSocket&) {}).port();
+  return {
+      {"refused", say(""), 0, fmt::format("http://127.0.0.1:{}/v1", closed)},
+      {"no such host", say(""), 0, "http://no-such-host.invalid/v1"},
+      {"no TLS there", say(""), 0, "", "https"},
+      {"silence", [](RawSocket& s, bool) { undisturbed(s, 30s); }},
+      {"a header of 1 byte/s", [](RawSocket& s, bool) { send_slowly(s, kStream, 1s); }},
+      {"a body of 1 byte/s",
+       [](RawSocket& s, bool stream) {
+         s.send(stream ? kStream : header("200 OK", ""));
+         send_slowly(s, stream ? kPiece : std::string(200, ' '), 1s);
+       }},
+      {"a body of 20 bytes/s, without a token",
+       [](RawSocket& s, bool stream) {
+         s.send(stream ? kStream : header("200 OK", ""));
+         send_slowly(s, stream ? ": ping\n\n: ping\n\n: ping\n\n: ping\n\n: ping\n\n" : std::string(200, ' '), 50ms);
+       }},
+      {"429", say(whole("429 Too Many Requests", "{}", "retry-after-ms: 1\r\n")), 2},
+      {"429 for an hour", say(whole("429 Too Many Requests", "{}", "retry-after: 3600\r\n")), 1},
+      {"500", say(whole("500 Internal Server Error", "oops", "retry-after-ms: 1\r\n")), 2},
+      {"cut",
+       [](RawSocket& s, bool stream) {
+         s.send(stream ? kStream + kPiece : header("200 OK", "content-length: 1000\r\n") + "{\"choices\"");
+       }},
+      {"malformed events", say(kStream + kPiece + "data: {nonsense\n\n")},
+      {"an error within the stream", say(kStream + kPiece + "data: {\"error\":{\"message\":\"overloaded\"}}\n\n")},
+      {"endless",
+       [](RawSocket& s, bool stream) {
+         s.send(stream ? kStream : header("200 OK", ""));
+         while (s.send(stream ? kPiece : " ")) std::this_thread::sleep_for(5ms);
+       }},
+      {"no JSON", say(whole("200 OK", "<html>"))},
+      {"JSON of something else", say(whole("200 OK", R"({"choices":[{"text":"x"}]})"))},
+      {"an answer that is none of the choices",
+       [](RawSocket& s, bool stream) {
+         if (!stream) s.send(whole("200 OK", R"({"choices":[{"message":{"content":"{\"answer\":\"no\"}"}}]})"));
+         if (stream) s.send(kStream + kPiece);
+       }},
+  };
+}
+
+/// An API with a fault, and a server with a small model here, that API as the large one, and teams of both.
+class Faulty {
+ public:
+  explicit Faulty(const Fault& fault, unsigned breaker_failures = 0)
+      : api_([this, fault](RawSocket& s) {
+          std::string request = s.read_request();
+          if (request.find("\r\n\r\n") == std::string::npos) return;  // not even HTTP
+          ++calls;
+          fault.answer(s, request.find("\"stream\":true") != std::string::npos);
+        }) {
+    ServerConfig config;
+    config.port = 0;
+    config.request_timeout = 2s;
+    config.models = {small(), large(fault, breaker_failures)};
+    TeamConfig team;
+    team.slm = "small";
+    team.llm = "large";
+    team.threshold = 1;  // no answer of a random model is that sure
+    for (auto [name, outcome] : {std::pair("kept", collab::OnLlmFailure::kUnverified),
+                                 std::pair("strict", collab::OnLlmFailure::kError)}) {
+      team.name = name;
+      team.on_llm_failure = outcome;
+      config.teams.push_back(team);
+    }
+    auto server = Server::open(config);
+    EXPECT_TRUE(server) << server.error().message;
+    std::filesystem::remove(path_);  // the map stays
+    server_ = std::move(*server);
+    client_ = *net::HttpClient::create();
+    thread_ = std::jthread([this](std::stop_token stop) { EXPECT_TRUE(server_->run(stop)); });
+  }
+
+  net::ClientResponse ask(std::string_view model, bool stream = false) {
+    net::ClientRequest r;
+    r.method = "POST";
+    r.url = *net::parse_url(server_->url() + "/v1/chat/completions");
+    r.body = fmt::format(R"({{"model":"{}","messages":[{{"role":"user","content":"hi"}}]{}}})", model,
+                         stream ? R"(,"stream":true)" : "");
+    auto response = net::wait(client_->send(r));
+    EXPECT_TRUE(response) << response.error().message;
+    return response ? *response : net::ClientResponse{};
+  }
+
+  std::atomic<size_t> calls{0};
+
+ private:
+  ModelConfig small() {
+    path_ = (std::filesystem::temp_directory_path() / net::random_id("bantam_faults_")).string() + ".gguf";
+    model::Config shape;
+    shape.vocab_size = 300;
+    shape.context_length = 256;
+    shape.dim = 32;
+    shape.layers = 1;
+    shape.heads = shape.kv_heads = 2;
+    shape.head_dim = 16;
+    shape.ffn_dim = 32;
+    shape.tied_head = true;
+    EXPECT_TRUE(model::write_random_model(path_, shape, tensor::DType::kF32, 3, {"refund", "login"}));
+    ModelConfig out;
+    out.name = "small";
+    out.path = path_;
+    out.threads = 1;
+    return out;
+  }
+  ModelConfig large(const Fault& fault, unsigned breaker_failures) const {
+    ModelConfig out;
+    out.name = "large";
+    out.url = fault.url.empty() ? fmt::format("{}://127.0.0.1:{}/v1", fault.scheme, api_.port()) : fault.url;
+    out.max_retries = 1;
+    out.connect_timeout = 500ms;
+    out.answer_timeout = 400ms;
+    out.read_timeout = 400ms;
+    out.breaker.failures = breaker_failures;
+    out.breaker.pause = 10min;
+    return out;
+  }
+
+  std::string path_;
+  RawServer api_;
+  std::unique_ptr<Server> server_;
+  std::unique_ptr<net::HttpClient> client_;
+  std::jthread thread_;  // last, so that it ends first
+};
+
+json parsed(const net::ClientResponse& r) {
+  auto body = net::parse_json(r.body, "body");
+  EXPECT_TRUE(body) << r.body;
+  return body ? *body : json();
+}
+
+TEST(RemoteFaults, EachHasItsConfiguredOutcomeInTimeAndIsNotAskedTwice) {
+  for (const Fault& fault : faults()) {
+    SCOPED_TRACE(fault.name);
+    Faulty f(fault);
+    double start = wall_seconds();
+    auto kept = f.ask("kept");
+    EXPECT_EQ(kept.status, 200) << kept.body;
+    json body = parsed(kept);
+    EXPECT_EQ(body["bantam"]["unverified"], true) << kept.body;
+    EXPECT_EQ(body["bantam"]["answered_by"], "small");
+    EXPECT_THAT(body["choices"][0]["message"]["content"].get<std::string>(), testing::AnyOf("refund", "login"));
+    EXPECT_EQ(f.calls, fault.calls);
+
+    auto strict = f.ask("strict");
+    EXPECT_THAT(strict.status, testing::AnyOf(502, 504)) << strict.body;
+    EXPECT_TRUE(parsed(strict)["error"]["message"].is_string());
+    EXPECT_EQ(f.calls, 2 * fault.calls);
+
+    auto stream = f.ask("large", /*stream=*/true);
+    if (stream.status == 200) {
+      EXPECT_THAT(stream.body, HasSubstr("\"error\""));
+      EXPECT_THAT(stream.body, Not(HasSubstr("[DONE]")));
+    } else {
+      EXPECT_THAT(stream.status, testing::AnyOf(502, 504)) << stream.body;
+    }
+    EXPECT_EQ(f.calls, 3 * fault.calls);
+    EXPECT_LT(wall_seconds() - start, 30);  // and did not hang
+  }
+}
+
+TEST(RemoteFaults, TheBreakerKeepsCallsFromAnApiThatFails) {
+  Fault fault{"500", [](RawSocket& s, bool) { s.send(whole("501 Not Implemented", "", "x-should-retry: false\r\n")); }};
+  Faulty f(fault, /*breaker_failures=*/2);
+  for (int i = 0; i < 5; ++i) EXPECT_EQ(parsed(f.ask("kept"))["bantam"]["unverified"], true);
+  EXPECT_EQ(f.calls, 2u);
+  auto refused = f.ask("large");
+  EXPECT_EQ(refused.status, 502);
+  EXPECT_THAT(refused.body, HasSubstr("not called"));
+}
+
+}  // namespace
+}  // namespace bantam::server

@@ -1,0 +1,170 @@
+#include "server/metrics.h"
+
+#include <prometheus/counter.h>
+#include <prometheus/family.h>
+#include <prometheus/gauge.h>
+#include <prometheus/histogram.h>
+#include <prometheus/registry.h>
+#include <prometheus/text_serializer.h>
+
+#include "base/usage.h"
+
+namespace bantam::server {
+namespace {
+
+using Labels = prometheus::Labels;
+
+/// From what a small model takes for a label to what a large one takes for an essay.
+const prometheus::Histogram::BucketBoundaries kSeconds{0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5,
+                                                       1,     2.5,    5,     10,   30,    60,   120, 300, 600};
+
+}  // namespace
+
+struct Metrics::Impl {
+  prometheus::Registry registry;
+
+  prometheus::Family<prometheus::Counter>& counter(const char* name, const char* help) {
+    return prometheus::BuildCounter().Name(name).Help(help).Register(registry);
+  }
+  prometheus::Family<prometheus::Gauge>& gauge(const char* name, const char* help) {
+    return prometheus::BuildGauge().Name(name).Help(help).Register(registry);
+  }
+  prometheus::Family<prometheus::Histogram>& histogram(const char* name, const char* help) {
+    return prometheus::BuildHistogram().Name(name).Help(help).Register(registry);
+  }
+
+  prometheus::Family<prometheus::Counter>& requests =
+      counter("bantam_http_requests_total", "HTTP requests answered, by route and status (499: the client left).");
+  prometheus::Family<prometheus::Histogram>& request_seconds =
+      histogram("bantam_http_request_seconds", "From a request's first byte to its answer's last.");
+  prometheus::Family<prometheus::Counter>& answers =
+      counter("bantam_answers_total", "Answers of models and teams, by who answered.");
+  prometheus::Family<prometheus::Counter>& errors =
+      counter("bantam_errors_total", "Calls of models and teams that failed, by code.");
+  prometheus::Family<prometheus::Counter>& unverified =
+      counter("bantam_unverified_total", "Answers whose second model was wanted and failed.");
+  prometheus::Family<prometheus::Histogram>& answer_seconds =
+      histogram("bantam_answer_seconds", "From the call of a model or team to its whole answer.");
+  prometheus::Family<prometheus::Histogram>& first_token_seconds =
+      histogram("bantam_first_token_seconds", "From the call to the first event of a streamed answer.");
+  prometheus::Family<prometheus::Counter>& tokens =
+      counter("bantam_tokens_total", "Tokens that the models behind the answers took and gave.");
+  prometheus::Family<prometheus::Counter>& cost =
+      counter("bantam_cost_total", "What they cost, in the config's currency.");
+  prometheus::Family<prometheus::Gauge>& connections = gauge("bantam_connections", "Open connections.");
+  prometheus::Family<prometheus::Gauge>& busy = gauge("bantam_http_requests_in_work", "HTTP requests in work.");
+  prometheus::Family<prometheus::Gauge>& running =
+      gauge("bantam_model_running", "Requests that a local model works on.");
+  prometheus::Family<prometheus::Gauge>& waiting =
+      gauge("bantam_model_waiting", "Requests that wait for a local model.");
+};
+
+Metrics::Metrics() : impl_(std::make_unique<Impl>()) {}
+Metrics::~Metrics() = default;
+
+void Metrics::request(const net::AccessRecord& record) {
+  std::string route = record.route.empty() ? "none" : record.route;
+  impl_->requests.Add({{"route", route}, {"status", std::to_string(record.status)}}).Increment();
+  impl_->request_seconds.Add({{"route", route}}, kSeconds).Observe(record.seconds);
+}
+
+void Metrics::answered(const std::string& model, const std::string& strategy, const Result<chat::Reply>& reply,
+                       double seconds, std::optional<double> first_token) {
+  Labels labels{{"model", model}, {"strategy", strategy}};
+  impl_->answer_seconds.Add(labels, kSeconds).Observe(seconds);
+  if (first_token) impl_->first_token_seconds.Add(labels, kSeconds).Observe(*first_token);
+  if (!reply) {
+    labels["code"] = std::string(code_name(reply.error().code));
+    impl_->errors.Add(labels).Increment();
+    return;
+  }
+  if (reply->unverified) impl_->unverified.Add(labels).Increment();
+  labels["answered_by"] = reply->answered_by;
+  impl_->answers.Add(labels).Increment();
+  for (const chat::Step& step : reply->steps) {
+    auto add = [&](const char* kind, uint64_t count) {
+      impl_->tokens.Add({{"model", step.model}, {"kind", kind}}).Increment(static_cast<double>(count));
+    };
+    add("prompt", step.usage.prompt_tokens);
+    add("completion", step.usage.completion_tokens);
+    impl_->cost.Add({{"model", step.model}}).Increment(step.cost);
+  }
+}
+
+void Metrics::embedded(const std::string& model, const Result<chat::Embeddings>& result, double seconds) {
+  Labels labels{{"model", model}, {"strategy", "embeddings"}};
+  impl_->answer_seconds.Add(labels, kSeconds).Observe(seconds);
+  if (!result) {
+    labels["code"] = std::string(code_name(result.error().code));
+    impl_->errors.Add(labels).Increment();
+    return;
+  }
+  labels["answered_by"] = model;
+  impl_->answers.Add(labels).Increment();
+  impl_->tokens.Add({{"model", model}, {"kind", "prompt"}})
+      .Increment(static_cast<double>(result->usage.prompt_tokens));
+  impl_->cost.Add({{"model", model}}).Increment(result->cost);
+}
+
+void Metrics::set_load(const net::HttpServer::Load& load) {
+  impl_->connections.Add({}).Set(static_cast<double>(load.connections));
+  impl_->busy.Add({}).Set(static_cast<double>(load.busy));
+}
+
+void Metrics::set_load(const std::string& model, const chat::ModelLoad& load) {
+  impl_->running.Add({{"model", model}}).Set(static_cast<double>(load.running));
+  impl_->waiting.Add({{"model", model}}).Set(static_cast<double>(load.waiting));
+}
+
+std::string Metrics::text() const { return prometheus::TextSerializer().Serialize(impl_->registry.Collect()); }
+
+namespace {
+
+using chat::Awaitable;
+
+class Metered final : public chat::ChatModel {
+ public:
+  Metered(std::shared_ptr<ChatModel> model, std::string strategy, std::shared_ptr<Metrics> metrics)
+      : model_(std::move(model)), strategy_(std::move(strategy)), metrics_(std::move(metrics)) {}
+
+  const std::string& name() const override { return model_->name(); }
+  const chat::TaskInfo* task() const override { return model_->task(); }
+  bool remote() const override { return model_->remote(); }
+  chat::ModelLoad load() const override { return model_->load(); }
+
+  Awaitable<Result<chat::Reply>> generate(const chat::Request& request, chat::EventSink sink) override {
+    double start = wall_seconds();
+    std::optional<double> first;
+    chat::EventSink timed;
+    if (sink) {
+      timed = [&](chat::Event event) {
+        if (!first) first = wall_seconds() - start;
+        return sink(std::move(event));
+      };
+    }
+    auto reply = co_await model_->generate(request, std::move(timed));
+    metrics_->answered(name(), strategy_, reply, wall_seconds() - start, first);
+    co_return reply;
+  }
+
+  Awaitable<Result<chat::Embeddings>> embed(const chat::EmbedRequest& request) override {
+    double start = wall_seconds();
+    auto result = co_await model_->embed(request);
+    metrics_->embedded(name(), result, wall_seconds() - start);
+    co_return result;
+  }
+
+ private:
+  std::shared_ptr<ChatModel> model_;
+  std::string strategy_;
+  std::shared_ptr<Metrics> metrics_;
+};
+
+}  // namespace
+
+std::shared_ptr<chat::ChatModel> make_metered(std::shared_ptr<chat::ChatModel> model, std::string strategy,
+                                              std::shared_ptr<Metrics> metrics) {
+  return std::make_shared<Metered>(std::move(model), std::move(strategy), std::move(metrics));
+}
+
+}  // namespace bantam::server
