@@ -81,6 +81,8 @@ struct Step {
       "answered";  // or why its answer was not the last word: "below threshold", "failed: …"
 };
 
+struct CallNotes;  // chat/call_notes.h
+
 struct Request {
   std::vector<Message> messages;
   std::string prompt;  // text to continue, used when messages is empty
@@ -101,6 +103,7 @@ struct Request {
   /// Told of calls to a model that failed and yet may have cost something; the others are in Reply::steps. May be
   /// empty. Called on the executor; lives as long as the request.
   std::function<void(const Step& step)> on_failed_step;
+  std::shared_ptr<CallNotes> notes;  // where the calls made for it are noted; may be null
   std::stop_token cancel;
   std::optional<std::chrono::steady_clock::time_point> deadline;
 };
@@ -167,6 +170,7 @@ struct EmbedRequest {
   std::vector<std::string> inputs;
   std::optional<uint32_t> dimensions;  // the first so many, normalised again; none: all
   std::string caller, id;              // as in Request
+  std::shared_ptr<CallNotes> notes;  // where the calls made for it are noted; may be null
   std::stop_token cancel;
   std::optional<std::chrono::steady_clock::time_point> deadline;
 };

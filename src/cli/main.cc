@@ -18,6 +18,9 @@ constexpr Verb kVerbs[] = {
     {"calibrate", "Fit a model's confidence and its threshold on held-back data", bantam::cli::add_calibrate},
     {"embed", "Print the vectors of texts", bantam::cli::add_embed},
     {"tokenize", "Print the token ids of a text", bantam::cli::add_tokenize},
+    {"ledger", "Sum up what was asked, who answered and what it cost", bantam::cli::add_ledger},
+    {"key", "Make, list and remove the API keys of a server", bantam::cli::add_key},
+    {"audit", "Check that nobody altered a server's audit log", bantam::cli::add_audit},
     {"show", "Print what a model file holds", bantam::cli::add_show},
 };
 

@@ -17,6 +17,9 @@ Action add_calibrate(CLI::App& verb, const Common& common);
 Action add_embed(CLI::App& verb, const Common& common);
 Action add_tokenize(CLI::App& verb, const Common& common);
 Action add_show(CLI::App& verb, const Common& common);
+Action add_ledger(CLI::App& verb, const Common& common);
+Action add_key(CLI::App& verb, const Common& common);
+Action add_audit(CLI::App& verb, const Common& common);
 
 /// --threads and --context, bound to `options`, which must outlive the parsing.
 void add_engine_options(CLI::App& verb, runtime::EngineOptions& options);
