@@ -28,7 +28,7 @@ struct Call {
   double start = wall_seconds();
   uint64_t prompt_most = 0;
   uint64_t answer_most = std::numeric_limits<uint32_t>::max();
-  std::optional<chat::Step> failed;  // what the model says of a failure that may have cost something
+  std::vector<chat::Step> failed;  // attempts that the model says may have cost something
 };
 
 /// Passes an answer's events on, with originals in the placeholders' places.
@@ -146,7 +146,7 @@ class Member final : public chat::ChatModel {
     chat::EventSink inner;
     if (sink) inner = [&pass](chat::Event event) { return pass.take(std::move(event)); };
     sent.on_failed_step = [&call, &request](const chat::Step& step) {
-      call.failed = step;
+      call.failed.push_back(step);
       if (request.on_failed_step) request.on_failed_step(step);
     };
     Result<Reply> reply = co_await model_->generate(sent, std::move(inner));
@@ -280,25 +280,28 @@ class Member final : public chat::ChatModel {
       note.outcome = "answered";
       note.usage = reply->usage;
       note.cost = reply->cost;
-      if (note.usage.prompt_tokens > 0 || !note.remote) return;
+      if (note.usage.prompt_tokens > 0 || !note.remote) return add_failed(call);
       if constexpr (requires { reply->text; }) streamed = std::max<uint64_t>(streamed, reply->text.size());
     } else {
       Code code = reply.error().code;
       note.outcome = code == Code::kCancelled ? "cancelled" : "failed: " + reply.error().message;
-      // What failed before anything came was refused, or never reached the other side, unless the model says
-      // otherwise.
-      if (streamed == 0 && code != Code::kCancelled && !call.failed) return;
-      if (call.failed && call.failed->cost > 0) {
-        note.estimated = true;
-        note.usage = call.failed->usage;
-        note.cost = call.failed->cost;
-        return;
-      }
+      // What failed before anything came cost nothing, unless the model says otherwise.
+      if (streamed == 0) return add_failed(call);
       streamed += kTokensInFlight;
+      if (!call.failed.empty()) call.failed.pop_back();  // it is this very call, of which we know more
     }
     note.estimated = true;
     note.usage = {call.prompt_most, std::min(call.answer_most, streamed), 0};
     note.cost = policy_.prices.of(note.usage);
+    add_failed(call);
+  }
+
+  /// Attempts that failed and yet may have cost something.
+  static void add_failed(Call& call) {
+    for (const chat::Step& step : call.failed) {
+      call.note.cost += step.cost;
+      call.note.estimated = true;
+    }
   }
 
   static std::string redaction_note(const Redaction& redaction) {
@@ -309,10 +312,7 @@ class Member final : public chat::ChatModel {
 
   void complete(Reply& reply, const Call& call, const Redaction* redaction, const Request& request,
                 bool bounded) const {
-    if (call.note.estimated) {
-      reply.cost = call.note.cost;
-      for (chat::Step& step : reply.steps) step.cost = call.note.cost;
-    }
+    if (call.note.estimated) reply.cost = call.note.cost;
     if (bounded)
       reply.notes.push_back(
           fmt::format("max_tokens: set to {}, since a budget needs a bound", call.answer_most));
