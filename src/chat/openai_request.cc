@@ -98,31 +98,65 @@ void add_sampling(const Request& request, json& body) {
   if (request.logprobs && request.top_logprobs > 0) body["top_logprobs"] = request.top_logprobs;
 }
 
+Status check_sampling(const RemoteOptions& options, const Sampling& sampling) {
+  if (sampling.top_k)
+    return fail(Code::kUnsupported, "top_k: the API of '{}' has no such parameter", options.name);
+  if (sampling.min_p)
+    return fail(Code::kUnsupported, "min_p: the API of '{}' has no such parameter", options.name);
+  return {};
+}
+
+void add_end(const RemoteOptions& options, const Request& request, const std::string& field, json& body) {
+  if (request.max_tokens) body[field] = *request.max_tokens;
+  // Without an end an answer's cost has no limit.
+  if (!request.max_tokens && options.limits.money()) body[field] = options.max_answer_tokens;
+  if (!request.stop.empty()) body["stop"] = request.stop;
+}
+
+void add_stream(json& body) {
+  body["stream"] = true;
+  body["stream_options"] = {{"include_usage", true}};
+}
+
 }  // namespace
 
 Result<std::string> request_body(const RemoteOptions& options, const Request& request, bool stream) {
-  if (request.sampling.top_k)
-    return fail(Code::kUnsupported, "top_k: the API of '{}' has no such parameter", options.name);
-  if (request.sampling.min_p)
-    return fail(Code::kUnsupported, "min_p: the API of '{}' has no such parameter", options.name);
-  if (request.messages.empty())
-    return fail(Code::kUnsupported, "prompt: '{}' takes messages, not a text to continue", options.name);
+  BANTAM_TRY(check_sampling(options, request.sampling));
   if (!request.choices.empty() && request.format.kind != ResponseFormat::Kind::kText)
     return fail(Code::kInvalidArgument, "response_format: does not go together with guided_choice");
   json body = {{"model", options.model}, {"messages", json::array()}};
   for (const Message& m : request.messages) body["messages"].push_back(message_json(m));
   add_sampling(request, body);
-  if (request.max_tokens) body[options.max_tokens_field] = *request.max_tokens;
-  // Without an end an answer's cost has no limit.
-  if (!request.max_tokens && options.limits.money()) body[options.max_tokens_field] = options.max_answer_tokens;
-  if (!request.stop.empty()) body["stop"] = request.stop;
+  add_end(options, request, options.max_tokens_field, body);
   BANTAM_TRY(add_tools(request, body));
   BANTAM_TRY(add_format(request.format, body));
   if (!request.choices.empty()) add_choices(options.choice_mode, request.choices, body);
-  if (stream) {
-    body["stream"] = true;
-    body["stream_options"] = {{"include_usage", true}};
-  }
+  if (stream) add_stream(body);
+  return net::to_text(body);
+}
+
+Result<std::string> completion_body(const RemoteOptions& options, const Request& request, bool stream) {
+  BANTAM_TRY(check_sampling(options, request.sampling));
+  auto refuse = [&](std::string_view field) {
+    return fail(Code::kUnsupported, "{}: does not go together with a text to continue by '{}'", field,
+                options.name);
+  };
+  if (!request.tools.empty()) return refuse("tools");
+  if (request.format.kind != ResponseFormat::Kind::kText) return refuse("response_format");
+  if (request.logprobs) return refuse("logprobs");
+  bool guided = options.choice_mode == ChoiceMode::kGuidedChoice;
+  if (!request.choices.empty() && !guided) return refuse("guided_choice");
+  json body = {{"model", options.model}, {"prompt", request.prompt}};
+  add_sampling(request, body);
+  add_end(options, request, "max_tokens", body);
+  if (!request.choices.empty()) body["guided_choice"] = request.choices;
+  if (stream) add_stream(body);
+  return net::to_text(body);
+}
+
+std::string embed_body(const RemoteOptions& options, const EmbedRequest& request) {
+  json body = {{"model", options.model}, {"input", request.inputs}, {"encoding_format", "float"}};
+  if (request.dimensions) body["dimensions"] = *request.dimensions;
   return net::to_text(body);
 }
 

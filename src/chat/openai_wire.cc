@@ -73,12 +73,23 @@ Error unexpected_answer(std::string_view why) {
   return {Code::kUnavailable, fmt::format("the answer is no chat completion: {}", why)};
 }
 
+Result<Answer> read_completion(const json& body, const json* choice) {
+  const json* text = choice ? member(*choice, "text") : nullptr;
+  if (!text || !text->is_string()) return std::unexpected(unexpected_answer("found no choices[0].text"));
+  Answer out;
+  out.text = text->get<std::string>();
+  out.finish_reason = string_of(*choice, "finish_reason");
+  read_usage(body, out);
+  return out;
+}
+
 }  // namespace
 
-Result<Answer> read_answer(std::string_view text) {
+Result<Answer> read_answer(std::string_view text, bool completion) {
   auto body = net::parse_json(text, "the answer");
   if (!body) return std::unexpected(unexpected_answer(body.error().message));
   const json* choice = first_choice(*body);
+  if (completion) return read_completion(*body, choice);
   const json* message = choice ? member(*choice, "message") : nullptr;
   if (!message) return std::unexpected(unexpected_answer("found no choices[0].message"));
   Answer out;
@@ -95,6 +106,36 @@ Result<Answer> read_answer(std::string_view text) {
     }
   }
   read_usage(*body, out);
+  return out;
+}
+
+Result<Answer> read_embeddings(std::string_view text, size_t inputs) {
+  auto wrong = [](std::string_view why) {
+    return std::unexpected(
+        Error{Code::kUnavailable, fmt::format("the answer holds no embeddings as asked for: {}", why)});
+  };
+  auto body = net::parse_json(text, "the answer");
+  if (!body) return wrong(body.error().message);
+  const json* data = member(*body, "data");
+  if (!data || !data->is_array() || data->size() != inputs) return wrong(fmt::format("expected {} vectors", inputs));
+  Answer out;
+  out.vectors.resize(inputs);
+  for (size_t i = 0; i < inputs; ++i) {
+    const json* index = member((*data)[i], "index");
+    const json* values = member((*data)[i], "embedding");
+    size_t at = index && index->is_number_unsigned() ? index->get<size_t>() : i;
+    if (at >= inputs || !out.vectors[at].empty()) return wrong("an index is out of range or comes twice");
+    if (!values || !values->is_array() || values->empty()) return wrong("found no list of numbers");
+    for (const json& value : *values) {
+      if (!value.is_number()) return wrong("found no list of numbers");
+      out.vectors[at].push_back(value.get<float>());
+    }
+    if (out.vectors[at].size() != out.vectors.front().size() && !out.vectors.front().empty())
+      return wrong("the vectors differ in length");
+  }
+  const json* usage = member(*body, "usage");
+  const json* tokens = usage ? member(*usage, "prompt_tokens") : nullptr;
+  if (tokens && tokens->is_number_unsigned()) out.usage = Usage{tokens->get<uint64_t>(), 0, 0};
   return out;
 }
 
@@ -137,10 +178,10 @@ bool AnswerStream::take(const net::SseEvent& event) {
 void AnswerStream::take_delta(const json& choice) {
   if (std::string reason = string_of(choice, "finish_reason"); !reason.empty())
     answer_.finish_reason = reason;
-  const json* delta = member(choice, "delta");
+  const json* delta = completion_ ? &choice : member(choice, "delta");
   if (!delta) return;
   answer_.refusal += string_of(*delta, "refusal");
-  TextDelta text{string_of(*delta, "content"), read_logprobs(choice)};
+  TextDelta text(string_of(*delta, completion_ ? "text" : "content"), read_logprobs(choice));
   if (!text.text.empty() || !text.logprobs.empty()) {
     answer_.text += text.text;
     answer_.logprobs.insert(answer_.logprobs.end(), text.logprobs.begin(), text.logprobs.end());

@@ -20,6 +20,11 @@ inline constexpr const char* kChoiceField = "answer";
 /// The request's body. Errors: kUnsupported for what the API has no field for.
 Result<std::string> request_body(const RemoteOptions& options, const Request& request, bool stream);
 
+/// The same for /completions, which continues Request::prompt.
+Result<std::string> completion_body(const RemoteOptions& options, const Request& request, bool stream);
+/// The body of a request to /embeddings.
+std::string embed_body(const RemoteOptions& options, const EmbedRequest& request);
+
 /// What an answer holds, whole or so far.
 struct Answer {
   std::string text, refusal;
@@ -27,10 +32,13 @@ struct Answer {
   std::vector<TokenLogprob> logprobs;
   std::string finish_reason;
   std::optional<Usage> usage;
+  std::vector<std::vector<float>> vectors;  // of /embeddings
 };
 
-/// Reads a whole answer. Errors: kUnavailable for what is not a chat completion.
-Result<Answer> read_answer(std::string_view body);
+/// Reads a whole answer, `completion`: of /completions. Errors: kUnavailable for what is no such thing.
+Result<Answer> read_answer(std::string_view body, bool completion = false);
+/// Reads the vectors of so many inputs. Errors: kUnavailable.
+Result<Answer> read_embeddings(std::string_view body, size_t inputs);
 
 /// The API's error as ours, by status and body.
 Error read_error(int status, std::string_view body);
@@ -39,6 +47,8 @@ Error read_error(int status, std::string_view body);
 /// finish().
 class AnswerStream {
  public:
+  /// `completion`: of /completions.
+  explicit AnswerStream(bool completion = false) : completion_(completion) {}
   /// False when the stream is broken. What follows its end is not looked at.
   bool feed(std::string_view bytes);
   /// The events that the bytes so far ended, in order, each once.
@@ -53,6 +63,7 @@ class AnswerStream {
   bool take(const net::SseEvent& event);
   void take_delta(const nlohmann::json& choice);
   bool take_tool_calls(const nlohmann::json& calls);
+  bool completion_;
   net::SseParser parser_;
   Answer answer_;
   std::vector<Event> events_;

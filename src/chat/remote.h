@@ -1,5 +1,5 @@
 #pragma once
-// A model behind an OpenAI-compatible API (chat completions).
+// A model behind an OpenAI-compatible API: chat completions, completions, embeddings.
 
 #include <memory>
 #include <string>
@@ -21,7 +21,7 @@ enum class ChoiceMode {
 
 struct RemoteOptions {
   std::string name;      // as configured here
-  std::string base_url;  // "https://api.example.com/v1": "/chat/completions" is appended
+  std::string base_url;  // "https://api.example.com/v1": "/chat/completions" and the like are appended
   std::string model;     // as the API calls it
   std::string key_env;   // the environment variable that holds the key; empty: none is sent
   Prices prices;
