@@ -75,7 +75,8 @@ Status tokenizer_seeds(const std::string& folder) {
     GgufWriter file;
     bpe->save(file);
     file.set("tokenizer.ggml.pre", pre);
-    file.set("tokenizer.chat_template", "<|im_start|><|im_end|>");
+    file.set("tokenizer.chat_template",
+             "{% for m in messages %}<|im_start|>{{ m.role }}\n{{ m.content }}<|im_end|>{% endfor %}");
     BANTAM_TRY(file.write(folder + "/" + pre));
   }
   GgufWriter scored;
@@ -90,6 +91,21 @@ Status tokenizer_seeds(const std::string& folder) {
 
 }  // namespace
 
+Status jinja_seeds(const std::string& folder) {
+  BANTAM_TRY(bantam::write_file(
+      folder + "/loop",
+      "{% for m in messages if m.role != 'x' %}{{ loop.index0 }}{{ m['content'] | trim | tojson }}"
+      "{%- else -%}none{% endfor %}{% set n = namespace(a=[1, 2.5]) %}{% set n.a = n.a[::-1] %}"));
+  BANTAM_TRY(bantam::write_file(
+      folder + "/macro",
+      "{% macro m(a, b={'k': none}) %}{{ a ~ b.k | default('-', true) }}{% endmacro %}"
+      "{{ m(messages[0].content.split(' ') | map('upper') | join(',')) if true else 'x' }}"));
+  return bantam::write_file(
+      folder + "/rest",
+      "{# c #}{% raw %}{{ }}{% endraw %}{% filter indent(2) %}{{ '%05.1f' % 2 }}{% endfilter %}"
+      "{{ messages | selectattr('role', 'equalto', 'user') | list | length is divisibleby 1 }}");
+}
+
 int main(int count, char** arguments) {
   if (count != 2) {
     std::fputs("usage: make_seeds DIR\n", stderr);
@@ -99,7 +115,8 @@ int main(int count, char** arguments) {
       {"gguf_fuzzer", gguf_seeds},
       {"safetensors_fuzzer", safetensors_seeds},
       {"csv_fuzzer", csv_seeds},
-      {"tokenizer_fuzzer", tokenizer_seeds}};
+      {"tokenizer_fuzzer", tokenizer_seeds},
+      {"jinja_fuzzer", jinja_seeds}};
   for (const auto& [name, make] : kinds) {
     std::string folder = std::string(arguments[1]) + "/" + name;
     std::error_code error;

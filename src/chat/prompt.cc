@@ -1,19 +1,26 @@
 #include "chat/prompt.h"
 
+#include <nlohmann/json.hpp>
+
 #include "text/chat_template.h"
 
 namespace bantam::chat {
 
 Result<Prompt> chat_prompt(const runtime::Engine& engine, const std::vector<Message>& messages) {
-  std::vector<text::ChatTurn> turns;
-  for (const Message& m : messages) turns.push_back({m.role, m.content});
-  auto rendered = text::render_chat(engine.chat_template(), turns, /*add_generation_prompt=*/true);
+  auto turns = nlohmann::ordered_json::array();
+  for (const Message& m : messages) turns.push_back({{"role", m.role}, {"content", m.content}});
+  text::ChatOptions options;
+  const text::Tokenizer& tokenizer = engine.tokenizer();
+  if (tokenizer.bos()) options.bos = tokenizer.piece(*tokenizer.bos(), /*special=*/true);
+  if (tokenizer.eos()) options.eos = tokenizer.piece(*tokenizer.eos(), /*special=*/true);
+  auto rendered = text::render_chat(engine.chat_template(), turns, options);
   if (!rendered) return std::unexpected(std::move(rendered).error().in("messages"));
   Prompt out;
-  auto tokens = text::encode_chat(engine.tokenizer(), *rendered);
+  auto tokens = text::encode_chat(tokenizer, *rendered);
   if (!tokens) return std::unexpected(std::move(tokens).error().in("messages"));
   out.tokens = std::move(*tokens);
   out.stop = std::move(rendered->stop);
+  out.notes = std::move(rendered->notes);
   if (engine.chat_template().empty()) {
     out.notes.push_back("the model has no chat template: it continues the text of the messages");
   }

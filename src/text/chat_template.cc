@@ -1,218 +1,236 @@
 #include "text/chat_template.h"
 
 #include <algorithm>
+#include <nlohmann/json.hpp>
+
+#include "text/jinja/interpreter.h"
 
 namespace bantam::text {
 namespace {
 
+using Json = nlohmann::ordered_json;
 using Kind = PromptPart::Kind;
+using jinja::Value;
 
-std::string_view trim(std::string_view text) {
-  constexpr std::string_view kSpace = " \t\r\n\v\f";
-  size_t begin = text.find_first_not_of(kSpace);
-  if (begin == std::string_view::npos) return {};
-  return text.substr(begin, text.find_last_not_of(kSpace) - begin + 1);
+constexpr std::string_view kWhere = "tokenizer.chat_template";
+
+const std::string* string_at(const Json& object, const char* key) {
+  const auto found = object.find(key);
+  return found != object.end() && found->is_string() ? found->get_ptr<const std::string*>() : nullptr;
 }
 
-class Builder {
+Status check(const Json& messages) {
+  if (!messages.is_array() || messages.empty())
+    return fail(Code::kInvalidArgument, "chat: found no messages, expected one or more");
+  for (const auto& message : messages) {
+    const auto* role = message.is_object() ? string_at(message, "role") : nullptr;
+    if (role == nullptr || role->empty())
+      return fail(Code::kInvalidArgument,
+                  "chat: found a message without a role, expected system, user, assistant or tool");
+  }
+  return {};
+}
+
+Result<ChatPrompt> plain(const Json& messages) {
+  ChatPrompt out;
+  for (const auto& message : messages) {
+    const auto* content = string_at(message, "content");
+    if (content == nullptr) continue;
+    if (!out.parts.empty()) out.parts.push_back({Kind::kMarkup, "\n"});
+    out.parts.push_back({Kind::kContent, *content});
+  }
+  return out;
+}
+
+/// Texts that end a turn in well-known forms; the template says which it uses.
+std::vector<std::string> turn_ends(std::string_view chat_template) {
+  auto holds = [&](std::string_view text) { return chat_template.find(text) != std::string_view::npos; };
+  std::vector<std::string> out;
+  if (holds("<|return|>")) return out;  // there <|end|> ends a message of which a turn may have several
+  for (std::string_view end : {"<|im_end|>", "<|eot_id|>", "<end_of_turn>", "<|end|>"}) {
+    if (holds(end)) out.emplace_back(end);
+  }
+  return out;
+}
+
+/// One rendering: the heap, the variables, the program.
+class Rendering {
  public:
-  explicit Builder(std::string form) { out_.form = std::move(form); }
-  Builder& markup(std::string_view text) { return add(Kind::kMarkup, text); }
-  Builder& content(std::string_view text) { return add(Kind::kContent, text); }
-  Builder& bos() { return add(Kind::kBos, {}); }
-  Builder& eos() { return add(Kind::kEos, {}); }
-  Builder& stop(std::string_view text) {
-    out_.stop.emplace_back(text);
-    return *this;
+  explicit Rendering(const ChatOptions& options)
+      : options_(options),
+        heap_({}),
+        interpreter_(heap_, options.now.value_or(std::chrono::system_clock::now())) {}
+
+  Result<jinja::TracedText> run(const jinja::Block& program, const Json& messages) {
+    BANTAM_TRY(set_messages(messages));
+    for (const char* name : {"range", "namespace", "dict", "raise_exception", "strftime_now"})
+      globals_.set(name,
+                   Value::of(heap_.function({jinja::Function::Kind::kGlobal, name, {}, nullptr, nullptr})));
+    globals_.set("bos_token", heap_.text(options_.bos, jinja::kFromBos));
+    globals_.set("eos_token", heap_.text(options_.eos, jinja::kFromEos));
+    globals_.set("add_generation_prompt", Value::of(options_.add_generation_prompt));
+    if (options_.tools != nullptr && !options_.tools->empty()) {
+      BANTAM_ASSIGN(const Value tools, jinja::from_json(*options_.tools, heap_, jinja::kFromData));
+      globals_.set("tools", tools);
+    } else {
+      globals_.set("tools", Value::none());
+    }
+    if (options_.variables != nullptr && options_.variables->is_object()) {
+      for (const auto& [name, json] : options_.variables->items()) {
+        BANTAM_ASSIGN(const Value value, jinja::from_json(json, heap_, jinja::kFromData));
+        globals_.set(heap_.text(name).text->bytes(), value);
+      }
+    }
+    return interpreter_.run(program, globals_);
   }
-  Builder& unused(size_t turns) {
-    out_.unused_turns = turns;
-    return *this;
-  }
-  ChatPrompt take() { return std::move(out_); }
+  bool raised() const { return interpreter_.raised(); }
 
  private:
-  Builder& add(Kind kind, std::string_view text) {
-    out_.parts.push_back({kind, std::string(text)});
-    return *this;
+  Status set_messages(const Json& messages) {
+    jinja::List* list = heap_.list();
+    for (size_t i = 0; i < messages.size(); ++i) {
+      const auto source = static_cast<jinja::Source>(jinja::kFirstMessage + i);
+      BANTAM_ASSIGN(const Value message, jinja::from_json(messages[i], heap_, source));
+      // A role is one of the API's words, not what somebody wrote.
+      message.dict->set(heap_.text("role"),
+                        heap_.text(*string_at(messages[i], "role"),
+                                   known_role(messages[i]) ? jinja::kFromTemplate : source));
+      BANTAM_TRY(parse_arguments(message, source));
+      list->items.push_back(message);
+    }
+    globals_.set("messages", Value::of(list));
+    return {};
   }
-  ChatPrompt out_;
+
+  static bool known_role(const Json& message) {
+    constexpr std::string_view kRoles[] = {"system", "developer", "user",   "assistant",
+                                           "tool",   "function",  "ipython"};
+    return std::ranges::find(kRoles, *string_at(message, "role")) != std::end(kRoles);
+  }
+
+  /// tool_calls[].function.arguments as an object where they are one in a text.
+  Status parse_arguments(const Value& message, jinja::Source source) {
+    const Value* calls = message.dict->find("tool_calls");
+    if (calls == nullptr || !calls->is(jinja::Kind::kList)) return {};
+    for (const Value& call : calls->list->items) {
+      if (!call.is(jinja::Kind::kDict)) continue;
+      const Value* inner = call.dict->find("function");
+      jinja::Dict* function = inner != nullptr && inner->is(jinja::Kind::kDict) ? inner->dict : call.dict;
+      const Value* arguments = function->find("arguments");
+      if (arguments == nullptr || !arguments->is(jinja::Kind::kText)) continue;
+      const auto json = Json::parse(arguments->text->bytes(), nullptr, /*allow_exceptions=*/false);
+      if (!json.is_object()) continue;
+      const auto* text = arguments->text;
+      BANTAM_ASSIGN(const Value object, jinja::from_json(json, heap_, source));
+      object.dict->json = text;
+      function->set(heap_.text("arguments"), object);
+    }
+    return {};
+  }
+
+  const ChatOptions& options_;
+  jinja::Heap heap_;
+  jinja::Interpreter interpreter_;
+  jinja::Scope globals_;
 };
 
-using Turns = std::span<const ChatTurn>;
-
-ChatPrompt plain(std::string_view, Turns turns, bool) {
-  Builder out("plain");
-  for (size_t i = 0; i < turns.size(); ++i) {
-    if (i > 0) out.markup("\n");
-    out.content(turns[i].content);
+ChatPrompt as_prompt(const jinja::TracedText& text, const Json& messages) {
+  ChatPrompt out;
+  std::vector<bool> used(messages.size(), false);
+  size_t begin = 0;
+  for (const auto& run : text.runs()) {
+    const Kind kind = run.source == jinja::kFromTemplate ? Kind::kMarkup
+                      : run.source == jinja::kFromBos    ? Kind::kBos
+                      : run.source == jinja::kFromEos    ? Kind::kEos
+                                                         : Kind::kContent;
+    if (run.source >= jinja::kFirstMessage) used[run.source - jinja::kFirstMessage] = true;
+    std::string bytes = text.bytes().substr(begin, run.length);
+    begin += run.length;
+    if (kind == Kind::kContent && !out.parts.empty() && out.parts.back().kind == kind) {
+      out.parts.back().text += bytes;
+    } else {
+      out.parts.push_back({kind, std::move(bytes)});
+    }
   }
-  return out.take();
-}
-
-/// Models that write each turn as HEAD role TAIL content END.
-struct Frame {
-  std::string_view head, tail, end;
-  bool trimmed = false;
-};
-
-void framed(Builder& out, const Frame& frame, Turns turns, bool prompt) {
-  for (const auto& turn : turns) {
-    out.markup(fmt::format("{}{}{}", frame.head, turn.role, frame.tail));
-    out.content(frame.trimmed ? trim(turn.content) : std::string_view(turn.content));
-    out.markup(frame.end);
+  for (size_t i = 0; i < messages.size(); ++i) {
+    const auto* content = string_at(messages[i], "content");
+    const bool says = content != nullptr && content->find_first_not_of(" \t\r\n\v\f") != std::string::npos;
+    out.unused_turns += says && !used[i] ? 1 : 0;
   }
-  if (prompt) out.markup(fmt::format("{}assistant{}", frame.head, frame.tail));
+  return out;
 }
 
-ChatPrompt chatml(std::string_view, Turns turns, bool prompt) {
-  Builder out("chatml");
-  framed(out, {"<|im_start|>", "\n", "<|im_end|>\n"}, turns, prompt);
-  return out.stop("<|im_end|>").take();
-}
-
-ChatPrompt llama3(std::string_view, Turns turns, bool prompt) {
-  Builder out("llama3");
-  out.bos();
-  framed(out, {"<|start_header_id|>", "<|end_header_id|>\n\n", "<|eot_id|>", true}, turns, prompt);
-  return out.stop("<|eot_id|>").take();
-}
-
-ChatPrompt phi3(std::string_view, Turns turns, bool prompt) {
-  Builder out("phi3");
-  framed(out, {"<|", "|>\n", "<|end|>\n"}, turns, prompt);
-  return out.stop("<|end|>").take();
-}
-
-/// As zephyr, whose turns end in EOS and a line end.
-ChatPrompt zephyr(std::string_view, Turns turns, bool prompt) {
-  Builder out("zephyr");
-  for (const auto& turn : turns)
-    out.markup(fmt::format("<|{}|>\n", turn.role)).content(turn.content).eos().markup("\n");
-  if (prompt) out.markup("<|assistant|>\n");
-  return out.take();
-}
-
-/// The system's text has no turn of its own: it stands before the first user's.
-ChatPrompt gemma(std::string_view, Turns turns, bool prompt) {
-  Builder out("gemma");
-  out.bos();
+/// Without its system messages, whose texts stand before the first user's; nullopt where that cannot be.
+std::optional<Json> without_system(const Json& messages) {
+  Json out = Json::array();
   std::string system;
-  for (const auto& turn : turns) {
-    if (turn.role == "system") {
-      system.append(trim(turn.content)).append("\n\n");
+  bool placed = false;
+  for (const auto& message : messages) {
+    const auto* content = string_at(message, "content");
+    const std::string& role = *string_at(message, "role");
+    if (role == "system") {
+      if (content == nullptr || placed) return std::nullopt;
+      system.append(*content).append("\n\n");
       continue;
     }
-    out.markup(fmt::format("<start_of_turn>{}\n", turn.role == "assistant" ? "model" : turn.role));
-    out.content(std::exchange(system, {}) + std::string(trim(turn.content))).markup("<end_of_turn>\n");
-  }
-  if (!system.empty()) out.markup("<start_of_turn>user\n").content(trim(system)).markup("<end_of_turn>\n");
-  if (prompt) out.markup("<start_of_turn>model\n");
-  return out.stop("<end_of_turn>").take();
-}
-
-/// [INST] with the system's text in the first user's turn; each exchange is a BOS … EOS of its own.
-ChatPrompt llama2(std::string_view, Turns turns, bool) {
-  Builder out("llama2");
-  std::string system;
-  bool open = false;  // within [INST] … [/INST]
-  for (const auto& turn : turns) {
-    if (turn.role == "system") {
-      system += system.empty() ? turn.content : "\n" + turn.content;
-    } else if (turn.role == "user") {
-      out.bos().markup("[INST] ");
-      if (!system.empty())
-        out.markup("<<SYS>>\n").content(std::exchange(system, {})).markup("\n<</SYS>>\n\n");
-      out.content(trim(turn.content)).markup(" [/INST]");
-      open = true;
-    } else {
-      if (!open) out.bos();
-      out.markup(" ").content(trim(turn.content)).markup(" ").eos();
-      open = false;
+    out.push_back(message);
+    if (role == "user" && !placed) {
+      if (content == nullptr) return std::nullopt;
+      out.back()["content"] = system + *content;
+      placed = true;
     }
   }
-  if (!system.empty()) out.bos().markup("[INST] <<SYS>>\n").content(system).markup("\n<</SYS>>\n\n [/INST]");
-  return out.take();
-}
-
-/// TEXT{{ messages[-1]['content'] }}TEXT, the template of our task models: the last turn between two fixed
-/// texts.
-struct TaskTemplate {
-  std::string_view before, after;
-};
-
-std::optional<TaskTemplate> as_task(std::string_view text) {
-  size_t open = text.find("{{"), close = text.find("}}");
-  if (open == std::string_view::npos || close == std::string_view::npos || close < open) return std::nullopt;
-  std::string_view expression = text.substr(open + 2, close - open - 2);
-  TaskTemplate out{text.substr(0, open), text.substr(close + 2)};
-  if (trim(expression) != "messages[-1]['content']") return std::nullopt;
-  for (std::string_view rest : {out.before, out.after}) {
-    for (std::string_view marker : {"{{", "{%", "{#"}) {
-      if (rest.find(marker) != std::string_view::npos) return std::nullopt;
-    }
-  }
-  return out;
-}
-
-ChatPrompt task(std::string_view chat_template, Turns turns, bool) {
-  auto [before, after] = *as_task(chat_template);
-  Builder out("task");
-  if (!before.empty()) out.markup(before);
-  out.content(turns.back().content);
-  if (!after.empty()) out.markup(after);
-  return out.unused(turns.size() - 1).take();
-}
-
-/// A form and the texts that a template of it holds (`all`), and those of other forms that it does not
-/// (`none`).
-struct Form {
-  ChatPrompt (*render)(std::string_view, Turns, bool);
-  std::vector<std::string_view> all, none;
-};
-
-const std::vector<Form>& forms() {
-  static const std::vector<Form> list = {
-      {chatml, {"<|im_start|>", "<|im_end|>"}, {}},
-      {llama3, {"<|start_header_id|>", "<|end_header_id|>", "<|eot_id|>"}, {}},
-      {llama2, {"[INST]", "<<SYS>>"}, {}},
-      {gemma, {"<start_of_turn>", "<end_of_turn>"}, {}},
-      {phi3, {"<|user|>", "<|assistant|>", "<|end|>"}, {"\\n<|end|>", "\n<|end|>"}},
-      {zephyr, {"<|user|>", "<|assistant|>", "eos_token"}, {"<|end|>", "[gMASK]"}},
-  };
-  return list;
-}
-
-Result<std::vector<ChatTurn>> checked(Turns turns) {
-  if (turns.empty()) return fail(Code::kInvalidArgument, "chat: found no messages, expected one or more");
-  std::vector<ChatTurn> out(turns.begin(), turns.end());
-  for (auto& turn : out) {
-    if (turn.role == "developer") turn.role = "system";
-    if (turn.role != "system" && turn.role != "user" && turn.role != "assistant") {
-      return fail(Code::kInvalidArgument,
-                  "chat: role: found \"{}\", expected system, developer, user or assistant", turn.role);
-    }
-  }
-  return out;
+  return placed && !system.empty() ? std::optional(std::move(out)) : std::nullopt;
 }
 
 }  // namespace
 
-Result<ChatPrompt> render_chat(std::string_view chat_template, std::span<const ChatTurn> turns,
-                               bool add_generation_prompt) {
-  BANTAM_ASSIGN(auto list, checked(turns));
-  if (chat_template.empty()) return plain(chat_template, list, add_generation_prompt);
-  if (as_task(chat_template)) return task(chat_template, list, add_generation_prompt);
-  auto holds = [&](std::string_view text) { return chat_template.find(text) != std::string_view::npos; };
-  for (const auto& form : forms()) {
-    if (std::ranges::all_of(form.all, holds) && std::ranges::none_of(form.none, holds)) {
-      return form.render(chat_template, list, add_generation_prompt);
+std::string ChatPrompt::text() const {
+  std::string out;
+  for (const auto& part : parts) out += part.text;
+  return out;
+}
+
+Result<ChatPrompt> render_chat(std::string_view chat_template, const Json& messages,
+                               const ChatOptions& options) {
+  BANTAM_TRY(check(messages));
+  if (chat_template.empty()) return plain(messages);
+  Json list = messages;
+  if (chat_template.find("developer") == std::string_view::npos) {
+    for (auto& message : list) {
+      if (message["role"] == "developer") message["role"] = "system";
     }
   }
-  return fail(Code::kUnsupported,
-              "tokenizer.chat_template: found a template of no known form, expected chatml, llama2, llama3, "
-              "zephyr, gemma or phi3 "
-              "(this version has no Jinja interpreter)");
+  auto program = jinja::parse(chat_template);
+  if (!program) return std::unexpected(std::move(program).error().in(kWhere));
+  std::vector<std::string> notes;
+  Rendering first(options);
+  auto text = first.run(*program, list);
+  if (!text && first.raised()) {
+    if (auto folded = without_system(list)) {
+      Rendering second(options);
+      if (auto again = second.run(*program, *folded)) {
+        text = std::move(again);
+        list = std::move(*folded);
+        notes.emplace_back(
+            "the model's template takes no system message: its text stands before the first user's");
+      }
+    }
+  }
+  if (!text) return std::unexpected(std::move(text).error().in(kWhere));
+  ChatPrompt out = as_prompt(*text, list);
+  out.stop = turn_ends(chat_template);
+  out.notes = std::move(notes);
+  return out;
+}
+
+Result<ChatPrompt> render_chat(std::string_view chat_template, std::span<const ChatTurn> turns,
+                               bool add_generation_prompt) {
+  Json messages = Json::array();
+  for (const auto& turn : turns) messages.push_back({{"role", turn.role}, {"content", turn.content}});
+  ChatOptions options;
+  options.add_generation_prompt = add_generation_prompt;
+  return render_chat(chat_template, messages, options);
 }
 
 Result<std::vector<TokenId>> encode_chat(const Tokenizer& tokenizer, const ChatPrompt& prompt) {
@@ -228,14 +246,17 @@ Result<std::vector<TokenId>> encode_chat(const Tokenizer& tokenizer, const ChatP
   BANTAM_ASSIGN(auto lead, tokenizer.encode(""));  // what the vocabulary puts before every text, and after it
   if (!lead.empty() && lead[0] == tokenizer.bos()) out.push_back(lead[0]);
   for (const auto& part : prompt.parts) {
+    const bool leads = &part == &prompt.parts.front() && out.size() == 1;  // right behind a BOS
     if (part.kind == Kind::kMarkup || part.kind == Kind::kContent) {
-      text.push_back({part.text, part.kind == Kind::kMarkup});
+      std::string_view rest = part.text;
+      if (leads && part.kind == Kind::kMarkup && rest.starts_with(tokenizer.piece(*tokenizer.bos(), true)))
+        rest.remove_prefix(tokenizer.piece(*tokenizer.bos(), true).size());
+      text.push_back({rest, part.kind == Kind::kMarkup});
       continue;
     }
     BANTAM_TRY(flush());
     auto id = part.kind == Kind::kBos ? tokenizer.bos() : tokenizer.eos();
-    bool there = part.kind == Kind::kBos && out.size() == 1 && out[0] == id && &part == &prompt.parts.front();
-    if (id && !there) out.push_back(*id);
+    if (id && !(leads && out[0] == id)) out.push_back(*id);
   }
   BANTAM_TRY(flush());
   return out;
