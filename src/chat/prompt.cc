@@ -5,10 +5,26 @@
 #include "text/chat_template.h"
 
 namespace bantam::chat {
+namespace {
+
+/// A message as OpenAI's API writes it, which is what templates read.
+nlohmann::ordered_json as_json(const Message& message) {
+  nlohmann::ordered_json out = {{"role", message.role}, {"content", message.content}};
+  for (const ToolCall& call : message.tool_calls) {
+    out["tool_calls"].push_back({{"id", call.id},
+                                 {"type", "function"},
+                                 {"function", {{"name", call.name}, {"arguments", call.arguments}}}});
+  }
+  if (!message.tool_call_id.empty()) out["tool_call_id"] = message.tool_call_id;
+  if (!message.name.empty()) out["name"] = message.name;
+  return out;
+}
+
+}  // namespace
 
 Result<Prompt> chat_prompt(const runtime::Engine& engine, const std::vector<Message>& messages) {
   auto turns = nlohmann::ordered_json::array();
-  for (const Message& m : messages) turns.push_back({{"role", m.role}, {"content", m.content}});
+  for (const Message& m : messages) turns.push_back(as_json(m));
   text::ChatOptions options;
   const text::Tokenizer& tokenizer = engine.tokenizer();
   if (tokenizer.bos()) options.bos = tokenizer.piece(*tokenizer.bos(), /*special=*/true);
