@@ -91,6 +91,30 @@ Status tokenizer_seeds(const std::string& folder) {
 
 }  // namespace
 
+Status tokenizer_json_seeds(const std::string& folder) {
+  const std::string added =
+      R"("added_tokens":[{"id":5,"content":"<s>","special":true,"lstrip":true,"rstrip":true,"single_word":true,"normalized":false}],)";
+  BANTAM_TRY(bantam::write_file(
+      folder + "/bpe",
+      "{" + added +
+          R"("normalizer":{"type":"Sequence","normalizers":[{"type":"NFKC"},{"type":"Prepend","prepend":"_"}]},
+        "pre_tokenizer":{"type":"Split","pattern":{"Regex":"\\s+|[a-z]+"},"behavior":"Isolated","invert":false},
+        "model":{"type":"BPE","vocab":{"a":0,"b":1,"ab":2,"_":3,"<unk>":4},"merges":["a b"],"unk_token":"<unk>","byte_fallback":true},
+        "post_processor":{"type":"TemplateProcessing","single":[{"SpecialToken":{"id":"<s>"}},{"Sequence":{"id":"A"}}],
+        "special_tokens":{"<s>":{"ids":[5]}}},"decoder":{"type":"Sequence","decoders":[{"type":"ByteFallback"},{"type":"Fuse"},
+        {"type":"Strip","content":" ","start":1,"stop":0}]}}ab <s> ba)"));
+  BANTAM_TRY(bantam::write_file(
+      folder + "/unigram",
+      R"({"normalizer":{"type":"Precompiled","precompiled_charsmap":"BAAAAAAEAAA="},"pre_tokenizer":{"type":"Metaspace","replacement":"_",
+        "prepend_scheme":"first","split":true},"model":{"type":"Unigram","unk_id":0,"vocab":[["<unk>",0],["_",-1.5],["a",-2],["_a",-2.5]]},
+        "decoder":{"type":"Metaspace","replacement":"_"}}a ab)"));
+  return bantam::write_file(
+      folder + "/word_piece",
+      R"({"normalizer":{"type":"BertNormalizer","lowercase":true},"pre_tokenizer":{"type":"BertPreTokenizer"},"model":{"type":"WordPiece",
+        "vocab":{"[UNK]":0,"a":1,"##b":2},"unk_token":"[UNK]"},"post_processor":{"type":"BertProcessing","sep":["a",1],"cls":["a",1]},
+        "decoder":{"type":"WordPiece","prefix":"##","cleanup":true}}Ab, a)");
+}
+
 Status jinja_seeds(const std::string& folder) {
   BANTAM_TRY(bantam::write_file(
       folder + "/loop",
@@ -116,6 +140,7 @@ int main(int count, char** arguments) {
       {"safetensors_fuzzer", safetensors_seeds},
       {"csv_fuzzer", csv_seeds},
       {"tokenizer_fuzzer", tokenizer_seeds},
+      {"tokenizer_json_fuzzer", tokenizer_json_seeds},
       {"jinja_fuzzer", jinja_seeds}};
   for (const auto& [name, make] : kinds) {
     std::string folder = std::string(arguments[1]) + "/" + name;

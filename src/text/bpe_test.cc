@@ -9,6 +9,7 @@
 #include "base/utf8.h"
 #include "text/byte_level.h"
 #include "text/byte_level_bpe.h"
+#include "text/splitter_schemes.h"
 #include "text/vectors_for_test.h"
 
 namespace bantam::text {
@@ -258,10 +259,10 @@ TEST(Bpe, CorruptKeys) {
   using formats::GgufWriter;
   EXPECT_EQ(load([](GgufWriter&) {}).message, "loaded");
   EXPECT_EQ(load([](GgufWriter& f) { f.remove("tokenizer.ggml.model"); }).code, Code::kNotFound);
-  EXPECT_EQ(load([](GgufWriter& f) { f.set("tokenizer.ggml.model", "t5"); }).code, Code::kUnsupported);
-  Error pre = load([](GgufWriter& f) { f.set("tokenizer.ggml.pre", "viking"); });
+  EXPECT_EQ(load([](GgufWriter& f) { f.set("tokenizer.ggml.model", "rwkv"); }).code, Code::kUnsupported);
+  Error pre = load([](GgufWriter& f) { f.set("tokenizer.ggml.pre", "nosuch"); });
   EXPECT_EQ(pre.code, Code::kUnsupported);
-  EXPECT_THAT(pre.message, HasSubstr("\"viking\""));
+  EXPECT_THAT(pre.message, HasSubstr("\"nosuch\""));
   EXPECT_EQ(load([](GgufWriter& f) { f.remove("tokenizer.ggml.tokens"); }).code, Code::kNotFound);
   EXPECT_EQ(load([](GgufWriter& f) { f.set("tokenizer.ggml.bos_token_id", uint32_t{100000}); }).code,
             Code::kCorrupt);
@@ -302,7 +303,9 @@ TEST_P(BpeVectors, SameIdsAsLlamaCpp) {
   ASSERT_TRUE(again) << again.error().message;
   expect_vectors(**again, base);
 }
-INSTANTIATE_TEST_SUITE_P(Files, BpeVectors, testing::Values("gpt-2", "falcon", "mpt", "refact", "starcoder"));
+INSTANTIATE_TEST_SUITE_P(Files, BpeVectors,
+                         testing::Values("gpt-2", "falcon", "mpt", "refact", "starcoder", "deepseek-coder",
+                                         "deepseek-llm"));
 
 std::string base64(std::string_view text) {
   std::string out;
@@ -368,9 +371,8 @@ INSTANTIATE_TEST_SUITE_P(Files, RankVectors,
 
 TEST(Splitter, PartsAreTheWhole) {
   Rng rng(2);
-  for (const char* name :
-       {"gpt-2", "mpt", "default", "falcon", "starcoder", "refact", "smollm", "llama-bpe", "qwen2"}) {
-    auto splitter = Splitter::create(name);
+  for (const auto& scheme : split_schemes()) {
+    auto splitter = Splitter::create(scheme.names[0]);
     ASSERT_TRUE(splitter) << splitter.error().message;
     for (int i = 0; i < 300; ++i) {
       std::string text = random_text(rng), joined;

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "text/byte_level.h"
+#include "text/splitter_schemes.h"
 
 namespace bantam::text {
 namespace {
@@ -35,7 +36,8 @@ ByteLevelBpe::ByteLevelBpe(BpeVocabulary vocabulary, Splitter splitter)
       special_.add(text, id, vocab_.types[i] != TokenType::kUserDefined);
     }
   }
-  whole_words_first_ = vocab_.pre == "llama-bpe";
+  const SplitScheme* scheme = find_split_scheme(vocab_.pre);
+  whole_words_first_ = scheme != nullptr && scheme->whole_words_first;
 }
 
 Result<std::unique_ptr<ByteLevelBpe>> ByteLevelBpe::create(BpeVocabulary vocabulary,
@@ -96,7 +98,9 @@ Result<std::unique_ptr<ByteLevelBpe>> ByteLevelBpe::load(const formats::GgufFile
     vocab.merges.emplace_back(l->second, r->second);
   }
   BANTAM_ASSIGN(vocab.pre, file.get_string_or("tokenizer.ggml.pre", "default"));
-  vocab.roles.add_bos = vocab.pre == "llama-bpe" && file.find("tokenizer.ggml.bos_token_id") != nullptr;
+  const SplitScheme* scheme = find_split_scheme(vocab.pre);
+  vocab.roles.add_bos =
+      scheme != nullptr && scheme->add_bos && file.find("tokenizer.ggml.bos_token_id") != nullptr;
   BANTAM_TRY(vocab.roles.read(file, vocab.texts.size()));
   return create(std::move(vocab), file.path());
 }

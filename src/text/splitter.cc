@@ -7,44 +7,55 @@
 #include <span>
 
 #include "base/utf8.h"
+#include "text/splitter_schemes.h"
 
 namespace bantam::text {
 namespace {
 
 // White space is written out as a class: PCRE2's own \s counts U+180E in, Unicode's White_Space property does
 // not.
-#define BANTAM_SPACE "\\t-\\r\\x{85}\\p{Z}"
-constexpr std::string_view kGpt2 =
-    "'s|'t|'re|'ve|'m|'ll|'d| ?\\p{L}+| ?\\p{N}+| ?[^" BANTAM_SPACE "\\p{L}\\p{N}]+|[" BANTAM_SPACE
-    "]+(?![^" BANTAM_SPACE "])|[" BANTAM_SPACE "]+";
-// GPT-4's shape; the two families differ in how many digits stay together.
-#define BANTAM_GPT4(digits)                                                                         \
-  "(?:'[sS]|'[tT]|'[rR][eE]|'[vV][eE]|'[mM]|'[lL][lL]|'[dD])|[^\\r\\n\\p{L}\\p{N}]?\\p{L}+|" digits \
-  "| ?[^" BANTAM_SPACE "\\p{L}\\p{N}]+[\\r\\n]*|[" BANTAM_SPACE "]*[\\r\\n]+|[" BANTAM_SPACE        \
-  "]+(?![^" BANTAM_SPACE                                                                            \
-  "])|"                                                                                             \
-  "[" BANTAM_SPACE "]+"
+constexpr std::string_view kSpace = "\\t-\\r\\x{85}\\p{Z}";
 
-struct Scheme {
-  std::string_view name;
-  std::vector<std::string_view> patterns;
-};
-
-/// The schemes of llama.cpp's vocabularies, by its names (llama-vocab.cpp); each is tested against that
-/// program's own ids where such are at hand.
-const std::vector<Scheme>& schemes() {
-  static const std::vector<Scheme> all = {
-      {"gpt-2", {kGpt2}},
-      {"mpt", {kGpt2}},
-      {"default", {"[\\p{P}$+<=>^~|]+", kGpt2, "\\p{N}+", "[0-9][0-9][0-9]"}},
-      {"falcon", {"[\\p{P}$+<=>^~|`]+", kGpt2, "[0-9][0-9][0-9]"}},
-      {"starcoder", {"\\p{N}", kGpt2}},
-      {"refact", {"\\p{N}", kGpt2}},
-      {"smollm", {"\\p{N}", kGpt2}},
-      {"llama-bpe", {BANTAM_GPT4("\\p{N}{1,3}")}},
-      {"qwen2", {BANTAM_GPT4("\\p{N}")}},
-  };
-  return all;
+/// A published pattern as PCRE2 is to read it: \s and \S by Unicode's White_Space, \h as Oniguruma's
+/// hexadecimal digit, \uXXXX by code point. Errors: kUnsupported for an intersection of classes.
+Result<std::string> as_pcre2(std::string_view published) {
+  std::string out;
+  bool in_class = false;
+  for (size_t i = 0; i < published.size(); ++i) {
+    const char c = published[i];
+    if (c != '\\' || i + 1 >= published.size()) {
+      if (in_class && c == '&' && published.substr(i).starts_with("&&"))
+        return fail(Code::kUnsupported, "pattern: found && at {}, expected no intersection of classes", i);
+      if (!in_class && c == '[') {
+        in_class = true;
+        out += c;
+        if (i + 1 < published.size() && published[i + 1] == '^') out += published[++i];
+        if (i + 1 < published.size() && published[i + 1] == ']') out += published[++i];
+        continue;
+      }
+      if (in_class && c == '[') {  // Oniguruma would open a class of its own
+        out += "\\[";
+        continue;
+      }
+      if (in_class && c == ']') in_class = false;
+      out += c;
+      continue;
+    }
+    const char letter = published[++i];
+    if (letter == 's') {
+      out.append(in_class ? "" : "[").append(kSpace).append(in_class ? "" : "]");
+    } else if (letter == 'S' && !in_class) {
+      out.append("[^").append(kSpace).append("]");
+    } else if (letter == 'h') {
+      out += in_class ? "0-9a-fA-F" : "[0-9a-fA-F]";
+    } else if (letter == 'u' && i + 4 < published.size()) {
+      out.append("\\x{").append(published.substr(i + 1, 4)).append("}");
+      i += 4;
+    } else {
+      out.append(1, '\\').append(1, letter);
+    }
+  }
+  return out;
 }
 
 std::string pcre2_message(int code) {
@@ -69,22 +80,28 @@ Splitter& Splitter::operator=(Splitter&&) noexcept = default;
 Splitter::~Splitter() = default;
 
 Result<Splitter> Splitter::create(std::string_view pre) {
-  auto scheme = std::ranges::find(schemes(), pre, &Scheme::name);
-  if (scheme == schemes().end()) {
-    std::string names;
-    for (const auto& s : schemes()) names.append(names.empty() ? "" : ", ").append(s.name);
-    return fail(Code::kUnsupported, "tokenizer.ggml.pre: found \"{}\", expected one of {}", pre, names);
+  if (const SplitScheme* scheme = find_split_scheme(pre))
+    return from_patterns(std::string(pre), scheme->patterns);
+  std::string names;
+  for (const auto& scheme : split_schemes()) {
+    for (std::string_view name : scheme.names) names.append(names.empty() ? "" : ", ").append(name);
   }
+  return fail(Code::kUnsupported, "tokenizer.ggml.pre: found \"{}\", expected one of {}", pre, names);
+}
+
+Result<Splitter> Splitter::from_patterns(std::string name, std::span<const std::string_view> patterns) {
   Splitter out;
-  out.name_ = scheme->name;
-  for (std::string_view text : scheme->patterns) {
+  out.name_ = std::move(name);
+  for (std::string_view published : patterns) {
+    BANTAM_ASSIGN(const std::string text, as_pcre2(published));
     int error = 0;
     PCRE2_SIZE where = 0;
     auto pattern = std::make_unique<Pattern>();
     pattern->code = pcre2_compile(reinterpret_cast<PCRE2_SPTR>(text.data()), text.size(), PCRE2_UTF, &error,
                                   &where, nullptr);
     if (pattern->code == nullptr) {
-      return fail(Code::kInternal, "splitter {}: pattern at {}: {}", pre, where, pcre2_message(error));
+      return fail(Code::kUnsupported, "splitter {}: found \"{}\", wrong at {}: {}", out.name_, text, where,
+                  pcre2_message(error));
     }
     pcre2_jit_compile(pattern->code,
                       PCRE2_JIT_COMPLETE);  // where it fails, matching is slower, not different
@@ -103,28 +120,64 @@ Status Splitter::split(std::string_view text, const std::function<void(std::stri
   return {};
 }
 
+Status Splitter::matches(std::string_view text,
+                         const std::function<void(std::string_view, bool match)>& piece) const {
+  while (!text.empty()) {
+    const size_t broken = std::min(find_broken_utf8(text), text.size());
+    if (broken > 0) BANTAM_TRY(each_match(0, text.substr(0, broken), piece));
+    if (broken < text.size()) piece(text.substr(broken, 1), false);
+    text.remove_prefix(std::min(broken + 1, text.size()));
+  }
+  return {};
+}
+
 Status Splitter::stage(size_t index, std::string_view text,
                        const std::function<void(std::string_view)>& piece) const {
   if (index == patterns_.size()) {
     piece(text);
     return {};
   }
+  Status status;
+  BANTAM_TRY(each_match(index, text, [&](std::string_view part, bool) {
+    if (!status) return;
+    if (index + 1 == patterns_.size()) {
+      piece(part);
+    } else {
+      status = stage(index + 1, part, piece);
+    }
+  }));
+  return status;
+}
+
+template <class Piece>
+Status Splitter::each_match(size_t index, std::string_view text, const Piece& piece) const {
   const pcre2_code* code = patterns_[index]->code;
-  std::unique_ptr<pcre2_match_data, FreeMatch> match(pcre2_match_data_create(1, nullptr));
+  // One for each nesting of stages, as the outer ones are still in use.
+  thread_local std::vector<std::unique_ptr<pcre2_match_data, FreeMatch>> matches;
+  if (matches.size() <= index) matches.resize(index + 1);
+  if (matches[index] == nullptr) matches[index].reset(pcre2_match_data_create(1, nullptr));
+  pcre2_match_data* const match = matches[index].get();
   if (match == nullptr) return fail(Code::kLimit, "splitter {}: out of memory", name_);
-  const PCRE2_SIZE* range = pcre2_get_ovector_pointer(match.get());
+  const PCRE2_SIZE* range = pcre2_get_ovector_pointer(match);
   size_t done = 0;
-  while (done < text.size()) {
-    int found = pcre2_match(code, reinterpret_cast<PCRE2_SPTR>(text.data()), text.size(), done,
-                            PCRE2_NO_UTF_CHECK, match.get(), nullptr);
+  for (size_t at = 0; at < text.size();) {
+    const int found = pcre2_match(code, reinterpret_cast<PCRE2_SPTR>(text.data()), text.size(), at,
+                                  PCRE2_NO_UTF_CHECK, match, nullptr);
     if (found == PCRE2_ERROR_NOMATCH) break;
     if (found < 0) return fail(Code::kInternal, "splitter {}: {}", name_, pcre2_message(found));
-    size_t begin = range[0], end = range[1];
-    if (begin > done) BANTAM_TRY(stage(index + 1, text.substr(done, begin - done), piece));
-    BANTAM_TRY(stage(index + 1, text.substr(begin, end - begin), piece));
-    done = end;  // no pattern above matches the empty text
+    const size_t begin = range[0], end = range[1];
+    if (end <= begin) {  // a pattern of a file may match nothing: look on from the next character
+      at = std::max(begin, at);
+      if (at >= text.size()) break;
+      at += static_cast<size_t>(std::max(utf8_front(text.substr(at)).length, 1));
+      continue;
+    }
+    if (begin > done) piece(text.substr(done, begin - done), false);
+    piece(text.substr(begin, end - begin), true);
+    done = at = end;
   }
-  return done < text.size() ? stage(index + 1, text.substr(done), piece) : Status{};
+  if (done < text.size()) piece(text.substr(done), false);
+  return {};
 }
 
 }  // namespace bantam::text

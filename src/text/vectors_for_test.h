@@ -27,7 +27,7 @@ inline Result<std::unique_ptr<Tokenizer>> reload(const Tokenizer& tokenizer) {
 }
 
 /// Texts and ids of another program: BASE.inp holds the texts, BASE.out a line of ids for each.
-inline void expect_vectors(const Tokenizer& tokenizer, const std::string& base) {
+inline void expect_vectors(const Tokenizer& tokenizer, const std::string& base, bool round_trip = true) {
   std::string texts = read_file(base + ".inp").value();
   std::istringstream lines(read_file(base + ".out").value());
   const std::string separator = "\n__ggml_vocab_test__\n";
@@ -42,7 +42,9 @@ inline void expect_vectors(const Tokenizer& tokenizer, const std::string& base) 
     auto ids = tokenizer.encode(text, {.add_special = false});
     ASSERT_TRUE(ids) << ids.error().message;
     EXPECT_EQ(*ids, expected) << base << ": " << testing::PrintToString(text);
-    EXPECT_EQ(tokenizer.decode(*ids), text);
+    if (round_trip) {
+      EXPECT_EQ(tokenizer.decode(*ids), text);
+    }
   }
   EXPECT_GE(count, 46U);
 }

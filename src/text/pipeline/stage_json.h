@@ -1,0 +1,25 @@
+#pragma once
+// The stages of a tokenizer.json from their JSON.
+
+#include <nlohmann/json_fwd.hpp>
+#include <string>
+#include <string_view>
+
+#include "base/result.h"
+#include "text/pipeline/stages.h"
+
+namespace bantam::text {
+
+// An absent or null stage is an empty function. Errors: kUnsupported naming the type, kCorrupt naming the
+// field.
+Result<Normalizer> normalizer_from_json(const nlohmann::json& json);
+Result<PreTokenizer> pre_tokenizer_from_json(const nlohmann::json& json);
+Result<Decoder> decoder_from_json(const nlohmann::json& json);
+
+// Fields of `object`, with a fallback for an absent one. Errors: kCorrupt for another type, naming the field.
+Result<std::string> json_string(const nlohmann::json& object, const char* key, std::string_view fallback);
+Result<std::string> json_string(const nlohmann::json& object, const char* key);
+Result<bool> json_bool(const nlohmann::json& object, const char* key, bool fallback);
+Result<int64_t> json_int(const nlohmann::json& object, const char* key, int64_t fallback);
+
+}  // namespace bantam::text
