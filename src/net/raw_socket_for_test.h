@@ -28,8 +28,9 @@ class RawSocket {
     to.sin_family = AF_INET;
     to.sin_port = htons(port);
     to.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-    if (::connect(fd, reinterpret_cast<sockaddr*>(&to), sizeof to) != 0) return RawSocket(-1);
-    return RawSocket(fd);
+    RawSocket made(fd);
+    if (::connect(fd, reinterpret_cast<sockaddr*>(&to), sizeof to) != 0) made.close();
+    return made;
   }
   void close() {
     if (fd_ >= 0) ::close(std::exchange(fd_, -1));

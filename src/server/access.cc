@@ -1,11 +1,8 @@
 #include "server/access.h"
 
-#include <openssl/crypto.h>
-
 #include <algorithm>
-#include <cstdlib>
+#include <utility>
 
-#include "base/hash.h"
 #include "net/http.h"
 #include "server/api_error.h"
 
@@ -48,20 +45,16 @@ std::string origin_host(std::string_view origin) {
 
 }  // namespace
 
-Result<Access> Access::open(const ServerConfig& config) {
+Result<Access> Access::open(const ServerConfig& config, std::shared_ptr<collab::Recorder> recorder) {
   Access out;
   out.loopback_ = net::is_loopback(config.host);
   out.origins_ = config.cors_origins;
   for (const std::string& host : config.allowed_hosts) out.hosts_.push_back(net::lower_case(host));
-  if (!config.api_key_env.empty()) {
-    const char* key = std::getenv(config.api_key_env.c_str());
-    if (!key || !*key)
-      return fail(Code::kNotFound, "the environment variable {} (server.api_key_env) is not set",
-                  config.api_key_env);
-    out.key_hash_ = sha256_hex(key);
-  } else if (!out.loopback_) {
+  BANTAM_ASSIGN(out.keyring_, Keyring::open(config, std::move(recorder)));
+  if (!out.loopback_ && !out.keyring_.needed()) {
     return fail(Code::kInvalidArgument,
-                "server.host: found {}, which others can reach: set server.api_key_env, or use 127.0.0.1",
+                "server.host: found {}, which others can reach: set server.api_key_env, [[keys]] or ledger.keys, "
+                "or use 127.0.0.1",
                 config.host);
   }
   return out;
@@ -82,15 +75,12 @@ bool Access::origin_allowed(std::string_view origin) const {
   return net::is_loopback(origin_host(origin));
 }
 
-bool Access::key_right(const net::ServerRequest& request) const {
-  if (key_hash_.empty()) return true;
+std::optional<Caller> Access::caller(const net::ServerRequest& request) const {
   std::string_view field = request.headers.get("authorization").value_or("");
   constexpr std::string_view kScheme = "bearer ";
   std::string_view key =
       net::lower_case(field.substr(0, kScheme.size())) == kScheme ? field.substr(kScheme.size()) : "";
-  // Hashes have one length and the comparison takes the same time wherever they differ, so timing tells
-  // nothing of the key.
-  return CRYPTO_memcmp(sha256_hex(key).data(), key_hash_.data(), key_hash_.size()) == 0;
+  return keyring_.find(key);
 }
 
 std::optional<net::ServerResponse> Access::check(const net::ServerRequest& request) const {
@@ -110,7 +100,7 @@ std::optional<net::ServerResponse> Access::check(const net::ServerRequest& reque
   }
   if (request.method == "OPTIONS" && origin) return preflight(request);
   bool open_to_all = request.path == "/health" || request.path == "/ready";
-  if (!open_to_all && !key_right(request)) {
+  if (!open_to_all && !caller(request)) {
     bool given = request.headers.get("authorization").has_value();
     return ApiError{.status = 401,
                     .message = given

@@ -6,6 +6,7 @@
 #include "base/result.h"
 #include "net/http_server.h"
 #include "server/config.h"
+#include "server/keyring.h"
 
 namespace bantam::server {
 
@@ -14,22 +15,23 @@ namespace bantam::server {
 /// threads.
 class Access {
  public:
-  /// Errors: kNotFound when the key's variable is not set; kInvalidArgument for an address beyond loopback
-  /// without a key.
-  static Result<Access> open(const ServerConfig& config);
+  /// `recorder`: of the ledger, whose keys may count; may be null. Errors: kNotFound when the key's variable is
+  /// not set; kInvalidArgument for an address beyond loopback without a key.
+  static Result<Access> open(const ServerConfig& config, std::shared_ptr<collab::Recorder> recorder = nullptr);
 
   /// The answer to a request that may not pass, or to a browser's preflight.
   std::optional<net::ServerResponse> check(const net::ServerRequest& request) const;
+  /// Who sends a request; none: it has no right key, and check() refuses it.
+  std::optional<Caller> caller(const net::ServerRequest& request) const;
   /// Adds what a browser needs to let an allowed page read the answer.
   void decorate(const net::ServerRequest& request, net::Headers& headers) const;
 
  private:
   bool host_allowed(const net::ServerRequest& request) const;
   bool origin_allowed(std::string_view origin) const;
-  bool key_right(const net::ServerRequest& request) const;
 
   bool loopback_ = true;
-  std::string key_hash_;  // empty: no key is needed
+  Keyring keyring_;
   std::vector<std::string> origins_, hosts_;
 };
 

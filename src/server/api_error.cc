@@ -34,7 +34,8 @@ std::string ApiError::json() const {
 net::ServerResponse ApiError::response() const {
   net::ServerResponse out{status, {{"content-type", "application/json"}}, json()};
   // Remote models were asked again already; a client that did the same on top would multiply the calls.
-  if (status == 502 || status == 504) out.headers.set("x-should-retry", "false");
+  bool no_use = status == 502 || status == 504 || code == "insufficient_quota";
+  if (no_use) out.headers.set("x-should-retry", "false");
   if (code == "rate_limit_exceeded") out.headers.set("retry-after", "1");
   return out;
 }

@@ -169,6 +169,7 @@ Result<ServerConfig> read_config(TomlTable root, const std::string& directory) {
   for (TomlTable& table : root.tables("models")) {
     out.models.push_back(read_model(table, directory));
     const std::string& name = out.models.back().name;
+    read_member_policy(table, name, out.policy);
     models.insert(name);
     if (!name.empty() && !names.insert(name).second)
       table.reject("name", fmt::format("found \"{}\" twice", name));
@@ -177,13 +178,17 @@ Result<ServerConfig> read_config(TomlTable root, const std::string& directory) {
   for (TomlTable& table : root.tables("teams")) {
     out.teams.push_back(read_team(table));
     const TeamConfig& team = out.teams.back();
+    read_member_policy(table, team.name, out.policy);
     if (!names.insert(team.name).second) table.reject("name", fmt::format("found \"{}\" twice", team.name));
     for (auto [key, model] : {std::pair("slm", &team.slm), std::pair("llm", &team.llm)}) {
       if (!models.contains(*model))
         table.reject(key, fmt::format("found \"{}\", expected the name of one of the [[models]]", *model));
     }
   }
+  read_policy(root, directory, out.policy);
   BANTAM_TRY(root.finish());
+  if (models.contains("")) names.insert("");
+  BANTAM_TRY(check_policy(out.policy, names));
   return out;
 }
 

@@ -10,6 +10,7 @@
 #include "base/result.h"
 #include "chat/remote.h"
 #include "collab/cascade.h"
+#include "server/policy.h"
 
 namespace bantam::server {
 
@@ -64,6 +65,7 @@ struct ServerConfig {
   bool offline = false;                    // no remote call is ever made
   std::vector<ModelConfig> models;
   std::vector<TeamConfig> teams;
+  PolicyConfig policy;
 
   /// The strategy of the team of that name; "model" for what is no team.
   std::string strategy_of(std::string_view name) const;

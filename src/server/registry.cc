@@ -48,6 +48,7 @@ Result<ModelPtr> open_model(const ModelConfig& model, const ServerConfig& config
   return chat::open_recorded(model.recording, {model.name, model.prices, model.pace});
 }
 
+/// `models` are those that this team may use, within its policy.
 Result<ModelPtr> open_team(const TeamConfig& config, const Registry& models) {
   ModelPtr slm = models.find(config.slm), llm = models.find(config.llm);
   if (config.strategy != "cascade") {
@@ -75,16 +76,30 @@ ModelPtr Registry::find(std::string_view name) const {
 
 Result<Registry> Registry::open(const ServerConfig& config) {
   Registry out({});
-  auto add = [&](Result<ModelPtr> made) -> Status {
+  BANTAM_ASSIGN(Policy policy, Policy::open(config.policy));
+  out.recorder_ = policy.recorder();
+  auto add = [&](Result<ModelPtr> made, const std::string& strategy) -> Status {
     if (!made) return std::unexpected(std::move(made).error());
     if (out.find((*made)->name()))
       return fail(Code::kInvalidArgument, "there are two models of the name '{}'", (*made)->name());
-    out.models_.push_back(std::move(*made));
+    out.models_.push_back(policy.accounted(std::move(*made), strategy));
     return {};
   };
-  for (const ModelConfig& model : config.models)
-    BANTAM_TRY(add(open_model(model, config)));
-  for (const TeamConfig& team : config.teams) BANTAM_TRY(add(open_team(team, out)));
+  std::vector<ModelPtr> bare;
+  auto members_of = [&](const std::string& team) {
+    std::vector<ModelPtr> members;
+    for (size_t i = 0; i < bare.size(); ++i)
+      members.push_back(policy.member(bare[i], config.models[i].prices, team));
+    return members;
+  };
+  for (const ModelConfig& model : config.models) {
+    BANTAM_ASSIGN(ModelPtr opened, open_model(model, config));
+    bare.push_back(opened);
+    std::string name = opened->name();
+    BANTAM_TRY(add(policy.member(std::move(opened), model.prices, name), config.strategy_of(name)));
+  }
+  for (const TeamConfig& team : config.teams)
+    BANTAM_TRY(add(open_team(team, Registry(members_of(team.name))), config.strategy_of(team.name)));
   return out;
 }
 

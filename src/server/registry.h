@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "chat/chat_model.h"
+#include "collab/recorder.h"
 #include "server/config.h"
 
 namespace bantam::server {
@@ -13,7 +14,8 @@ namespace bantam::server {
 /// The models and teams a server answers for, by name. Immutable once open; safe to use from many threads.
 class Registry {
  public:
-  /// Loads the files, makes the clients and the teams. Errors: those of the parts, with the model's name.
+  /// Loads the files, makes the clients and the teams, each within its policy (policy.h), and counted and recorded
+  /// where there is a ledger. Errors: those of the parts, with the model's name, and Policy::open's.
   static Result<Registry> open(const ServerConfig& config);
   /// Of models made elsewhere.
   explicit Registry(std::vector<std::shared_ptr<chat::ChatModel>> models) : models_(std::move(models)) {}
@@ -23,6 +25,9 @@ class Registry {
     for (auto& model : models_) model = around(std::move(model));
   }
 
+  /// Of the ledger; null where the config names none.
+  const std::shared_ptr<collab::Recorder>& recorder() const { return recorder_; }
+
   /// Null when there is none of that name.
   std::shared_ptr<chat::ChatModel> find(std::string_view name) const;
   /// In the config's order, models before teams.
@@ -30,6 +35,7 @@ class Registry {
 
  private:
   std::vector<std::shared_ptr<chat::ChatModel>> models_;
+  std::shared_ptr<collab::Recorder> recorder_;
 };
 
 }  // namespace bantam::server

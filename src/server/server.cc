@@ -119,7 +119,10 @@ class OpenAiServer final : public Server {
 
   void list_models(net::Exchange& e) {
     json data = json::array();
-    for (const auto& model : registry_.all()) data.push_back(model_json(*model));
+    auto caller = access_.caller(e.request());
+    for (const auto& model : registry_.all()) {
+      if (caller && caller->may_ask(model->name())) data.push_back(model_json(*model));
+    }
     e.respond(json_response(net::to_text({{"object", "list"}, {"data", std::move(data)}})));
   }
 
@@ -132,7 +135,8 @@ class OpenAiServer final : public Server {
 
   void show_model(net::Exchange& e) {
     auto model = registry_.find(e.request().tail);
-    e.respond(model ? json_response(net::to_text(model_json(*model)))
+    auto caller = access_.caller(e.request());
+    e.respond(model && caller && caller->may_ask(model->name()) ? json_response(net::to_text(model_json(*model)))
                     : no_such_model(e.request().tail).response());
   }
 
@@ -141,6 +145,10 @@ class OpenAiServer final : public Server {
     if (!request) co_return e.respond(request.error().response());
     auto model = registry_.find(request->model);
     if (!model) co_return e.respond(no_such_model(request->model).response());
+    auto caller = access_.caller(e.request());
+    if (!caller || !caller->may_ask(request->model))
+      co_return e.respond(no_such_model(request->model).response());
+    request->chat.caller = caller->name;
     request->chat.id = e.request().id;
     request->chat.cancel = e.request().cancel;
     request->chat.deadline = std::chrono::steady_clock::now() + config_.request_timeout;
@@ -231,7 +239,7 @@ Result<std::unique_ptr<Server>> Server::open(const ServerConfig& config, LogSink
 }
 
 Result<std::unique_ptr<Server>> Server::open(const ServerConfig& config, Registry registry, LogSink log) {
-  BANTAM_ASSIGN(Access access, Access::open(config));
+  BANTAM_ASSIGN(Access access, Access::open(config, registry.recorder()));
   auto server =
       std::make_unique<OpenAiServer>(config, std::move(registry), std::move(access), std::move(log));
   BANTAM_TRY(server->listen());
