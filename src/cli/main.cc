@@ -14,6 +14,7 @@ constexpr Verb kVerbs[] = {
     {"eval", "Measure a model on labelled data or on text", bantam::cli::add_eval},
     {"compare", "A small model beside a large one: size, speed, accuracy, cost", bantam::cli::add_compare},
     {"bench", "Measure prefill and decoding speed, load time and memory", bantam::cli::add_bench},
+    {"import", "Write a Hugging Face directory as one GGUF file", bantam::cli::add_import},
     {"quantize", "Rewrite a model's weights in a smaller format", bantam::cli::add_quantize},
     {"calibrate", "Fit a model's confidence and its threshold on held-back data", bantam::cli::add_calibrate},
     {"embed", "Print the vectors of texts", bantam::cli::add_embed},

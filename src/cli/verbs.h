@@ -12,6 +12,7 @@ Action add_serve(CLI::App& verb, const Common& common);
 Action add_eval(CLI::App& verb, const Common& common);
 Action add_compare(CLI::App& verb, const Common& common);
 Action add_bench(CLI::App& verb, const Common& common);
+Action add_import(CLI::App& verb, const Common& common);
 Action add_quantize(CLI::App& verb, const Common& common);
 Action add_calibrate(CLI::App& verb, const Common& common);
 Action add_embed(CLI::App& verb, const Common& common);

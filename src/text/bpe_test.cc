@@ -4,6 +4,7 @@
 
 #include <map>
 #include <thread>
+#include <unordered_map>
 
 #include "base/usage.h"
 #include "base/utf8.h"

@@ -8,10 +8,6 @@
 namespace bantam::text {
 namespace {
 
-uint64_t pair_key(TokenId left, TokenId right) {
-  return static_cast<uint64_t>(static_cast<uint32_t>(left)) << 32 | static_cast<uint32_t>(right);
-}
-
 /// "left right" as it stands in tokenizer.ggml.merges; the parts hold no blank, but the left one may be one
 /// (never GPT-2's).
 std::pair<std::string_view, std::string_view> merge_parts(std::string_view merge) {
@@ -30,7 +26,7 @@ ByteLevelBpe::ByteLevelBpe(BpeVocabulary vocabulary, Splitter splitter)
     const auto& text = vocab_.texts[i];
     auto id = static_cast<TokenId>(i);
     if (vocab_.types[i] == TokenType::kNormal) {
-      bool first = normal_.emplace(text, id).second;
+      bool first = normal_.add(vocab_.texts, id);
       if (first && text.size() == 1) byte_ids_[static_cast<unsigned char>(text[0])] = id;
     } else if (vocab_.types[i] != TokenType::kUnused) {
       special_.add(text, id, vocab_.types[i] != TokenType::kUserDefined);
@@ -51,17 +47,17 @@ Result<std::unique_ptr<ByteLevelBpe>> ByteLevelBpe::create(BpeVocabulary vocabul
 
 Status ByteLevelBpe::index_merges(const std::string& name) {
   merges_.reserve(vocab_.merges.size());
+  std::string text;
   for (size_t rank = 0; rank < vocab_.merges.size(); ++rank) {
     auto [left, right] = vocab_.merges[rank];
-    std::string text = vocab_.texts[left] + vocab_.texts[right];
-    auto found = normal_.find(text);
-    if (found == normal_.end()) {
+    text.assign(vocab_.texts[left]).append(vocab_.texts[right]);
+    const TokenId found = normal_.find(vocab_.texts, text);
+    if (found < 0) {
       return fail(Code::kCorrupt,
                   "{}: tokenizer.ggml.merges: found merge {} to \"{}\", expected a token of that text", name,
                   rank, bytes_to_text(text));
     }
-    merges_.emplace(pair_key(left, right),
-                    std::pair(static_cast<int32_t>(rank), found->second));  // the first rank counts
+    merges_.add(left, right, {static_cast<int32_t>(rank), found});
   }
   return {};
 }
@@ -70,12 +66,13 @@ Result<std::unique_ptr<ByteLevelBpe>> ByteLevelBpe::load(const formats::GgufFile
   BpeVocabulary vocab;
   BANTAM_ASSIGN(auto list, read_tokens(file));
   vocab.types = std::move(list.types);
-  std::unordered_map<std::string, TokenId>
-      ids;  // by stored text; of equal ones the normal one, then the first
+  const std::vector<std::string> stored = list.texts;
+  TextIndex ids;  // of normal tokens by stored text
+  ids.reserve(stored.size());
   for (size_t i = 0; i < list.texts.size(); ++i) {
     auto& text = list.texts[i];
     if (vocab.types[i] == TokenType::kNormal) {
-      ids.emplace(text, static_cast<TokenId>(i));
+      ids.add(stored, static_cast<TokenId>(i));
       if (auto bytes = text_to_bytes(text)) {
         text = std::move(*bytes);
       } else {
@@ -84,18 +81,18 @@ Result<std::unique_ptr<ByteLevelBpe>> ByteLevelBpe::load(const formats::GgufFile
     }
   }
   vocab.texts = std::move(list.texts);
-  BANTAM_ASSIGN(auto merges, file.get_strings("tokenizer.ggml.merges"));
+  BANTAM_ASSIGN(const auto merges, file.get_strings("tokenizer.ggml.merges"));
   vocab.merges.reserve(merges.size());
   for (size_t rank = 0; rank < merges.size(); ++rank) {
     auto [left, right] = merge_parts(merges[rank]);
-    auto l = ids.find(std::string(left)), r = ids.find(std::string(right));
-    if (l == ids.end() || r == ids.end()) {
+    const TokenId l = ids.find(stored, left), r = ids.find(stored, right);
+    if (l < 0 || r < 0) {
       return fail(
           Code::kCorrupt,
           "{}: tokenizer.ggml.merges: found \"{}\" as merge {}, expected two tokens and a blank between",
           file.path(), merges[rank], rank);
     }
-    vocab.merges.emplace_back(l->second, r->second);
+    vocab.merges.emplace_back(l, r);
   }
   BANTAM_ASSIGN(vocab.pre, file.get_string_or("tokenizer.ggml.pre", "default"));
   const SplitScheme* scheme = find_split_scheme(vocab.pre);
@@ -163,8 +160,8 @@ Status ByteLevelBpe::encode_text(std::string_view text, std::vector<TokenId>& ou
   bool spelled = true;
   BANTAM_TRY(splitter_.split(text, [&](std::string_view word) {
     if (whole_words_first_ && rng == nullptr) {
-      if (auto found = normal_.find(word); found != normal_.end()) {
-        out.push_back(found->second);
+      if (const TokenId found = normal_.find(vocab_.texts, word); found >= 0) {
+        out.push_back(found);
         return;
       }
     }
@@ -186,9 +183,9 @@ bool ByteLevelBpe::encode_word(std::string_view word, MergeState& state, std::ve
   merge_all(
       state,
       [&](const MergeSymbol& left, const MergeSymbol& right) -> std::optional<MergeResult> {
-        auto found = merges_.find(pair_key(left.id, right.id));
-        if (found == merges_.end()) return std::nullopt;
-        return MergeResult{static_cast<double>(found->second.first), found->second.second};
+        const auto* merge = merges_.find(left.id, right.id);
+        if (merge == nullptr) return std::nullopt;
+        return MergeResult{static_cast<double>(merge->rank), merge->result};
       },
       dropout, rng);
   for (int32_t i = 0; i >= 0; i = state.symbols[i].next) out.push_back(state.symbols[i].id);
@@ -216,8 +213,8 @@ bool ByteLevelBpe::is_end(TokenId id) const {
 
 std::optional<TokenId> ByteLevelBpe::find(std::string_view token) const {
   if (auto id = special_.find(token)) return id;
-  auto found = normal_.find(token);
-  return found == normal_.end() ? std::nullopt : std::optional(found->second);
+  const TokenId found = normal_.find(vocab_.texts, token);
+  return found < 0 ? std::nullopt : std::optional(found);
 }
 
 void ByteLevelBpe::save(formats::GgufWriter& file) const {

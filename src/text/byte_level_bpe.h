@@ -5,11 +5,11 @@
 #include <memory>
 #include <string>
 #include <string_view>
-#include <unordered_map>
 #include <utility>
 #include <vector>
 
 #include "text/bpe.h"
+#include "text/flat_index.h"
 #include "text/merge.h"
 #include "text/special_tokens.h"
 #include "text/splitter.h"
@@ -51,9 +51,6 @@ class ByteLevelBpe final : public BpeTokenizer {
   void save(formats::GgufWriter& file) const override;
 
  private:
-  struct PairHash {
-    size_t operator()(uint64_t key) const { return (key ^ key >> 29) * 0x9e3779b97f4a7c15ULL >> 7; }
-  };
   ByteLevelBpe(BpeVocabulary vocabulary, Splitter splitter);
   Status index_merges(const std::string& name);
   Result<std::vector<TokenId>> encode_parts(std::span<const Segment> segments, bool add_special,
@@ -67,9 +64,8 @@ class ByteLevelBpe final : public BpeTokenizer {
   Splitter splitter_;
   SpecialTokens special_;
   std::array<TokenId, 256> byte_ids_{};
-  std::unordered_map<std::string_view, TokenId> normal_;  // views of vocab_.texts
-  std::unordered_map<uint64_t, std::pair<int32_t, TokenId>, PairHash>
-      merges_;                      // (left, right) to (rank, result)
+  TextIndex normal_;  // of vocab_.texts
+  PairIndex merges_;
   bool whole_words_first_ = false;  // a word that is a token is that token, merges or not (Llama 3)
 };
 

@@ -72,6 +72,35 @@ TEST(ScoreBpe, BytesAndUnknown) {
               ElementsAre(1, 6, 0, 4));
 }
 
+// A byte token's text is another's data: what is no "<0x00>" to "<0xFF>" names no byte (llama.cpp#26511
+// called stoi on it).
+TEST(ScoreBpe, ByteTokensOfAnyText) {
+  for (const char* text : {"<0x>", "<0xGG>", "<0x-1>", "<0x 1>", "<0x+1>", "<0x1>", "0x41", "",
+                           "<0x99999999999999999999>", "<0x4\xC3>"}) {
+    auto file = small_file(false);
+    auto texts = std::get<std::vector<std::string>>(std::get<GgufArray>(*file.find("tokenizer.ggml.tokens")));
+    texts[8] = text;
+    file.set("tokenizer.ggml.tokens", GgufArray(texts));
+    file.set("tokenizer.ggml.token_type", GgufArray(std::vector<int32_t>{2, 3, 3, 1, 1, 1, 1, 1, 6, 4}));
+    auto tokenizer = load(file);
+    ASSERT_TRUE(tokenizer) << text << tokenizer.error().message;
+    EXPECT_THAT((*tokenizer)->encode("aA").value(), ElementsAre(1, 6, 0)) << text;
+    (*tokenizer)->decode(std::vector<TokenId>{8});
+  }
+}
+
+// Lengths and ids beyond an int are refused, not wrapped (llama.cpp's tokenize once took a negative count for
+// a large one).
+TEST(ScoreBpe, LengthsAndIdsOutsideTheRange) {
+  auto tokenizer = load(small_file(true)).value();
+  const std::string_view huge("a", size_t{1} << 31);  // never read
+  EXPECT_EQ(tokenizer->encode(huge).error().code, Code::kInvalidArgument);
+  const std::vector<TokenId> ids = {-1, INT32_MIN, INT32_MAX, 3};
+  EXPECT_EQ(tokenizer->decode(ids), "a");
+  EXPECT_FALSE(tokenizer->is_end(-1));
+  EXPECT_FALSE(tokenizer->is_end(INT32_MAX));
+}
+
 TEST(ScoreBpe, ControlTokensOnlyOnRequest) {
   auto tokenizer = load(small_file(true)).value();
   EXPECT_THAT(tokenizer->encode("</s>").value(), testing::Not(testing::Contains(2)));

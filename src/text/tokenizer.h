@@ -1,5 +1,6 @@
 #pragma once
-// Text to token ids and back. Implementations: byte-level BPE (tokenizer.ggml.model "gpt2"), SentencePiece-style BPE
+// Text to token ids and back. Implementations: byte-level BPE (tokenizer.ggml.model "gpt2"),
+// SentencePiece-style BPE
 // ("llama"), and a pipeline of stages for WordPiece ("bert"), unigram ("t5") and tokenizer.json.
 
 #include <cstdint>

@@ -7,6 +7,7 @@
 #include "base/rng.h"
 #include "base/utf8.h"
 #include "text/pipeline/charsmap.h"
+#include "text/pipeline/to_gguf.h"
 #include "text/pipeline/unicode.h"
 #include "text/vectors_for_test.h"
 
@@ -146,6 +147,39 @@ INSTANTIATE_TEST_SUITE_P(Files, SameVocabulary,
                                          std::pair("llama2/tokenizer.json.xz", "llama-spm"),
                                          std::pair("phi3/tokenizer.json.xz", "phi-3"),
                                          std::pair("bert-uncased/tokenizer.json.xz", "bert-bge")));
+
+class ToGguf : public testing::TestWithParam<std::pair<const char*, const char*>> {};
+
+TEST_P(ToGguf, GivesTheSameIds) {
+  const auto [name, model] = GetParam();
+  const std::string json = json_of(name);
+  if (json.empty()) GTEST_SKIP() << name << " is not there";
+  auto original = tokenizer_from_json(json, name);
+  formats::GgufWriter writer;
+  auto notes = tokenizer_json_to_gguf(json, "", name, 0, writer);
+  ASSERT_TRUE(notes) << notes.error().message;
+  EXPECT_EQ(std::get<std::string>(*writer.find("tokenizer.ggml.model")), model);
+  const std::string path = fmt::format("{}bantam-{}-to.gguf", testing::TempDir(), ::getpid());
+  ASSERT_TRUE(writer.write(path));
+  auto file = formats::GgufFile::open(path);
+  std::filesystem::remove(path);
+  auto copy = load_tokenizer(file.value());
+  ASSERT_TRUE(copy) << copy.error().message;
+  EXPECT_EQ(first_difference(**original, **copy), std::nullopt);
+  size_t different = 0;
+  for (const auto& line : real_lines())
+    different += (*original)->encode(line, {.add_special = false}).value() !=
+                         (*copy)->encode(line, {.add_special = false}).value()
+                     ? 1
+                     : 0;
+  EXPECT_EQ(different, 0U);
+}
+INSTANTIATE_TEST_SUITE_P(Files, ToGguf,
+                         testing::Values(std::pair("gpt2/tokenizer.json.xz", "gpt2"),
+                                         std::pair("smollm/tokenizer.json.xz", "gpt2"),
+                                         std::pair("llama2/tokenizer.json.xz", "llama"),
+                                         std::pair("phi3/tokenizer.json.xz", "llama"),
+                                         std::pair("bert-uncased/tokenizer.json.xz", "bert")));
 
 TEST(WordPiece, SameIdsAsLlamaCpp) {
   const std::string base = kData + "tokenizers/gguf/ggml-vocab-bert-bge.gguf";

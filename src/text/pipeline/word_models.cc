@@ -6,6 +6,7 @@
 #include <limits>
 
 #include "base/utf8.h"
+#include "text/flat_index.h"
 #include "text/merge.h"
 
 namespace bantam::text {
@@ -13,10 +14,6 @@ namespace {
 
 size_t character_length(std::string_view text) {
   return static_cast<size_t>(std::max(utf8_front(text).length, 1));
-}
-
-uint64_t pair_key(TokenId left, TokenId right) {
-  return static_cast<uint64_t>(static_cast<uint32_t>(left)) << 32 | static_cast<uint32_t>(right);
 }
 
 std::unexpected<Error> cannot_spell(std::string_view character) {
@@ -59,7 +56,7 @@ class BpeModel final : public WordModel {
         return fail(Code::kCorrupt,
                     "model.merges: found \"{}\" \"{}\" as merge {}, expected tokens that make a token", left,
                     right, rank);
-      merges_.emplace(pair_key(*l, *r), std::pair(static_cast<int32_t>(rank), *both));
+      merges_.add(*l, *r, {static_cast<int32_t>(rank), *both});
     }
     return {};
   }
@@ -74,9 +71,9 @@ class BpeModel final : public WordModel {
     MergeState state;
     BANTAM_TRY(start(word, state));
     merge_all(state, [&](const MergeSymbol& left, const MergeSymbol& right) -> std::optional<MergeResult> {
-      const auto found = merges_.find(pair_key(left.id, right.id));
-      if (found == merges_.end()) return std::nullopt;
-      return MergeResult{static_cast<double>(found->second.first), found->second.second};
+      const auto* merge = merges_.find(left.id, right.id);
+      if (merge == nullptr) return std::nullopt;
+      return MergeResult{static_cast<double>(merge->rank), merge->result};
     });
     for (int32_t i = state.symbols.empty() ? -1 : 0; i >= 0; i = state.symbols[i].next)
       out.push_back(state.symbols[i].id);
@@ -111,10 +108,7 @@ class BpeModel final : public WordModel {
     return {};
   }
 
-  struct PairHash {
-    size_t operator()(uint64_t key) const { return (key ^ key >> 29) * 0x9e3779b97f4a7c15ULL >> 7; }
-  };
-  std::unordered_map<uint64_t, std::pair<int32_t, TokenId>, PairHash> merges_;
+  PairIndex merges_;
   std::string prefix_, suffix_;
   std::optional<TokenId> unknown_;
   std::vector<TokenId> bytes_;
