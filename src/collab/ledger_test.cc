@@ -235,6 +235,29 @@ TEST_P(LedgerTest, KeysAddedElsewhereAreSeenAndLogged) {
   EXPECT_EQ((*recorder)->head()->lines, 2);
 }
 
+TEST_P(LedgerTest, ALostConnectionIsMadeAgainAndNothingIsTakenTwice) {
+  if (std::string(GetParam()) == "sqlite") GTEST_SKIP() << "a file has no connection to lose";
+  auto recorder = Recorder::open({.url = url, .audit_path = folder / "audit.jsonl", .sync = Sync::kProcess});
+  ASSERT_TRUE(recorder) << recorder.error().message;
+  const Limit limit{"team:t", 100, {}, {}};
+  for (int i = 0; i < 3; ++i) {
+    auto other = open_sql(url, Sync::kProcess);
+    ASSERT_TRUE(other);
+    ASSERT_TRUE(
+        (**other)("SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+                  " WHERE pid <> pg_backend_pid() AND datname = current_database()"));
+    Record record;
+    record.row = row(fmt::format("r{}", i));
+    record.reserve = Reservation{record.row->row, "2023-11-14", {1, 0, 0}, {limit}, false};
+    record.events = {R"({"type":"request"})"};
+    auto outcome = (*recorder)->commit_now(std::move(record));
+    ASSERT_TRUE(outcome) << outcome.error().message;
+  }
+  EXPECT_EQ((*recorder)->head()->lines, 4);
+  EXPECT_EQ(open().request_ids()->size(), 3u);
+  EXPECT_EQ(open().charged("team:t", "2023-11-14")->requests, 3);
+}
+
 INSTANTIATE_TEST_SUITE_P(Databases, LedgerTest, testing::Values("sqlite", "postgresql"),
                          [](const auto& info) { return std::string(info.param); });
 
