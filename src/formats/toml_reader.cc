@@ -112,6 +112,24 @@ std::vector<std::string> TomlTable::texts(std::string_view key) {
   return out;
 }
 
+std::vector<double> TomlTable::numbers(std::string_view key) {
+  node_->known.emplace(key);
+  std::vector<double> out;
+  if (!has(key)) return out;
+  const toml::node& node = *node_->table->get(key);
+  const toml::array* array = node.as_array();
+  if (array == nullptr) {
+    reject(key, fmt::format("found {}, expected an array of numbers", kind(node)));
+    return out;
+  }
+  for (const auto& item : *array) {
+    auto value = item.value<double>();
+    if (!value || !item.is_number()) reject(key, fmt::format("found {} in the array, expected numbers only", kind(item)));
+    out.push_back(value.value_or(0));
+  }
+  return out;
+}
+
 bool TomlTable::flag(std::string_view key, bool fallback) {
   node_->known.emplace(key);
   if (!has(key)) return fallback;

@@ -23,6 +23,7 @@ class TomlTable {
   bool has(std::string_view key) const;
   std::string text(std::string_view key, std::string fallback);
   std::vector<std::string> texts(std::string_view key);
+  std::vector<double> numbers(std::string_view key);
   bool flag(std::string_view key, bool fallback);
   /// Integers count as numbers.
   double number(std::string_view key, double fallback, double low, double high);
