@@ -121,6 +121,7 @@ struct Reply {
   Usage usage;                         // of the model that answered
   std::string answered_by;             // its configured name
   std::optional<double> confidence;    // calibrated probability of the answer, where the model has one
+  std::vector<double> choice_shares;   // where it chose: the probability of each choice, in their order
   std::vector<TokenLogprob> logprobs;  // when asked for
   double cost = 0;                     // of all steps
   std::vector<Step> steps;

@@ -97,7 +97,7 @@ class Local final : public ChatModel {
     const Sampling& s = request.sampling;
     if (!request.tools.empty() && request.tool_choice.mode != ToolChoice::Mode::kNone) return refuse("tools");
     if (request.format.kind != ResponseFormat::Kind::kText) return refuse("response_format");
-    if (request.logprobs) return refuse("logprobs");
+    if (request.logprobs && (info_ || !request.choices.empty())) return refuse("logprobs");
     if (s.frequency_penalty.value_or(0) != 0) return refuse("frequency_penalty");
     if (s.presence_penalty.value_or(0) != 0) return refuse("presence_penalty");
     if (!s.logit_bias.empty()) return refuse("logit_bias");
@@ -186,6 +186,7 @@ class Local final : public ChatModel {
     Reply reply;
     reply.text = plan.answers[choice->best];
     reply.confidence = choice->confidence();
+    reply.choice_shares = choice->probabilities;
     reply.usage = {choice->prompt_tokens, plan.choices[choice->best].size()};
     call.put(reply.text);
     return reply;
@@ -202,6 +203,7 @@ class Local final : public ChatModel {
     options.max_tokens = request.max_tokens.value_or(engine_->context_length());
     options.stop = request.stop;
     options.stop.insert(options.stop.end(), plan.stop.begin(), plan.stop.end());
+    if (request.logprobs) options.top_logprobs = request.top_logprobs;
     options.cancel = call.stop();
     options.on_text = [&](std::string_view text) { return call.put(text); };
     auto generation = session.generate(plan.prompt, options);
@@ -211,7 +213,15 @@ class Local final : public ChatModel {
     reply.text = std::move(generation->text);
     reply.finish_reason = generation->finish == runtime::Finish::kLength ? "length" : "stop";
     reply.usage = {generation->prompt_tokens, generation->tokens.size()};
+    for (const runtime::TokenLogprobs& token : generation->logprobs) reply.logprobs.push_back(spelled(token));
     return reply;
+  }
+
+  TokenLogprob spelled(const runtime::TokenLogprobs& token) const {
+    const auto& tokenizer = engine_->tokenizer();
+    TokenLogprob out{tokenizer.piece(token.token), token.logprob};
+    for (const auto& [id, logprob] : token.top) out.top.emplace_back(tokenizer.piece(id), logprob);
+    return out;
   }
 
   std::shared_ptr<const runtime::Engine> engine_;

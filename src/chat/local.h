@@ -22,8 +22,8 @@ struct LocalOptions {
 /// chooses among Request::choices with their normalised probability as confidence; without a template it
 /// continues the text of the messages. A choice is the most probable one, whatever the sampling
 /// options (also said in notes); stop strings, and a max_tokens below the longest choice, are refused there
-/// (kInvalidArgument). Tools, response formats, log-probabilities, penalties and biases are kUnsupported. All
-/// work, tokenisation included, is done on threads of the model's own. Errors of make: kInvalidArgument for no sessions.
+/// (kInvalidArgument). Tools, response formats, penalties and biases are kUnsupported, and log-probabilities of
+/// choices; those of a text are in the reply, not in its parts. All work, tokenisation included, is done on threads of the model's own. Errors of make: kInvalidArgument for no sessions.
 Result<std::shared_ptr<ChatModel>> make_local(std::shared_ptr<const runtime::Engine> engine,
                                               LocalOptions options);
 

@@ -177,8 +177,31 @@ TEST(LocalChat, RefusesWhatTheEngineDoesNotDo) {
   EXPECT_THAT(code([](Request& r) { r.tools = {{"f"}}; }), StartsWith("tools: "));
   EXPECT_THAT(code([](Request& r) { r.format.kind = ResponseFormat::Kind::kJsonObject; }),
               StartsWith("response_format: "));
-  EXPECT_THAT(code([](Request& r) { r.logprobs = true; }), StartsWith("logprobs: "));
+  EXPECT_THAT(code([](Request& r) {
+                r.logprobs = true;
+                r.choices = {"a", "b"};
+              }),
+              StartsWith("logprobs: "));
   EXPECT_THAT(code([](Request& r) { r.sampling.logit_bias = {{1, 1.0F}}; }), StartsWith("logit_bias: "));
+}
+
+TEST(LocalChat, GivesLogProbabilitiesThatSpellTheText) {
+  auto model = *make_local(engine({}), {.name = "plain"});
+  Request r = ask("Once");
+  r.max_tokens = 6;
+  r.logprobs = true;
+  r.top_logprobs = 2;
+  auto reply = answer(*model, r);
+  ASSERT_TRUE(reply) << reply.error().message;
+  std::string text;
+  for (const TokenLogprob& token : reply->logprobs) {
+    text += token.text;
+    EXPECT_LE(token.logprob, 0);
+    ASSERT_EQ(token.top.size(), 2u);
+    EXPECT_GE(token.top[0].second, token.logprob) << "greedy: none is likelier";
+  }
+  EXPECT_EQ(reply->logprobs.size(), reply->usage.completion_tokens);
+  EXPECT_TRUE(text.starts_with(reply->text) || reply->text.find("\xEF\xBF\xBD") != std::string::npos) << text;
 }
 
 TEST(Local, RunsManyCallsAtOnceWithTheSameAnswers) {

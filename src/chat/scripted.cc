@@ -54,6 +54,7 @@ Awaitable<Result<Reply>> ScriptedModel::generate(const Request& request, EventSi
   reply.usage = turn.usage;
   reply.answered_by = name_;
   reply.confidence = turn.confidence;
+  reply.choice_shares = std::move(turn.choice_shares);
   reply.cost = turn.cost;
   Step step;
   step.model = name_;

@@ -17,6 +17,7 @@ struct ScriptedTurn {
   std::vector<ToolCall> tool_calls;  // streamed after the text, each as one event
   std::vector<TokenLogprob> logprobs;  // of the whole answer
   std::optional<double> confidence;
+  std::vector<double> choice_shares;
   Usage usage;
   double cost = 0;
   std::optional<Error> error;  // returned after `parts` were streamed
