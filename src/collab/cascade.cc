@@ -1,71 +1,66 @@
 #include "collab/cascade.h"
 
-#include <iterator>
 #include <utility>
 
 #include "base/usage.h"
-#include "chat/events.h"
+#include "collab/ask.h"
+#include "collab/trace.h"
 
 namespace bantam::collab {
 namespace {
 
-using chat::Reply;
-using chat::Request;
-using chat::Step;
 using chat::Awaitable;
 using chat::EventSink;
-
-/// Moves `from` to the end of `to`.
-template <class T>
-void append(std::vector<T>& to, std::vector<T>&& from) {
-  to.insert(to.end(), std::make_move_iterator(from.begin()), std::make_move_iterator(from.end()));
-}
-
-Step failed_step(const std::string& model, const Error& error, double seconds) {
-  Step step;
-  step.model = model;
-  step.seconds = seconds;
-  step.outcome = "failed: " + error.message;
-  return step;
-}
+using chat::Reply;
+using chat::Request;
 
 class Cascade final : public chat::ChatModel {
  public:
-  Cascade(std::shared_ptr<ChatModel> slm, std::shared_ptr<ChatModel> llm, CascadeOptions options)
-      : slm_(std::move(slm)), llm_(std::move(llm)), options_(std::move(options)) {}
+  Cascade(std::shared_ptr<ChatModel> slm, std::shared_ptr<ChatModel> llm, CascadeOptions options,
+          ConfidenceMeter meter)
+      : options_(std::move(options)),
+        slm_(std::move(slm), {OnLlmFailure::kError, {}, {}, 0}),
+        llm_(std::move(llm), options_.llm),
+        meter_(std::move(meter)) {}
 
   const std::string& name() const override { return options_.name; }
-  const chat::TaskInfo* task() const override { return slm_->task(); }
-
-  bool remote() const override { return slm_->remote() || llm_->remote(); }
+  const chat::TaskInfo* task() const override { return slm_.model().task(); }
+  bool remote() const override { return slm_.model().remote() || llm_.model().remote(); }
 
   Awaitable<Result<Reply>> generate(const Request& request, EventSink sink) override {
     double start = wall_seconds();
-    Result<Reply> draft = co_await slm_->generate(request, {});
+    Request question = request;
+    question.typed_events = false;
+    question.logprobs = request.logprobs || meter_.needs_logprobs();
+    Result<Reply> draft = co_await slm_.ask(question, {});
+    Trace trace;
     if (!draft) {
       if (draft.error().code == Code::kCancelled) co_return draft;
-      std::vector<Step> steps{failed_step(slm_->name(), draft.error(), wall_seconds() - start)};
-      co_return co_await ask_llm(request, std::move(sink), std::move(draft), std::move(steps));
+      trace.add_failure(slm_.name(), "failed: " + draft.error().message, wall_seconds() - start);
+      co_return co_await ask_llm(request, std::move(sink), std::move(draft), std::move(trace));
     }
-    if (draft->confidence && *draft->confidence >= options_.threshold)
-      co_return co_await hand_over(std::move(*draft), sink);
-    std::vector<Step> steps = std::exchange(draft->steps, {});
-    for (Step& step : steps) step.outcome = draft->confidence ? "below threshold" : "no confidence";
-    co_return co_await ask_llm(request, std::move(sink), std::move(draft), std::move(steps));
+    chat::Reply own = *draft;
+    trace.add(own);
+    std::optional<double> confidence = co_await meter_.measure(slm_, request, *draft, trace);
+    if (request.cancel.stop_requested())
+      co_return fail(Code::kCancelled, "{}: the caller stopped the answer", name());
+    draft->confidence = confidence;
+    draft->steps.clear();
+    if (!request.logprobs) draft->logprobs.clear();
+    if (confidence && *confidence >= options_.threshold) {
+      Reply reply = trace.finish(std::move(*draft));
+      co_return co_await hand_over(std::move(reply), sink, name());
+    }
+    trace.settle_first(confidence ? "below threshold" : "no confidence");
+    co_return co_await ask_llm(request, std::move(sink), std::move(draft), std::move(trace));
   }
 
  private:
-  Awaitable<Result<Reply>> hand_over(Reply reply, const EventSink& sink) {
-    bool taken = co_await chat::send_whole(reply, sink);
-    if (!taken) co_return fail(Code::kCancelled, "{}: the caller stopped the answer", name());
-    co_return reply;
-  }
-
-  /// `draft` is what the SLM gave, `steps` what was done so far.
-  Awaitable<Result<Reply>> ask_llm(const Request& request, EventSink sink, Result<Reply> draft,
-                                   std::vector<Step> steps) {
+  /// `draft` is what the SLM gave, `trace` what was done so far.
+  Awaitable<Result<Reply>> ask_llm(const Request& request, EventSink sink, Result<Reply> draft, Trace trace) {
     Request question = request;
-    if (question.choices.empty() && slm_->task()) question.choices = slm_->task()->labels;
+    question.typed_events = false;
+    add_labels(question, slm_.model());
     bool streamed = false;
     EventSink forward;
     if (sink) {
@@ -75,25 +70,19 @@ class Cascade final : public chat::ChatModel {
       };
     }
     double start = wall_seconds();
-    Result<Reply> answer = co_await llm_->generate(question, std::move(forward));
-    double spent = 0;
-    for (const Step& step : steps) spent += step.cost;
-    if (answer) {
-      append(steps, std::move(answer->steps));
-      answer->steps = std::move(steps);
-      answer->cost += spent;
-      co_return answer;
-    }
+    Result<Reply> answer = co_await llm_.ask(question, forward);
+    if (answer) co_return trace.finish(std::move(*answer));
     if (answer.error().code == Code::kCancelled && request.cancel.stop_requested()) co_return answer;
-    if (!draft || streamed || options_.on_llm_failure == OnLlmFailure::kError) co_return answer;
-    steps.push_back(failed_step(llm_->name(), answer.error(), wall_seconds() - start));
-    draft->steps = std::move(steps);
-    draft->unverified = true;
-    co_return co_await hand_over(std::move(*draft), sink);
+    if (!draft || streamed || !llm_.falls_back()) co_return answer;
+    trace.add_failure(llm_.name(), "failed: " + answer.error().message, wall_seconds() - start);
+    Reply reply = trace.finish(std::move(*draft));
+    reply.unverified = true;
+    co_return co_await hand_over(std::move(reply), sink, name());
   }
 
-  std::shared_ptr<ChatModel> slm_, llm_;
   CascadeOptions options_;
+  LlmCall slm_, llm_;
+  ConfidenceMeter meter_;
 };
 
 }  // namespace
@@ -108,7 +97,9 @@ Result<std::shared_ptr<chat::ChatModel>> make_cascade(std::shared_ptr<chat::Chat
     return fail(Code::kInvalidArgument, "team '{}': threshold is {}, expected a number in 0..1", options.name,
                 options.threshold);
   }
-  return std::make_shared<Cascade>(std::move(slm), std::move(llm), std::move(options));
+  auto meter = ConfidenceMeter::make(options.confidence);
+  if (!meter) return std::unexpected(std::move(meter).error().in(fmt::format("team '{}'", options.name)));
+  return std::make_shared<Cascade>(std::move(slm), std::move(llm), std::move(options), std::move(*meter));
 }
 
 }  // namespace bantam::collab

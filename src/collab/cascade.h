@@ -5,19 +5,16 @@
 #include <string>
 
 #include "chat/chat_model.h"
+#include "collab/confidence.h"
+#include "collab/llm_call.h"
 
 namespace bantam::collab {
-
-/// What a caller gets when the LLM is wanted and fails.
-enum class OnLlmFailure {
-  kUnverified,  // the SLM's answer, with Reply::unverified
-  kError,       // the LLM's error
-};
 
 struct CascadeOptions {
   std::string name;
   double threshold = 0;  // in 0..1: the SLM's answer stands when its confidence is at least this
-  OnLlmFailure on_llm_failure = OnLlmFailure::kUnverified;
+  LlmRule llm = {};
+  ConfidenceOptions confidence = {};
 };
 
 /// A team that is itself a ChatModel; its task is the SLM's.
@@ -26,9 +23,10 @@ struct CascadeOptions {
 /// taken back; the LLM's answer is streamed as it comes. The LLM is asked too when the SLM gives no
 /// confidence, or fails other than by cancellation (an over-long prompt for the SLM may fit the LLM). A task
 /// model's labels go to the LLM as the request's choices unless the request has choices of its own. When the
-/// LLM fails after a part of its answer was streamed, the outcome is always its error. Safe to use from many
-/// threads. Errors of make: kInvalidArgument for a missing model or a threshold outside 0..1. Errors of
-/// generate: the LLM's (kError, or when the SLM failed too), kCancelled.
+/// LLM fails after a part of its answer was streamed, the outcome is always its error. Reply::confidence is
+/// the one that was measured. Errors of make: kInvalidArgument for a missing model, a threshold outside 0..1
+/// or a confidence that cannot be measured so. Errors of generate: the LLM's (by rule, or when the SLM failed
+/// too), kCancelled.
 Result<std::shared_ptr<chat::ChatModel>> make_cascade(std::shared_ptr<chat::ChatModel> slm,
                                                       std::shared_ptr<chat::ChatModel> llm,
                                                       CascadeOptions options);

@@ -38,15 +38,15 @@ struct Team {
   std::vector<std::string> streamed;
 
   explicit Team(double threshold = 0.8, OnLlmFailure on_failure = OnLlmFailure::kUnverified) {
-    auto made = make_cascade(slm, llm, {"team", threshold, on_failure});
+    auto made = make_cascade(slm, llm, {"team", threshold, {on_failure}});
     EXPECT_TRUE(made);
     if (made) model = *made;
   }
   Result<Reply> ask(const Request& request = {}) {
     return chat::wait(model->generate(request, chat::text_sink([this](std::string_view text) {
-      streamed.emplace_back(text);
-      return true;
-    })));
+                                        streamed.emplace_back(text);
+                                        return true;
+                                      })));
   }
 };
 
@@ -173,9 +173,9 @@ TEST(Cascade, CancellationIsNotAFailureToAnswerAround) {
 TEST(Cascade, RefusesAThresholdOutsideItsRange) {
   auto slm = std::make_shared<ScriptedModel>("small");
   for (double t : {-0.1, 1.1, std::numeric_limits<double>::quiet_NaN()}) {
-    EXPECT_FALSE(make_cascade(slm, slm, {"team", t, OnLlmFailure::kError}));
+    EXPECT_FALSE(make_cascade(slm, slm, {"team", t}));
   }
-  EXPECT_FALSE(make_cascade(slm, nullptr, {"team", 0.5, OnLlmFailure::kError}));
+  EXPECT_FALSE(make_cascade(slm, nullptr, {"team", 0.5}));
 }
 
 }  // namespace
