@@ -5,31 +5,12 @@
 
 #include "base/file.h"
 #include "formats/toml_reader.h"
+#include "server/config_read.h"
 
 namespace bantam::server {
 namespace {
 
 using formats::TomlTable;
-
-std::chrono::milliseconds seconds(TomlTable& table, std::string_view key,
-                                  std::chrono::milliseconds fallback) {
-  double value = table.number(key, static_cast<double>(fallback.count()) / 1000, 0.001, 86'400);
-  return std::chrono::milliseconds(static_cast<int64_t>(value * 1000));
-}
-
-/// A key whose value is one of a few words.
-template <class T>
-T word(TomlTable& table, std::string_view key, T fallback,
-       std::initializer_list<std::pair<const char*, T>> words) {
-  if (!table.has(key)) return fallback;
-  std::string found = table.text(key, ""), expected;
-  for (const auto& [name, value] : words) {
-    if (found == name) return value;
-    expected += fmt::format("{}\"{}\"", expected.empty() ? "" : " or ", name);
-  }
-  table.reject(key, fmt::format("found \"{}\", expected {}", found, expected));
-  return fallback;
-}
 
 std::string beside(const std::string& directory, const std::string& path) {
   return path.empty() ? path : (std::filesystem::path(directory) / path).string();
@@ -148,17 +129,19 @@ ModelConfig read_model(TomlTable table, const std::string& directory) {
 TeamConfig read_team(TomlTable table) {
   TeamConfig out;
   out.name = table.text("name", "");
-  out.strategy = word<std::string>(table, "strategy", out.strategy, {{"cascade", "cascade"}});
+  out.strategy = word<std::string>(table, "strategy", out.strategy,
+                                   {{"cascade", "cascade"},
+                                    {"verify", "verify"},
+                                    {"draft", "draft"},
+                                    {"filter", "filter"},
+                                    {"check", "check"}});
   out.slm = table.text("slm", "");
   out.llm = table.text("llm", "");
   for (auto [key, value] :
        {std::pair("name", &out.name), std::pair("slm", &out.slm), std::pair("llm", &out.llm)}) {
     if (value->empty()) table.reject(key, "found none, expected a name");
   }
-  if (table.has("threshold")) out.threshold = table.number("threshold", 0, 0, 1);
-  out.on_llm_failure =
-      word(table, "on_llm_failure", out.on_llm_failure,
-           {{"unverified", collab::OnLlmFailure::kUnverified}, {"error", collab::OnLlmFailure::kError}});
+  out.of_strategy = read_strategy(table, out.strategy);
   return out;
 }
 

@@ -9,8 +9,8 @@
 
 #include "base/result.h"
 #include "chat/remote.h"
-#include "collab/cascade.h"
 #include "server/policy.h"
+#include "server/team_config.h"
 
 namespace bantam::server {
 
@@ -43,9 +43,8 @@ struct ModelConfig {
 struct TeamConfig {
   std::string name;
   std::string strategy = "cascade";
-  std::string slm, llm;             // names of models
-  std::optional<double> threshold;  // empty: the SLM's calibrated one
-  collab::OnLlmFailure on_llm_failure = collab::OnLlmFailure::kUnverified;
+  std::string slm, llm;  // names of models
+  StrategyConfig of_strategy;
 };
 
 struct ServerConfig {

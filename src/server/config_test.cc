@@ -75,8 +75,8 @@ TEST(ServerConfig, ReadsEveryPart) {
   EXPECT_EQ(config->strategy_of("team"), "cascade");
   EXPECT_EQ(config->strategy_of("small"), "model");
   ASSERT_EQ(config->teams.size(), 1u);
-  EXPECT_EQ(config->teams[0].threshold, 0.9);
-  EXPECT_EQ(config->teams[0].on_llm_failure, collab::OnLlmFailure::kError);
+  EXPECT_EQ(config->teams[0].of_strategy.threshold, 0.9);
+  EXPECT_EQ(config->teams[0].of_strategy.rule.on_failure, collab::OnLlmFailure::kError);
 }
 
 TEST(ServerConfig, RefusesWithFileLineKeyFoundAndExpected) {

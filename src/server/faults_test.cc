@@ -117,11 +117,11 @@ class Faulty {
     TeamConfig team;
     team.slm = "small";
     team.llm = "large";
-    team.threshold = 1;  // no answer of a random model is that sure
+    team.of_strategy.threshold = 1;  // no answer of a random model is that sure
     for (auto [name, outcome] : {std::pair("kept", collab::OnLlmFailure::kUnverified),
                                  std::pair("strict", collab::OnLlmFailure::kError)}) {
       team.name = name;
-      team.on_llm_failure = outcome;
+      team.of_strategy.rule.on_failure = outcome;
       config.teams.push_back(team);
     }
     auto server = Server::open(config);

@@ -51,18 +51,7 @@ Result<ModelPtr> open_model(const ModelConfig& model, const ServerConfig& config
 /// `models` are those that this team may use, within its policy.
 Result<ModelPtr> open_team(const TeamConfig& config, const Registry& models) {
   ModelPtr slm = models.find(config.slm), llm = models.find(config.llm);
-  if (config.strategy != "cascade") {
-    return fail(Code::kInvalidArgument, "team '{}': strategy: found '{}', expected 'cascade'", config.name,
-                config.strategy);
-  }
-  std::optional<double> threshold = config.threshold;
-  if (!threshold && slm && slm->task() && slm->task()->calibrated) threshold = slm->task()->threshold;
-  if (!threshold) {
-    return fail(Code::kInvalidArgument, "team '{}': threshold: found none, and '{}' has no calibrated one",
-                config.name, config.slm);
-  }
-  return collab::make_cascade(std::move(slm), std::move(llm),
-                              {config.name, *threshold, config.on_llm_failure});
+  return open_strategy(config.name, config.strategy, config.of_strategy, std::move(slm), std::move(llm));
 }
 
 }  // namespace

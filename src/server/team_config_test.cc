@@ -1,0 +1,83 @@
+#include "server/team_config.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "chat/scripted.h"
+#include "server/config.h"
+
+namespace bantam::server {
+namespace {
+
+using namespace std::chrono_literals;
+using testing::ElementsAre;
+using testing::HasSubstr;
+
+Result<ServerConfig> read(const std::string& keys) {
+  return parse_config(
+      "[[models]]\nname = \"m\"\npath = \"m.gguf\"\n[[teams]]\nname = \"t\"\nslm = \"m\"\nllm = \"m\"\n" +
+          keys,
+      "c.toml", ".");
+}
+
+StrategyConfig strategy(const std::string& keys) {
+  auto config = read(keys);
+  EXPECT_TRUE(config) << config.error().message;
+  return config ? config->teams.at(0).of_strategy : StrategyConfig{};
+}
+
+TEST(TeamConfig, OfAllStrategies) {
+  auto verify = strategy(
+      "strategy = \"verify\"\nagreement = \"words\"\nagreement_bound = 0.7\nhold_back = 3\ncorrection = "
+      "\"no: {answer}\"\n"
+      "stands_at = 0.9\nsafe_tools = [\"search\"]\nhead_start = 0.05\npatience = 2\non_llm_failure = "
+      "\"queue\"\nqueue_size = 5\n");
+  EXPECT_EQ(verify.verify.agreement.measure, collab::Measure::kWords);
+  EXPECT_EQ(verify.verify.hold_back, 3u);
+  EXPECT_EQ(verify.verify.head_start, 50ms);
+  EXPECT_EQ(verify.verify.patience, 2000ms);
+  EXPECT_THAT(verify.verify.safe_tools, ElementsAre("search"));
+  EXPECT_EQ(verify.rule.on_failure, collab::OnLlmFailure::kQueue);
+  EXPECT_EQ(verify.rule.queue_size, 5u);
+  EXPECT_FALSE(strategy("strategy = \"verify\"\n").verify.hold_back) << "everything is kept back";
+
+  EXPECT_EQ(strategy("strategy = \"draft\"\nfinish = \"complete\"\n").draft.finish,
+            collab::DraftOptions::Finish::kComplete);
+  EXPECT_EQ(strategy("strategy = \"filter\"\npick = \"quote\"\nnone = \"-\"\n").filter.none, "-");
+  auto check =
+      strategy("strategy = \"check\"\nby = \"words\"\nunsupported = \"remove\"\nsplit = \"lines\"\n").check;
+  EXPECT_EQ(check.by, collab::CheckOptions::By::kWords);
+  EXPECT_EQ(check.bound, 0.8);
+  auto cascade =
+      strategy("confidence = \"learned\"\nweights = [1, 2.5]\nsamples = 3\nthreshold = 0.5\n").confidence;
+  EXPECT_THAT(cascade.weights, ElementsAre(1, 2.5));
+  EXPECT_EQ(cascade.samples, 3u);
+}
+
+TEST(TeamConfig, RefusesKeysOfOtherStrategiesAndWrongWords) {
+  auto message = [](const std::string& keys) { return read(keys).error().message; };
+  EXPECT_THAT(message("strategy = \"verify\"\nthreshold = 0.5\n"), HasSubstr("threshold"));
+  EXPECT_THAT(message("strategy = \"draft\"\nhold_back = 1\n"), HasSubstr("hold_back"));
+  EXPECT_THAT(message("strategy = \"verify\"\nqueue_size = 1\n"), HasSubstr("queue_size"));
+  EXPECT_THAT(message("confidence = \"gut\"\n"), HasSubstr("found \"gut\", expected \"model\""));
+  EXPECT_THAT(message("confidence = \"learned\"\nweights = [\"a\"]\n"), HasSubstr("expected numbers only"));
+  EXPECT_THAT(message("strategy = \"verify\"\nhold_back = -1\n"), HasSubstr("hold_back"));
+}
+
+TEST(TeamConfig, OpensATeamOfEachStrategy) {
+  auto model = [](const char* name) { return std::make_shared<chat::ScriptedModel>(name); };
+  for (const char* name : {"verify", "draft", "filter", "check"}) {
+    auto team = open_strategy("t", name, {}, model("s"), model("l"));
+    ASSERT_TRUE(team) << team.error().message;
+    EXPECT_EQ((*team)->name(), "t");
+  }
+  auto team = open_strategy("t", "cascade", {}, model("s"), model("l"));
+  ASSERT_FALSE(team);
+  EXPECT_THAT(team.error().message, HasSubstr("threshold: found none, and 's' has no calibrated one"));
+  StrategyConfig config;
+  config.threshold = 0.5;
+  EXPECT_TRUE(open_strategy("t", "cascade", config, model("s"), model("l")));
+}
+
+}  // namespace
+}  // namespace bantam::server
