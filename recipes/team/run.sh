@@ -3,7 +3,7 @@
 # table: accuracy with its interval, share of the LLM, cost, latency. The LLM answers behind HTTP in a process of its own.
 #   recipes/team/run.sh BIN WORK
 # BIN: folder of the programs (build/release/bin, bantam-train among them for the first run). WORK: a folder for models, data
-# and answers; models that are there are used again. COUNT (default 500): examples of each table. The prices of
+# and answers; models that are there are used again. COUNT (default 500): examples of each table. TASKS: tickets, bookings. The prices of
 # tokens are made up: the LLM's are 20 times the SLM's.
 set -euo pipefail
 [ $# -eq 2 ] || { sed -n 2,8p "$0" >&2; exit 2; }
@@ -102,7 +102,7 @@ bookings() {
   serve "$work/team.toml"
   declare -A threshold
   for by in $kinds; do
-    threshold[$by]=$("$bin/team_table" --url "$url" "${data[@]}" --count 800 --models "$by" llm --target 0.99 || echo 1)
+    threshold[$by]=$("$bin/team_table" --url "$url" "${data[@]}" --count ${CALIBRATE:-800} --models "$by" llm --target 0.99 || echo 1)
   done
   stop
   {
@@ -129,5 +129,4 @@ bookings() {
   stop
 }
 : >"$work/tables.md"
-tickets
-bookings
+for task in ${TASKS:-tickets bookings}; do "$task"; done
