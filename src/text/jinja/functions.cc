@@ -109,14 +109,19 @@ Result<Value> Interpreter::range(const Call& call) {
   }
   const auto [from, to, step] = bounds;
   if (step == 0) return fail(Code::kInvalidArgument, "range: found a step of 0, expected another");
-  constexpr int64_t kMost = 100'000;  // as Jinja2's sandbox
-  const double count = (static_cast<double>(to) - static_cast<double>(from)) / static_cast<double>(step);
-  if (count > static_cast<double>(kMost))
-    return fail(Code::kLimit, "range: found more than {} items, expected fewer", kMost);
+  constexpr uint64_t kMost = 100'000;  // as Jinja2's sandbox
+  // Unsigned: the distance between two int64 fits, and so does the step's size.
+  const bool up = step > 0;
+  const uint64_t size = up ? static_cast<uint64_t>(step) : uint64_t{0} - static_cast<uint64_t>(step);
+  const bool any = up ? from < to : from > to;
+  const uint64_t distance = up ? static_cast<uint64_t>(to) - static_cast<uint64_t>(from)
+                               : static_cast<uint64_t>(from) - static_cast<uint64_t>(to);
+  const uint64_t count = any ? (distance - 1) / size + 1 : 0;
+  if (count > kMost) return fail(Code::kLimit, "range: found {} items, expected at most {}", count, kMost);
   List* list = heap_.list();
-  for (int64_t i = 0, value = from; static_cast<double>(i) < count; ++i, value += step) {
-    list->items.push_back(Value::of(value));
-  }
+  for (uint64_t i = 0, value = static_cast<uint64_t>(from); i < count;
+       ++i, value += static_cast<uint64_t>(step))
+    list->items.push_back(Value::of(static_cast<int64_t>(value)));
   BANTAM_TRY(heap_.charge(list->items.size() * sizeof(Value)));
   return Value::of(list);
 }

@@ -181,7 +181,7 @@ Result<Value> Interpreter::eval_unary(const Expr& expr) {
     return fail(Code::kInvalidArgument, "found {} behind \"{}\", expected a number", kind_name(value),
                 expr.text);
   if (value.is(Kind::kFloat)) return Value::of(expr.text == "-" ? -value.real : value.real);
-  return Value::of(expr.text == "-" ? -value.as_int() : value.as_int());
+  return expr.text == "-" ? binary("-", Value::of(int64_t{0}), value, heap_) : Value::of(value.as_int());
 }
 
 Result<Value> Interpreter::eval_binary(const Expr& expr) {

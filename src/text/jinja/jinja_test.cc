@@ -207,6 +207,14 @@ TEST(Jinja, LimitsHold) {
       run("{% set l = [] %}{% set _ = l.append(l) %}{% set m = [] %}{% set _ = m.append(m) %}{{ l == m }}")
           .text,
       "False");
+  // Arithmetic at the ends of the range wraps nowhere.
+  EXPECT_EQ(run("{{ -(-9223372036854775807 - 1) }}").code, Code::kLimit);
+  EXPECT_EQ(run("{{ range(9223372036854775800, 9223372036854775807, 5) | length }}").text, "2");
+  EXPECT_EQ(run("{{ 'aaa'.replace('a', 'b', -9223372036854775807 - 1) }}{{ 'a,b'.split(',', "
+                "-9223372036854775807 - 1) | length }}")
+                .text,
+            "bbb2");
+  EXPECT_EQ(run("{{ '%d' % ('nan' | float) }}").code, Code::kInvalidArgument);
   EXPECT_EQ(run("{{ -9223372036854775807 - 1 }}{{ (-9223372036854775807 - 1) // -1 }}").error.empty(), true);
 }
 

@@ -49,7 +49,8 @@ std::vector<Value> words(Heap& heap, const TracedText& self, int64_t most) {
 }
 
 Result<Value> split(Heap& heap, const TracedText& self, const Call& call, std::string_view name) {
-  BANTAM_ASSIGN(const int64_t most, int_argument(call, 1, "maxsplit", -1, name));
+  BANTAM_ASSIGN(const int64_t given_most, int_argument(call, 1, "maxsplit", -1, name));
+  const int64_t most = std::max<int64_t>(given_most, -1);
   const auto given = call.get(0, "sep");
   if (!given || given->is(Kind::kNone)) {
     BANTAM_TRY(heap.charge(self.size() * (16 + self.runs().size())));

@@ -3,6 +3,7 @@
 #include <utf8proc.h>
 
 #include <algorithm>
+#include <cmath>
 
 #include "base/utf8.h"
 #include "text/jinja/interpreter.h"
@@ -62,7 +63,7 @@ Result<TracedText> formatted(const Directive& d, const Value& value, Heap& heap)
     case 'i':
     case 'x':
     case 'X':
-      if (!value.is_number()) break;
+      if (!value.is_number() || std::isnan(value.as_real())) break;
       {
         const int64_t n = value.is(Kind::kFloat) ? static_cast<int64_t>(std::clamp(value.real, -9e18, 9e18))
                                                  : value.as_int();
@@ -129,12 +130,13 @@ TracedText replaced(const TracedText& text, const TracedText& from, const Traced
     return out;
   }
   size_t done = 0;
+  count = std::max<int64_t>(count, -1);  // -1: all
   for (size_t at = bytes.find(from.bytes()); at != std::string::npos && count != 0;
        at = bytes.find(from.bytes(), done)) {
     out.append(text, done, at);
     out.append(to);
     done = at + from.size();
-    --count;
+    count -= count > 0 ? 1 : 0;
   }
   out.append(text, done, text.size());
   return out;
