@@ -173,13 +173,15 @@ int run(const std::vector<size_t>& levels, size_t requests, bool stream) {
   auto url = [](uint16_t port) {
     return *net::parse_url(fmt::format("http://127.0.0.1:{}/v1/chat/completions", port));
   };
-  fmt::print("{} requests for each row, {}; milliseconds\n", requests, stream ? "streamed in 8 pieces" : "whole");
-  fmt::print("{:>8}  {:10}  {:>10}  {:>8}  {:>8}  {:>9}  {:>9}  {:>6}\n", "clients", "", "requests/s", "p50", "p99",
-             "added p50", "added p99", "failed");
+  fmt::print("{} requests for each row, {}; milliseconds\n", requests,
+             stream ? "streamed in 8 pieces" : "whole");
+  fmt::print("{:>8}  {:10}  {:>10}  {:>8}  {:>8}  {:>9}  {:>9}  {:>6}\n", "clients", "", "requests/s", "p50",
+             "p99", "added p50", "added p99", "failed");
   constexpr size_t kSlices = 20;  // so that whatever else the machine does falls on both sides
   uint64_t failed = 0;
   for (size_t clients : levels) {
-    Side direct{.name = "direct", .url = url(api.port())}, via{.name = "via bantam", .url = url(gateway.port())};
+    Side direct{.name = "direct", .url = url(api.port())},
+        via{.name = "via bantam", .url = url(gateway.port())};
     Load load(**client, stream);
     for (Side* side : {&direct, &via}) load.slice(*side, 10 * clients + 100, clients, /*keep=*/false);
     for (size_t i = 0; i < kSlices; ++i) {

@@ -89,6 +89,36 @@ Status tokenizer_seeds(const std::string& folder) {
   return scored.write(folder + "/scored");
 }
 
+/// The first byte is wire_fuzzer's choice of a reader, a stream's second the size of its pieces less one.
+Status wire_seeds(const std::string& folder) {
+  const std::string message =
+      R"({"content":"hi","tool_calls":[{"id":"c","function":{"name":"f","arguments":"{}"}}]})";
+  const std::string logprobs =
+      R"({"content":[{"token":"h","logprob":-1,"top_logprobs":[{"token":"a","logprob":-2}]}]})";
+  const std::string usage =
+      R"("usage":{"prompt_tokens":1,"completion_tokens":2,"prompt_tokens_details":{"cached_tokens":1}})";
+  const std::string choice = R"("logprobs":)" + logprobs + R"(,"finish_reason":"stop"}],)" + usage + "}";
+  const std::string events =
+      R"(data: {"choices":[{"delta":{"content":"h"}}]})"
+      "\n\n"
+      R"(data: {"choices":[{"delta":{"tool_calls":[{"index":0,"id":"c","function":{"name":"f","arguments":"{"}}]}}]})"
+      "\n\n"
+      R"(data: {"choices":[{"text":"h","delta":{},)" +
+      choice + "\n\ndata: [DONE]\n\n";
+  const std::string bodies[] = {
+      std::string(1, 0) + '\4' + events,
+      std::string(1, 1) + '\4' + events,
+      '\2' + (R"({"choices":[{"message":)" + message + ",") + choice,
+      '\3' + (R"({"choices":[{"text":"hi",)" + choice),
+      '\4' + (R"({"data":[{"index":1,"embedding":[1,2]},{"index":0,"embedding":[0.5,1e-3]}],)" + usage) + "}",
+      std::string("\5") + R"({"error":{"message":"no","code":"context_length_exceeded"}})",
+      std::string("\6") + R"({"prompt":"a","answer":"b c","seconds":1,"cost":0.5})" + "\n" +
+          R"({"messages":[{"role":"user","content":"a"}],"error":"x"})"};
+  for (size_t i = 0; i < std::size(bodies); ++i)
+    BANTAM_TRY(bantam::write_file(folder + "/" + std::to_string(i), bodies[i]));
+  return {};
+}
+
 }  // namespace
 
 Status tokenizer_json_seeds(const std::string& folder) {
@@ -141,7 +171,8 @@ int main(int count, char** arguments) {
       {"csv_fuzzer", csv_seeds},
       {"tokenizer_fuzzer", tokenizer_seeds},
       {"tokenizer_json_fuzzer", tokenizer_json_seeds},
-      {"jinja_fuzzer", jinja_seeds}};
+      {"jinja_fuzzer", jinja_seeds},
+      {"wire_fuzzer", wire_seeds}};
   for (const auto& [name, make] : kinds) {
     std::string folder = std::string(arguments[1]) + "/" + name;
     std::error_code error;

@@ -14,8 +14,8 @@ Result<CircuitBreaker::Permit> CircuitBreaker::enter() {
   if (state_ == State::kHalfOpen)
     return fail(Code::kUnavailable, "not called: after {} failures in a row one call is being tried",
                 failures_);
-  return fail(Code::kUnavailable, "not called: after {} failures in a row the next try is in {} ms", failures_,
-              std::chrono::ceil<std::chrono::milliseconds>(until_ - now).count());
+  return fail(Code::kUnavailable, "not called: after {} failures in a row the next try is in {} ms",
+              failures_, std::chrono::ceil<std::chrono::milliseconds>(until_ - now).count());
 }
 
 CircuitBreaker::State CircuitBreaker::state() const {

@@ -15,7 +15,8 @@ EventSink text_sink(std::function<bool(std::string_view)> take) {
 Awaitable<bool> send_whole(const Reply& reply, const EventSink& sink) {
   bool more = true;
   if (!sink) co_return more;
-  if (!reply.text.empty() || !reply.logprobs.empty()) more = co_await sink(TextDelta{reply.text, reply.logprobs});
+  if (!reply.text.empty() || !reply.logprobs.empty())
+    more = co_await sink(TextDelta{reply.text, reply.logprobs});
   for (uint32_t i = 0; more && i < reply.tool_calls.size(); ++i) {
     const ToolCall& call = reply.tool_calls[i];
     more = co_await sink(ToolCallDelta{i, call.id, call.name, call.arguments});

@@ -27,7 +27,9 @@ struct Plan {
 class Local final : public ChatModel {
  public:
   Local(std::shared_ptr<const runtime::Engine> engine, LocalOptions options)
-      : engine_(std::move(engine)), options_(std::move(options)), pool_(engine_, options_.sessions, options_.max_waiting) {
+      : engine_(std::move(engine)),
+        options_(std::move(options)),
+        pool_(engine_, options_.sessions, options_.max_waiting) {
     if (const auto& task = engine_->task()) {
       info_ = TaskInfo{task->name, task->labels, task->calibration.threshold, task->calibration.target > 0};
     }

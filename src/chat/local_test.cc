@@ -137,8 +137,8 @@ TEST(LocalChat, StopsForTheCallerTheTokenAndTheDeadline) {
   stop.request_stop();
   r.cancel = stop.get_token();
   EXPECT_EQ(answer(*model, r).error().code, Code::kCancelled);
-  // A prompt that takes long to read keeps the only session busy past the deadline; the second call waits for it
-  // in vain.
+  // A prompt that takes long to read keeps the only session busy past the deadline; the second call waits for
+  // it in vain.
   r = ask(std::string(60'000, 'x'));
   r.deadline = std::chrono::steady_clock::now() + 50ms;
   double start = wall_seconds();
@@ -212,8 +212,7 @@ TEST(Local, RunsManyCallsAtOnceWithTheSameAnswers) {
   for (int t = 0; t < 6; ++t) {
     threads.emplace_back([&] {
       for (int i = 0; i < 8; ++i)
-        EXPECT_EQ(answer(*model, ask("text " + std::to_string(i)))->text,
-                  expected[static_cast<size_t>(i)]);
+        EXPECT_EQ(answer(*model, ask("text " + std::to_string(i)))->text, expected[static_cast<size_t>(i)]);
     });
   }
 }

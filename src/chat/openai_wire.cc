@@ -117,7 +117,8 @@ Result<Answer> read_embeddings(std::string_view text, size_t inputs) {
   auto body = net::parse_json(text, "the answer");
   if (!body) return wrong(body.error().message);
   const json* data = member(*body, "data");
-  if (!data || !data->is_array() || data->size() != inputs) return wrong(fmt::format("expected {} vectors", inputs));
+  if (!data || !data->is_array() || data->size() != inputs)
+    return wrong(fmt::format("expected {} vectors", inputs));
   Answer out;
   out.vectors.resize(inputs);
   for (size_t i = 0; i < inputs; ++i) {
@@ -187,7 +188,8 @@ void AnswerStream::take_delta(const json& choice) {
     answer_.logprobs.insert(answer_.logprobs.end(), text.logprobs.begin(), text.logprobs.end());
     events_.emplace_back(std::move(text));
   }
-  if (const json* calls = member(*delta, "tool_calls"); calls && calls->is_array() && !take_tool_calls(*calls))
+  if (const json* calls = member(*delta, "tool_calls");
+      calls && calls->is_array() && !take_tool_calls(*calls))
     error_ = unexpected_answer("found a tool call that is not the last one or the next");
 }
 

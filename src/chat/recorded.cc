@@ -31,8 +31,8 @@ struct Takes {
   std::atomic<size_t> next{0};
 };
 
-/// One key for a conversation: lengths keep "a","bc" and "ab","c" apart. A last user message alone is that of a
-/// conversation of one.
+/// One key for a conversation: lengths keep "a","bc" and "ab","c" apart. A last user message alone is that of
+/// a conversation of one.
 void add_to_key(std::string& key, std::string_view role, std::string_view content) {
   key += fmt::format("{}:{}:", role, content.size());
   key += content;
@@ -195,7 +195,8 @@ class Recorded final : public ChatModel {
       at = end;
       double share = static_cast<double>(at) / static_cast<double>(take.answer.size());
       if (going)
-        going = co_await wait_until(begun, take.first_token + share * (take.seconds - take.first_token), request);
+        going =
+            co_await wait_until(begun, take.first_token + share * (take.seconds - take.first_token), request);
     }
     co_return going;
   }
@@ -209,8 +210,8 @@ class Recorded final : public ChatModel {
     out.confidence = take.confidence;
     out.cost = take.cost.value_or(options_.prices.of(take.usage));
     const Sampling& s = request.sampling;
-    if (s.temperature || s.top_p || s.seed || request.max_tokens || !request.stop.empty() || !request.tools.empty() ||
-        request.format.kind != ResponseFormat::Kind::kText || request.logprobs) {
+    if (s.temperature || s.top_p || s.seed || request.max_tokens || !request.stop.empty() ||
+        !request.tools.empty() || request.format.kind != ResponseFormat::Kind::kText || request.logprobs) {
       out.notes.push_back(fmt::format("'{}' replays a recording: parameters had no effect", name()));
     }
     Step step;

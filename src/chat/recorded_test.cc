@@ -13,7 +13,8 @@ using namespace std::chrono_literals;
 using testing::ElementsAre;
 using testing::HasSubstr;
 
-constexpr const char* kLines = R"({"prompt":"hi","answer":"hello to you","prompt_tokens":10,"completion_tokens":4,"first_token":0.01,"seconds":0.03}
+constexpr const char* kLines =
+    R"({"prompt":"hi","answer":"hello to you","prompt_tokens":10,"completion_tokens":4,"first_token":0.01,"seconds":0.03}
 {"prompt":"hi","answer":"good day","cost":0.25,"confidence":0.5}
 
 {"messages":[{"role":"system","content":"be brief"},{"role":"user","content":"hi"}],"answer":"hi"}

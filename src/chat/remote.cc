@@ -18,7 +18,9 @@ struct Urls {
 class Remote final : public ChatModel {
  public:
   Remote(RemoteOptions options, Urls urls, std::string key, std::unique_ptr<net::HttpClient> client)
-      : options_(std::move(options)), urls_(std::move(urls)), caller_(options_, std::move(key), std::move(client)) {}
+      : options_(std::move(options)),
+        urls_(std::move(urls)),
+        caller_(options_, std::move(key), std::move(client)) {}
 
   const std::string& name() const override { return options_.name; }
   bool remote() const override { return true; }

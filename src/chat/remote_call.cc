@@ -9,11 +9,13 @@
 namespace bantam::chat {
 namespace {
 
-constexpr std::chrono::milliseconds kEndLimit{1000};  // for the connection's last bytes once the answer is whole
+constexpr std::chrono::milliseconds kEndLimit{
+    1000};  // for the connection's last bytes once the answer is whole
 
 }  // namespace
 
-RemoteCaller::RemoteCaller(const RemoteOptions& options, std::string key, std::unique_ptr<net::HttpClient> client)
+RemoteCaller::RemoteCaller(const RemoteOptions& options, std::string key,
+                           std::unique_ptr<net::HttpClient> client)
     : options_(options),
       key_(std::move(key)),
       client_(std::move(client)),
@@ -61,8 +63,8 @@ Awaitable<RemoteCaller::Attempt> RemoteCaller::guarded(const Question& question)
   co_return out;
 }
 
-void RemoteCaller::settle(const Question& question, const SpendGuard::Reserved& reserved, const Attempt& attempt,
-                          double seconds) {
+void RemoteCaller::settle(const Question& question, const SpendGuard::Reserved& reserved,
+                          const Attempt& attempt, double seconds) {
   if (attempt.answer && attempt.answer->usage)
     return spend_.settle(reserved, options_.prices.of(*attempt.answer->usage));
   if (!attempt.trace.request_sent) return spend_.settle(reserved, 0, /*made=*/false);
@@ -98,9 +100,10 @@ Awaitable<bool> RemoteCaller::take_whole(std::string_view piece, Incoming& in, W
   co_return true;
 }
 
-/// The limit is for the model's pace: comments that keep a connection alive do not count, nor the time that the
-/// sink takes.
-Awaitable<bool> RemoteCaller::take_piece(std::string_view piece, Incoming& in, const EventSink& sink, Watchdog& watchdog) const {
+/// The limit is for the model's pace: comments that keep a connection alive do not count, nor the time that
+/// the sink takes.
+Awaitable<bool> RemoteCaller::take_piece(std::string_view piece, Incoming& in, const EventSink& sink,
+                                         Watchdog& watchdog) const {
   bool good = in.stream.feed(piece);
   auto events = in.stream.take();
   if (!events.empty()) watchdog.disarm();
@@ -135,8 +138,8 @@ Awaitable<RemoteCaller::Attempt> RemoteCaller::once(const Question& question) {
 }
 
 /// What became of a call.
-void RemoteCaller::conclude(const Question& question, const Result<net::ClientResponse>& response, Incoming& in,
-                            const Watchdog& watchdog, Attempt& out) const {
+void RemoteCaller::conclude(const Question& question, const Result<net::ClientResponse>& response,
+                            Incoming& in, const Watchdog& watchdog, Attempt& out) const {
   if (response) out.status = response->status;
   if (in.stopped) {
     out.answer = fail(Code::kCancelled, "the caller stopped the answer");

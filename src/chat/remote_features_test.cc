@@ -33,7 +33,9 @@ std::string chat_answer(std::string_view message, std::string_view more = "") {
 class Api {
  public:
   explicit Api(std::vector<std::string> answers, bool keep_open = false)
-      : answers_(std::move(answers)), keep_open_(keep_open), server_([this](net::RawSocket& s) { serve(s); }) {}
+      : answers_(std::move(answers)),
+        keep_open_(keep_open),
+        server_([this](net::RawSocket& s) { serve(s); }) {}
   RemoteOptions options() const {
     RemoteOptions o;
     o.name = "large";
@@ -93,29 +95,33 @@ TEST(RemoteFeatures, SendsToolsAndFormatsAndReadsCalls) {
   EXPECT_EQ(reply->tool_calls[0].id, "c1");
   EXPECT_EQ(reply->tool_calls[0].arguments, R"({"a":1})");
   std::string sent = api.asked().at(0);
-  for (const char* part :
-       {R"("tools":[{"function":{"description":"adds","name":"add","parameters":{"type":"object"},"strict":true})",
-        R"("tool_choice":{"function":{"name":"add"},"type":"function"})", R"("parallel_tool_calls":false)",
-        R"("json_schema":{"name":"sum","schema":{"type":"number"},"strict":true})", R"("presence_penalty":0.5)",
-        R"("logit_bias":{"7":-100)", R"("tool_call_id":"c0")",
-        R"("tool_calls":[{"function":{"arguments":"{}","name":"add"},"id":"c0","type":"function"}])"})
+  for (
+      const char* part :
+      {R"("tools":[{"function":{"description":"adds","name":"add","parameters":{"type":"object"},"strict":true})",
+       R"("tool_choice":{"function":{"name":"add"},"type":"function"})", R"("parallel_tool_calls":false)",
+       R"("json_schema":{"name":"sum","schema":{"type":"number"},"strict":true})",
+       R"("presence_penalty":0.5)", R"("logit_bias":{"7":-100)", R"("tool_call_id":"c0")",
+       R"("tool_calls":[{"function":{"arguments":"{}","name":"add"},"id":"c0","type":"function"}])"})
     EXPECT_THAT(sent, HasSubstr(part));
   r.tools[0].parameters = "{nonsense";
   EXPECT_THAT(ask(api.options(), r).error().message, HasSubstr("tools: [0].function.parameters"));
 }
 
 TEST(RemoteFeatures, StreamsCallsAndLogprobsAndEndsThoughTheConnectionStays) {
-  Api api({"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\n\r\n"
-           "data: {\"choices\":[{\"delta\":{\"content\":\"a\"},\"logprobs\":{\"content\":[{\"token\":\"a\","
-           "\"logprob\":-0.5,\"top_logprobs\":[{\"token\":\"b\",\"logprob\":-1}]}]}}]}\n\n"
-           "data: {\"choices\":[{\"delta\":{\"tool_calls\":[{\"index\":0,\"id\":\"c1\",\"function\":{\"name\":\"f\","
-           "\"arguments\":\"\"}}]}}]}\n\n"
-           "data: {\"choices\":[{\"delta\":{\"tool_calls\":[{\"index\":0,\"function\":{\"arguments\":\"{}\"}}]}}]}\n\n"
-           "data: {\"choices\":[{\"delta\":{},\"finish_reason\":\"tool_calls\"}]}\n\n"
-           "data: {\"choices\":[],\"usage\":{\"prompt_tokens\":3,\"completion_tokens\":2,"
-           "\"prompt_tokens_details\":{\"cached_tokens\":1}}}\n\n"
-           "data: [DONE]\n\n"},
-          /*keep_open=*/true);
+  Api api(
+      {"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\n\r\n"
+       "data: {\"choices\":[{\"delta\":{\"content\":\"a\"},\"logprobs\":{\"content\":[{\"token\":\"a\","
+       "\"logprob\":-0.5,\"top_logprobs\":[{\"token\":\"b\",\"logprob\":-1}]}]}}]}\n\n"
+       "data: "
+       "{\"choices\":[{\"delta\":{\"tool_calls\":[{\"index\":0,\"id\":\"c1\",\"function\":{\"name\":\"f\","
+       "\"arguments\":\"\"}}]}}]}\n\n"
+       "data: "
+       "{\"choices\":[{\"delta\":{\"tool_calls\":[{\"index\":0,\"function\":{\"arguments\":\"{}\"}}]}}]}\n\n"
+       "data: {\"choices\":[{\"delta\":{},\"finish_reason\":\"tool_calls\"}]}\n\n"
+       "data: {\"choices\":[],\"usage\":{\"prompt_tokens\":3,\"completion_tokens\":2,"
+       "\"prompt_tokens_details\":{\"cached_tokens\":1}}}\n\n"
+       "data: [DONE]\n\n"},
+      /*keep_open=*/true);
   Request r = user();
   r.logprobs = true;
   r.top_logprobs = 1;
@@ -141,8 +147,9 @@ TEST(RemoteFeatures, StreamsCallsAndLogprobsAndEndsThoughTheConnectionStays) {
 TEST(RemoteFeatures, ContinuesATextByCompletions) {
   Api api({http("200 OK", R"({"choices":[{"text":" upon a time","finish_reason":"length"}],)"
                           R"("usage":{"prompt_tokens":1,"completion_tokens":3}})"),
-           http("200 OK", "data: {\"choices\":[{\"text\":\" upon\"}]}\n\ndata: {\"choices\":[{\"text\":\" a\","
-                          "\"finish_reason\":\"length\"}]}\n\ndata: [DONE]\n\n")});
+           http("200 OK",
+                "data: {\"choices\":[{\"text\":\" upon\"}]}\n\ndata: {\"choices\":[{\"text\":\" a\","
+                "\"finish_reason\":\"length\"}]}\n\ndata: [DONE]\n\n")});
   Request r;
   r.prompt = "once";
   auto reply = ask(api.options(), r);
@@ -181,7 +188,8 @@ TEST(RemoteFeatures, Embeds) {
 }
 
 TEST(RemoteFeatures, HoldsToItsLimitsBeforeTheCall) {
-  Api api({chat_answer(R"({"content":"x"})"), chat_answer(R"({"content":"x"})"), chat_answer(R"({"content":"x"})")});
+  Api api({chat_answer(R"({"content":"x"})"), chat_answer(R"({"content":"x"})"),
+           chat_answer(R"({"content":"x"})")});
   RemoteOptions options = api.options();
   options.limits.money_per_day = 0.02;  // an answer costs 0.007
   options.max_answer_tokens = 1000;     // and may cost 0.01 and a little
@@ -227,8 +235,9 @@ TEST(RemoteFeatures, TellsOfCallsThatFailedAndMayHaveCostSomething) {
 TEST(RemoteFeatures, AStreamThatKeepsTheLineOpenWithoutTokensIsEnded) {
   net::RawServer silent([](net::RawSocket& s) {
     s.read_request();
-    s.send("HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\n\r\n"
-           "data: {\"choices\":[{\"delta\":{\"content\":\"a\"}}]}\n\n");
+    s.send(
+        "HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\n\r\n"
+        "data: {\"choices\":[{\"delta\":{\"content\":\"a\"}}]}\n\n");
     while (s.send(": still here\n\n")) std::this_thread::sleep_for(20ms);
   });
   RemoteOptions options;

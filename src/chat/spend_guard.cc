@@ -12,12 +12,14 @@ constexpr size_t kMaxRequests = 10'000;  // whose calls are remembered
 Status SpendGuard::check(const Spent& spent, double more, std::optional<uint64_t> calls,
                          std::optional<double> money, std::string_view what) {
   if (calls && spent.calls >= *calls) {
-    return fail(Code::kUnavailable, "not called: max_calls_per_{} is {}, and that many were made", what, *calls);
+    return fail(Code::kUnavailable, "not called: max_calls_per_{} is {}, and that many were made", what,
+                *calls);
   }
   if (money && spent.money + more > *money) {
-    return fail(Code::kUnavailable,
-                "not called: max_cost_per_{} is {:.6g}, {:.6g} are spent or set aside and this call may cost {:.6g}",
-                what, *money, spent.money, more);
+    return fail(
+        Code::kUnavailable,
+        "not called: max_cost_per_{} is {:.6g}, {:.6g} are spent or set aside and this call may cost {:.6g}",
+        what, *money, spent.money, more);
   }
   return {};
 }

@@ -16,7 +16,8 @@ struct AsyncEvent::State {
   asio::steady_timer timer;
 };
 
-AsyncEvent::AsyncEvent(asio::any_io_executor executor) : state_(std::make_shared<State>(std::move(executor))) {}
+AsyncEvent::AsyncEvent(asio::any_io_executor executor)
+    : state_(std::make_shared<State>(std::move(executor))) {}
 
 AsyncEvent::~AsyncEvent() = default;
 

@@ -250,8 +250,8 @@ class Client final : public HttpClient {
 
   Status set_up() {
     error_code ec;
-    context_->set_options(ssl::context::default_workarounds | ssl::context::no_sslv2 | ssl::context::no_sslv3 |
-                         ssl::context::no_tlsv1 | ssl::context::no_tlsv1_1);
+    context_->set_options(ssl::context::default_workarounds | ssl::context::no_sslv2 |
+                          ssl::context::no_sslv3 | ssl::context::no_tlsv1 | ssl::context::no_tlsv1_1);
     context_->set_verify_mode(ssl::verify_peer);
     if (options_.ca_file.empty()) {
       context_->set_default_verify_paths(ec);

@@ -90,8 +90,7 @@ Status Server::open() {
   if (!ec) acceptor_.set_option(tcp::acceptor::reuse_address(true), ec);
   if (!ec) acceptor_.bind(endpoint, ec);
   if (!ec) acceptor_.listen(asio::socket_base::max_listen_connections, ec);
-  if (ec)
-    return fail(Code::kIo, "cannot listen on {} port {}: {}", options.host, options.port, ec.message());
+  if (ec) return fail(Code::kIo, "cannot listen on {} port {}: {}", options.host, options.port, ec.message());
   port_ = acceptor_.local_endpoint(ec).port();
   return {};
 }

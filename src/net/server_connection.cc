@@ -90,8 +90,8 @@ std::string Connection::head_bytes(const ServerRequest& request, ServerResponse&
 
 void Connection::log(const ServerRequest& request, const std::string& route, int status, bool gone) {
   if (!options_.on_access) return;
-  options_.on_access(
-      {request.id, request.method, request.path, route, status, body_bytes_, wall_seconds() - started_, gone});
+  options_.on_access({request.id, request.method, request.path, route, status, body_bytes_,
+                      wall_seconds() - started_, gone});
 }
 
 Awaitable<bool> Connection::answer_whole(const ServerRequest& request, ServerResponse response,

@@ -1,5 +1,5 @@
-// What callers get when a remote model fails, each failure made for real on a socket: the configured outcome, within
-// the time limits, and no call made twice that may have been billed.
+// What callers get when a remote model fails, each failure made for real on a socket: the configured outcome,
+// within the time limits, and no call made twice that may have been billed.
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
@@ -52,8 +52,8 @@ void send_slowly(RawSocket& s, std::string_view bytes, std::chrono::milliseconds
 struct Fault {
   std::string name;
   std::function<void(RawSocket&, bool stream)> answer;  // to a request that has come whole
-  size_t calls = 1;          // that reach the API for one request of ours
-  std::string url = {};      // instead of the API's
+  size_t calls = 1;                                     // that reach the API for one request of ours
+  std::string url = {};                                 // instead of the API's
   std::string scheme = "http";
 };
 
@@ -74,7 +74,8 @@ std::vector<Fault> faults() {
       {"a body of 20 bytes/s, without a token",
        [](RawSocket& s, bool stream) {
          s.send(stream ? kStream : header("200 OK", ""));
-         send_slowly(s, stream ? ": ping\n\n: ping\n\n: ping\n\n: ping\n\n: ping\n\n" : std::string(200, ' '), 50ms);
+         send_slowly(s, stream ? ": ping\n\n: ping\n\n: ping\n\n: ping\n\n: ping\n\n" : std::string(200, ' '),
+                     50ms);
        }},
       {"429", say(whole("429 Too Many Requests", "{}", "retry-after-ms: 1\r\n")), 2},
       {"429 for an hour", say(whole("429 Too Many Requests", "{}", "retry-after: 3600\r\n")), 1},
@@ -84,7 +85,8 @@ std::vector<Fault> faults() {
          s.send(stream ? kStream + kPiece : header("200 OK", "content-length: 1000\r\n") + "{\"choices\"");
        }},
       {"malformed events", say(kStream + kPiece + "data: {nonsense\n\n")},
-      {"an error within the stream", say(kStream + kPiece + "data: {\"error\":{\"message\":\"overloaded\"}}\n\n")},
+      {"an error within the stream",
+       say(kStream + kPiece + "data: {\"error\":{\"message\":\"overloaded\"}}\n\n")},
       {"endless",
        [](RawSocket& s, bool stream) {
          s.send(stream ? kStream : header("200 OK", ""));
@@ -94,7 +96,8 @@ std::vector<Fault> faults() {
       {"JSON of something else", say(whole("200 OK", R"({"choices":[{"text":"x"}]})"))},
       {"an answer that is none of the choices",
        [](RawSocket& s, bool stream) {
-         if (!stream) s.send(whole("200 OK", R"({"choices":[{"message":{"content":"{\"answer\":\"no\"}"}}]})"));
+         if (!stream)
+           s.send(whole("200 OK", R"({"choices":[{"message":{"content":"{\"answer\":\"no\"}"}}]})"));
          if (stream) s.send(kStream + kPiece);
        }},
   };
@@ -200,7 +203,8 @@ TEST(RemoteFaults, EachHasItsConfiguredOutcomeInTimeAndIsNotAskedTwice) {
     json body = parsed(kept);
     EXPECT_EQ(body["bantam"]["unverified"], true) << kept.body;
     EXPECT_EQ(body["bantam"]["answered_by"], "small");
-    EXPECT_THAT(body["choices"][0]["message"]["content"].get<std::string>(), testing::AnyOf("refund", "login"));
+    EXPECT_THAT(body["choices"][0]["message"]["content"].get<std::string>(),
+                testing::AnyOf("refund", "login"));
     EXPECT_EQ(f.calls, fault.calls);
 
     auto strict = f.ask("strict");
@@ -221,7 +225,9 @@ TEST(RemoteFaults, EachHasItsConfiguredOutcomeInTimeAndIsNotAskedTwice) {
 }
 
 TEST(RemoteFaults, TheBreakerKeepsCallsFromAnApiThatFails) {
-  Fault fault{"500", [](RawSocket& s, bool) { s.send(whole("501 Not Implemented", "", "x-should-retry: false\r\n")); }};
+  Fault fault{"500", [](RawSocket& s, bool) {
+                s.send(whole("501 Not Implemented", "", "x-should-retry: false\r\n"));
+              }};
   Faulty f(fault, /*breaker_failures=*/2);
   for (int i = 0; i < 5; ++i) EXPECT_EQ(parsed(f.ask("kept"))["bantam"]["unverified"], true);
   EXPECT_EQ(f.calls, 2u);

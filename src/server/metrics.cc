@@ -15,8 +15,8 @@ namespace {
 using Labels = prometheus::Labels;
 
 /// From what a small model takes for a label to what a large one takes for an essay.
-const prometheus::Histogram::BucketBoundaries kSeconds{0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5,
-                                                       1,     2.5,    5,     10,   30,    60,   120, 300, 600};
+const prometheus::Histogram::BucketBoundaries kSeconds{
+    0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300, 600};
 
 }  // namespace
 
@@ -33,8 +33,8 @@ struct Metrics::Impl {
     return prometheus::BuildHistogram().Name(name).Help(help).Register(registry);
   }
 
-  prometheus::Family<prometheus::Counter>& requests =
-      counter("bantam_http_requests_total", "HTTP requests answered, by route and status (499: the client left).");
+  prometheus::Family<prometheus::Counter>& requests = counter(
+      "bantam_http_requests_total", "HTTP requests answered, by route and status (499: the client left).");
   prometheus::Family<prometheus::Histogram>& request_seconds =
       histogram("bantam_http_request_seconds", "From a request's first byte to its answer's last.");
   prometheus::Family<prometheus::Counter>& answers =
@@ -52,7 +52,8 @@ struct Metrics::Impl {
   prometheus::Family<prometheus::Counter>& cost =
       counter("bantam_cost_total", "What they cost, in the config's currency.");
   prometheus::Family<prometheus::Gauge>& connections = gauge("bantam_connections", "Open connections.");
-  prometheus::Family<prometheus::Gauge>& busy = gauge("bantam_http_requests_in_work", "HTTP requests in work.");
+  prometheus::Family<prometheus::Gauge>& busy =
+      gauge("bantam_http_requests_in_work", "HTTP requests in work.");
   prometheus::Family<prometheus::Gauge>& running =
       gauge("bantam_model_running", "Requests that a local model works on.");
   prometheus::Family<prometheus::Gauge>& waiting =
@@ -68,8 +69,8 @@ void Metrics::request(const net::AccessRecord& record) {
   impl_->request_seconds.Add({{"route", route}}, kSeconds).Observe(record.seconds);
 }
 
-void Metrics::answered(const std::string& model, const std::string& strategy, const Result<chat::Reply>& reply,
-                       double seconds, std::optional<double> first_token) {
+void Metrics::answered(const std::string& model, const std::string& strategy,
+                       const Result<chat::Reply>& reply, double seconds, std::optional<double> first_token) {
   Labels labels{{"model", model}, {"strategy", strategy}};
   impl_->answer_seconds.Add(labels, kSeconds).Observe(seconds);
   if (first_token) impl_->first_token_seconds.Add(labels, kSeconds).Observe(*first_token);
@@ -116,7 +117,9 @@ void Metrics::set_load(const std::string& model, const chat::ModelLoad& load) {
   impl_->waiting.Add({{"model", model}}).Set(static_cast<double>(load.waiting));
 }
 
-std::string Metrics::text() const { return prometheus::TextSerializer().Serialize(impl_->registry.Collect()); }
+std::string Metrics::text() const {
+  return prometheus::TextSerializer().Serialize(impl_->registry.Collect());
+}
 
 namespace {
 

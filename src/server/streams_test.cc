@@ -11,6 +11,7 @@
 #include <nlohmann/json.hpp>
 #include <thread>
 
+#include "model/random_model.h"
 #include "net/async_event.h"
 #include "net/http_client.h"
 #include "net/http_server.h"
@@ -147,8 +148,68 @@ TEST(Streams, AThousandAtOnceAreNeitherCrossedNorLostAndNeedNoThousandThreads) {
   metrics.url = *net::parse_url((*server)->url() + "/metrics");
   auto counted = net::wait((*client)->send(metrics));
   ASSERT_TRUE(counted);
-  EXPECT_THAT(counted->body, testing::HasSubstr(fmt::format(
-                                 R"(bantam_tokens_total{{kind="completion",model="llm"}} {})", api.tokens())));
+  EXPECT_THAT(counted->body,
+              testing::HasSubstr(
+                  fmt::format(R"(bantam_tokens_total{{kind="completion",model="llm"}} {})", api.tokens())));
+}
+
+TEST(Queue, OneRequestMoreThanMayWaitIsToldToComeAgain) {
+  auto path = (std::filesystem::temp_directory_path() / net::random_id("bantam_queue_")).string() + ".gguf";
+  model::Config shape;
+  shape.vocab_size = 300;
+  shape.context_length = 1U << 16;
+  shape.dim = 32;
+  shape.layers = 1;
+  shape.heads = shape.kv_heads = 2;
+  shape.head_dim = 16;
+  shape.ffn_dim = 32;
+  shape.tied_head = true;
+  ASSERT_TRUE(model::write_random_model(path, shape, tensor::DType::kF32, 3, {}));
+  ServerConfig config;
+  config.port = 0;
+  config.max_queue = 1;
+  ModelConfig model;
+  model.name = "plain";
+  model.path = path;
+  model.threads = 1;
+  model.context = shape.context_length;
+  model.sessions = 1;
+  config.models.push_back(model);
+  auto server = Server::open(config);
+  ASSERT_TRUE(server) << server.error().message;
+  std::filesystem::remove(path);  // the map stays
+  std::jthread serving([&](std::stop_token stop) { EXPECT_TRUE((*server)->run(stop)); });
+
+  auto client = std::move(*net::HttpClient::create());
+  auto send = [&](std::string method, std::string target, std::string text, std::stop_token cancel) {
+    net::ClientRequest request;
+    request.method = method;
+    request.url = *net::parse_url((*server)->url() + target);
+    request.cancel = cancel;
+    json body = {{"model", "plain"}, {"messages", json::array({{{"role", "user"}, {"content", text}}})}};
+    if (method == "POST") request.body = net::to_text(body);
+    return net::wait(client->send(request));
+  };
+  std::stop_source stop;
+  std::vector<std::jthread> busy;
+  for (int i = 0; i < 2; ++i) {
+    busy.emplace_back(
+        [&] { (void)send("POST", "/v1/chat/completions", std::string(60'000, 'x'), stop.get_token()); });
+  }
+  auto until = std::chrono::steady_clock::now() + 30s;
+  std::string metrics;
+  while (metrics.find("bantam_model_waiting{model=\"plain\"} 1") == std::string::npos &&
+         std::chrono::steady_clock::now() < until)
+    metrics = send("GET", "/metrics", "", {})->body;
+  auto refused = send("POST", "/v1/chat/completions", "hi", {});
+  ASSERT_TRUE(refused);
+  EXPECT_EQ(refused->status, 429) << refused->body;
+  EXPECT_EQ(refused->headers.get("retry-after"), "1");
+  stop.request_stop();  // the clients leave, and their requests end
+  busy.clear();
+  auto after = send("POST", "/v1/chat/completions", "hi", {});
+  ASSERT_TRUE(after);
+  EXPECT_EQ(after->status, 200) << after->body;
 }
 
 }  // namespace
