@@ -119,6 +119,35 @@ Status wire_seeds(const std::string& folder) {
   return {};
 }
 
+/// A router of all kinds of predictor with the smallest tables there can be.
+Status router_seeds(const std::string& folder) {
+  GgufWriter file;
+  file.set("general.architecture", "bantam-router");
+  file.set("router.version", uint32_t{1});
+  file.set("router.models", GgufArray(std::vector<std::string>{"a", "b"}));
+  for (const char* key : {"router.quality", "router.cost", "router.bias"})
+    file.set(key, GgufArray(std::vector<float>{0.5F, 0.25F}));
+  file.set("router.weights", GgufArray(std::vector<float>{0.5F, 0.25F, 0.25F, 0.5F, 0.25F, 0.25F}));
+  for (const char* key : {"router.curve.price", "router.curve.quality", "router.curve.cost"})
+    file.set(key, GgufArray(std::vector<float>{0.5F}));
+  for (const char* key : {"router.linear.words", "router.vectors.words", "router.vectors.dimensions"})
+    file.set(key, uint32_t{2});
+  file.set("router.linear.letters", uint32_t{0});
+  for (const char* key : {"router.neighbours.k", "router.factors.rank"}) file.set(key, uint32_t{1});
+  const std::pair<const char*, std::vector<uint64_t>> tables[] = {
+      {"linear.idf", {2}},           {"linear.mean", {32}},          {"linear.scale", {32}},
+      {"linear.weights", {35, 2}},   {"vectors.idf", {2}},           {"vectors.projection", {2, 2}},
+      {"neighbours.points", {2, 3}}, {"neighbours.quality", {2, 3}}, {"factors.mean", {32}},
+      {"factors.scale", {32}},       {"factors.map", {34, 1}},       {"factors.models", {2, 2}}};
+  for (const auto& [name, shape] : tables) {
+    uint64_t n = 1;
+    for (uint64_t d : shape) n *= d;
+    const std::vector<float> values(n, 0.5F);
+    BANTAM_TRY(file.add_tensor(name, GgmlType::kF32, shape, bytes_of(values)));
+  }
+  return file.write(folder + "/router");
+}
+
 }  // namespace
 
 Status tokenizer_json_seeds(const std::string& folder) {
@@ -172,7 +201,8 @@ int main(int count, char** arguments) {
       {"tokenizer_fuzzer", tokenizer_seeds},
       {"tokenizer_json_fuzzer", tokenizer_json_seeds},
       {"jinja_fuzzer", jinja_seeds},
-      {"wire_fuzzer", wire_seeds}};
+      {"wire_fuzzer", wire_seeds},
+      {"router_fuzzer", router_seeds}};
   for (const auto& [name, make] : kinds) {
     std::string folder = std::string(arguments[1]) + "/" + name;
     std::error_code error;

@@ -18,6 +18,7 @@ constexpr Verb kVerbs[] = {
     {"quantize", "Rewrite a model's weights in a smaller format", bantam::cli::add_quantize},
     {"calibrate", "Fit a model's confidence and its threshold on held-back data", bantam::cli::add_calibrate},
     {"embed", "Print the vectors of texts", bantam::cli::add_embed},
+    {"route", "Learn which model a request should go to, and measure that", bantam::cli::add_route},
     {"tokenize", "Print the token ids of a text", bantam::cli::add_tokenize},
     {"ledger", "Sum up what was asked, who answered and what it cost", bantam::cli::add_ledger},
     {"key", "Make, list and remove the API keys of a server", bantam::cli::add_key},

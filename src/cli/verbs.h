@@ -16,6 +16,7 @@ Action add_import(CLI::App& verb, const Common& common);
 Action add_quantize(CLI::App& verb, const Common& common);
 Action add_calibrate(CLI::App& verb, const Common& common);
 Action add_embed(CLI::App& verb, const Common& common);
+Action add_route(CLI::App& verb, const Common& common);
 Action add_tokenize(CLI::App& verb, const Common& common);
 Action add_show(CLI::App& verb, const Common& common);
 Action add_ledger(CLI::App& verb, const Common& common);

@@ -126,7 +126,7 @@ ModelConfig read_model(TomlTable table, const std::string& directory) {
   return out;
 }
 
-TeamConfig read_team(TomlTable table) {
+TeamConfig read_team(TomlTable table, const std::string& directory) {
   TeamConfig out;
   out.name = table.text("name", "");
   out.strategy = word<std::string>(table, "strategy", out.strategy,
@@ -134,7 +134,13 @@ TeamConfig read_team(TomlTable table) {
                                     {"verify", "verify"},
                                     {"draft", "draft"},
                                     {"filter", "filter"},
-                                    {"check", "check"}});
+                                    {"check", "check"},
+                                    {"routing", "routing"}});
+  if (out.strategy == "routing") {
+    if (out.name.empty()) table.reject("name", "found none, expected a name");
+    out.routing = read_routing(table, directory);
+    return out;
+  }
   out.slm = table.text("slm", "");
   out.llm = table.text("llm", "");
   for (auto [key, value] :
@@ -159,10 +165,18 @@ Result<ServerConfig> read_config(TomlTable root, const std::string& directory) {
   }
   if (out.models.empty()) root.reject("models", "found none, expected at least one [[models]]");
   for (TomlTable& table : root.tables("teams")) {
-    out.teams.push_back(read_team(table));
+    out.teams.push_back(read_team(table, directory));
     const TeamConfig& team = out.teams.back();
     read_member_policy(table, team.name, out.policy);
     if (!names.insert(team.name).second) table.reject("name", fmt::format("found \"{}\" twice", team.name));
+    if (team.routing) {
+      for (const std::string& model : team.routing->models) {
+        if (!models.contains(model))
+          table.reject("models",
+                       fmt::format("found \"{}\", expected the name of one of the [[models]]", model));
+      }
+      continue;
+    }
     for (auto [key, model] : {std::pair("slm", &team.slm), std::pair("llm", &team.llm)}) {
       if (!models.contains(*model))
         table.reject(key, fmt::format("found \"{}\", expected the name of one of the [[models]]", *model));

@@ -10,6 +10,7 @@
 #include "base/result.h"
 #include "chat/remote.h"
 #include "server/policy.h"
+#include "server/routing_config.h"
 #include "server/team_config.h"
 
 namespace bantam::server {
@@ -43,7 +44,8 @@ struct ModelConfig {
 struct TeamConfig {
   std::string name;
   std::string strategy = "cascade";
-  std::string slm, llm;  // names of models
+  std::optional<RoutingConfig> routing = {};  // of strategy "routing", which has none of what follows
+  std::string slm, llm;                       // names of models
   StrategyConfig of_strategy;
 };
 

@@ -50,6 +50,11 @@ Result<ModelPtr> open_model(const ModelConfig& model, const ServerConfig& config
 
 /// `models` are those that this team may use, within its policy.
 Result<ModelPtr> open_team(const TeamConfig& config, const Registry& models) {
+  if (config.routing) {
+    std::vector<ModelPtr> members;
+    for (const std::string& name : config.routing->models) members.push_back(models.find(name));
+    return open_routing(config.name, *config.routing, std::move(members));
+  }
   ModelPtr slm = models.find(config.slm), llm = models.find(config.llm);
   return open_strategy(config.name, config.strategy, config.of_strategy, std::move(slm), std::move(llm));
 }
