@@ -30,6 +30,7 @@ make_bookings() {
 servers=()
 stop() { for pid in "${servers[@]:-}"; do [ -n "$pid" ] && kill "$pid" 2>/dev/null && wait "$pid" 2>/dev/null; done; servers=(); }
 trap stop EXIT
+trap 'exit 1' INT TERM
 # Starts `bantam serve` on a free port; its URL is in $url.
 serve() {
   local log="$1.log"
