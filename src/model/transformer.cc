@@ -50,7 +50,7 @@ uint64_t KvCache::bytes(const Config& config, DType type, uint32_t capacity) {
 uint64_t Workspace::bytes(const Config& config, uint32_t batch) {
   const uint64_t row = 2 * uint64_t{config.dim} + 2 * query_width(config) + 2 * kv_width(config) +
                        2 * uint64_t{config.ffn_dim};
-  return batch * (row * sizeof(float) + sizeof(uint32_t)) +
+  return batch * (row * sizeof(float) + 2 * sizeof(uint32_t) + sizeof(const KvCache*)) +
          kernels::Activations::bytes(batch, widest(config));
 }
 
@@ -75,6 +75,8 @@ Result<Workspace> Workspace::create(const Config& config, uint32_t batch) {
   take(out.gate_, ffn);
   take(out.up_, ffn);
   out.positions_.resize(batch);
+  out.caches_.resize(batch);
+  out.outputs_.reserve(batch);
   BANTAM_ASSIGN(out.activations_, kernels::Activations::create(batch, widest(config)));
   return out;
 }
@@ -101,26 +103,52 @@ uint64_t Transformer::rope_bytes(const Config& config, uint32_t positions) {
 }
 
 void Transformer::forward(const Batch& batch, const KvCache& cache, Workspace& ws, float* hidden) const {
-  size_t n = batch.tokens.size();
+  const Segment segment{batch, &cache};
+  forward({&segment, 1}, ws, hidden);
+}
+
+/// Lays the segments' tokens out as rows. Returns how many.
+size_t Transformer::gather(std::span<const Segment> segments, Workspace& ws) const {
+  size_t n = 0;
+  ws.outputs_.clear();
+  for (const Segment& segment : segments) {
+    const Batch& batch = segment.batch;
+    for (uint32_t output : batch.outputs) ws.outputs_.push_back(static_cast<uint32_t>(n) + output);
+    embed(batch.tokens, ws.x_.data() + n * config_.dim);
+    for (size_t t = 0; t < batch.tokens.size(); ++t, ++n) {
+      ws.positions_[n] = batch.position + static_cast<uint32_t>(t);
+      ws.caches_[n] = segment.cache;
+    }
+  }
+  return n;
+}
+
+/// Leaves only the rows that are wanted. Returns how many.
+size_t Transformer::keep_outputs(Workspace& ws) const {
+  const size_t bytes = config_.dim * sizeof(float);
+  for (size_t i = 0; i < ws.outputs_.size(); ++i) {
+    const size_t from = ws.outputs_[i];
+    std::memmove(ws.x_.data() + i * config_.dim, ws.x_.data() + from * config_.dim, bytes);
+    std::memmove(ws.norm_.data() + i * config_.dim, ws.norm_.data() + from * config_.dim, bytes);
+    ws.positions_[i] = ws.positions_[from];
+    ws.caches_[i] = ws.caches_[from];
+  }
+  return ws.outputs_.size();
+}
+
+void Transformer::forward(std::span<const Segment> segments, Workspace& ws, float* hidden) const {
+  size_t n = gather(segments, ws);
   if (n == 0) return;
-  for (size_t t = 0; t < n; ++t) ws.positions_[t] = batch.position + static_cast<uint32_t>(t);
-  embed(batch.tokens, ws.x_.data());
   for (uint32_t layer = 0; layer < config_.layers; ++layer) {
     const LayerWeights& weights = weights_.layers[layer];
     norm(ws.x_.data(), weights.attention_norm, n, ws.norm_.data());
-    keys_and_values(layer, batch, cache, ws);
+    keys_and_values(layer, n, ws);
     if (layer + 1 == config_.layers) {  // nothing reads the other tokens any more
-      n = batch.outputs.size();
-      for (size_t i = 0; i < n; ++i) {
-        const size_t from = batch.outputs[i], bytes = config_.dim * sizeof(float);
-        std::memmove(ws.x_.data() + i * config_.dim, ws.x_.data() + from * config_.dim, bytes);
-        std::memmove(ws.norm_.data() + i * config_.dim, ws.norm_.data() + from * config_.dim, bytes);
-        ws.positions_[i] = batch.position + batch.outputs[i];
-      }
+      n = keep_outputs(ws);
       if (n == 0) return;
       ws.activations_.set(ws.norm_.data(), config_.dim, n, config_.dim);
     }
-    attention(layer, n, cache, ws);
+    attention(layer, n, ws);
     norm(ws.x_.data(), weights.ffn_norm, n, ws.norm_.data());
     feed_forward(weights, n, ws);
   }
@@ -160,46 +188,52 @@ void Transformer::rotate(float* x, size_t heads, uint32_t position) const {
 }
 
 /// k = rope(W_k norm), v = W_v norm into the cache. Leaves the activations set to the norm.
-void Transformer::keys_and_values(uint32_t layer, const Batch& batch, const KvCache& cache,
-                                  Workspace& ws) const {
-  const size_t n = batch.tokens.size(), width = kv_width(config_), stride = stride_of(config_);
+void Transformer::keys_and_values(uint32_t layer, size_t n, Workspace& ws) const {
+  const size_t width = kv_width(config_), stride = stride_of(config_);
   ws.activations_.set(ws.norm_.data(), config_.dim, n, config_.dim);
   product(weights_.layers[layer].k, ws, ws.k_.data());
   product(weights_.layers[layer].v, ws, ws.v_.data());
-  const auto store = [&](std::byte* to, const float* from) {
-    if (cache.type == DType::kF32) {
+  const auto store = [&](DType type, std::byte* to, const float* from) {
+    if (type == DType::kF32) {
       std::memcpy(to, from, config_.head_dim * sizeof(float));
     } else {
       table_.f32_to_f16(from, reinterpret_cast<uint16_t*>(to), config_.head_dim);
     }
   };
   for_each(pool_, n, width * 16, [&](size_t t) {
+    const KvCache& cache = *ws.caches_[t];
     float *k = ws.k_.data() + t * width, *v = ws.v_.data() + t * width;
     rotate(k, config_.kv_heads, ws.positions_[t]);
     for (size_t head = 0; head < config_.kv_heads; ++head) {
       const size_t at = head_offset(config_, cache, layer, head) +
                         ws.positions_[t] * stride * tensor::block_bytes(cache.type);
-      store(cache.keys + at, k + head * config_.head_dim);
-      store(cache.values + at, v + head * config_.head_dim);
+      store(cache.type, cache.keys + at, k + head * config_.head_dim);
+      store(cache.type, cache.values + at, v + head * config_.head_dim);
     }
   });
 }
 
 /// x += W_o attention(rope(W_q norm), keys, values) for the n rows whose norms the activations hold.
-void Transformer::attention(uint32_t layer, size_t n, const KvCache& cache, Workspace& ws) const {
+void Transformer::attention(uint32_t layer, size_t n, Workspace& ws) const {
   const LayerWeights& weights = weights_.layers[layer];
   const size_t width = query_width(config_), group = config_.heads / config_.kv_heads;
   product(weights.q, ws, ws.q_.data());
   for_each(pool_, n, width * 8,
            [&](size_t t) { rotate(ws.q_.data() + t * width, config_.heads, ws.positions_[t]); });
-  const auto attend = cache.type == DType::kF32 ? table_.attention_f32 : table_.attention_f16;
-  const size_t chunks = (n + kQueryChunk - 1) / kQueryChunk;
-  const size_t work = std::min(n, kQueryChunk) * (ws.positions_[n - 1] + size_t{1}) * config_.head_dim * 4;
-  for_each(pool_, config_.heads * chunks, work, [&](size_t part) {
-    const size_t head = part / chunks, begin = part % chunks * kQueryChunk,
-                 end = std::min(n, begin + kQueryChunk);
+  std::vector<std::pair<size_t, size_t>> chunks;  // rows of one sequence
+  size_t work = 0;
+  for (size_t begin = 0, end = 0; begin < n; begin = end) {
+    while (end < n && end - begin < kQueryChunk && ws.caches_[end] == ws.caches_[begin]) ++end;
+    chunks.emplace_back(begin, end);
+    work = std::max(work, (end - begin) * (ws.positions_[end - 1] + size_t{1}) * config_.head_dim * 4);
+  }
+  for_each(pool_, config_.heads * chunks.size(), work, [&](size_t part) {
+    const size_t head = part / chunks.size();
+    const auto [begin, end] = chunks[part % chunks.size()];
+    const KvCache& cache = *ws.caches_[begin];
     const size_t kv = head_offset(config_, cache, layer, head / group),
                  at = begin * width + head * config_.head_dim;
+    const auto attend = cache.type == DType::kF32 ? table_.attention_f32 : table_.attention_f16;
     attend({.q = ws.q_.data() + at,
             .q_stride = width,
             .positions = ws.positions_.data() + begin,

@@ -42,7 +42,9 @@ class Workspace {
   uint32_t batch_ = 0;
   tensor::Storage storage_;
   std::span<float> x_, norm_, q_, k_, v_, attention_, gate_, up_;  // [batch, width] each
-  std::vector<uint32_t> positions_;
+  std::vector<uint32_t> positions_;                                // of each row
+  std::vector<const KvCache*> caches_;                             // likewise
+  std::vector<uint32_t> outputs_;                                  // rows whose hidden states are wanted
   kernels::Activations activations_;
 };
 
@@ -52,6 +54,12 @@ struct Batch {
   uint32_t position = 0;            // position + T is at most the cache's capacity
   std::span<const uint32_t>
       outputs;  // ascending indices into tokens whose hidden states are wanted; may be empty
+};
+
+/// Tokens of one sequence among several that are taken in together.
+struct Segment {
+  Batch batch;
+  const KvCache* cache = nullptr;
 };
 
 /// A decoder ready to run. Immutable; safe to use from many threads, each with a cache and workspace of its
@@ -66,6 +74,10 @@ class Transformer {
   /// Writes the batch's keys and values to the cache and the normalised last hidden states of batch.outputs
   /// to hidden[outputs, C].
   void forward(const Batch& batch, const KvCache& cache, Workspace& workspace, float* hidden) const;
+  /// The same for several sequences at once, at most the workspace's batch tokens in all and no cache twice;
+  /// hidden states in the order of the segments. Each sequence's results are those it would have alone, in
+  /// every bit.
+  void forward(std::span<const Segment> segments, Workspace& workspace, float* hidden) const;
   /// logits[n, rows] = hidden[n, C] times the rows of the head that `rows` names (all of V when empty); n is
   /// at most the workspace's batch.
   void logits(const float* hidden, size_t n, std::span<const int32_t> rows, Workspace& workspace,
@@ -77,8 +89,10 @@ class Transformer {
  private:
   void embed(std::span<const int32_t> tokens, float* x) const;
   void norm(const float* x, std::span<const float> weight, size_t n, float* out) const;
-  void keys_and_values(uint32_t layer, const Batch& batch, const KvCache& cache, Workspace& workspace) const;
-  void attention(uint32_t layer, size_t n, const KvCache& cache, Workspace& workspace) const;
+  size_t gather(std::span<const Segment> segments, Workspace& workspace) const;
+  size_t keep_outputs(Workspace& workspace) const;
+  void keys_and_values(uint32_t layer, size_t n, Workspace& workspace) const;
+  void attention(uint32_t layer, size_t n, Workspace& workspace) const;
   void feed_forward(const LayerWeights& weights, size_t n, Workspace& workspace) const;
   void rotate(float* x, size_t heads, uint32_t position) const;
   void product(const MatrixView& weights, Workspace& workspace, float* y) const;

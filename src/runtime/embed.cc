@@ -50,7 +50,7 @@ Result<std::vector<float>> Session::embed(std::span<const TokenId> tokens, std::
   auto& state = *state_;
   BANTAM_TRY(state.check_tokens(tokens, 0));
   state.rewind(0);
-  const size_t dim = state.engine->config.dim, batch = state.workspace.batch();
+  const size_t dim = state.engine->config.dim, batch = state.workspace->batch();
   std::vector<float> hidden(std::min(batch, tokens.size()) * dim);
   Pooled pooled(dim);
   for (size_t begin = 0; begin < tokens.size(); begin += batch) {

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "kernels/dispatch.h"
+#include "runtime/grammar/vocabulary.h"
 #include "runtime/memory.h"
 #include "runtime/session.h"
 
@@ -89,6 +90,12 @@ Engine::~Engine() = default;
 Result<std::unique_ptr<Session>> Engine::new_session() const {
   BANTAM_ASSIGN(auto state, Session::State::create(impl_));
   return std::unique_ptr<Session>(new Session(std::move(state)));
+}
+
+std::shared_ptr<const grammar::Vocabulary> Engine::vocabulary() const {
+  std::call_once(impl_->vocabulary_made,
+                 [this] { impl_->vocabulary = std::make_shared<const grammar::Vocabulary>(tokenizer()); });
+  return impl_->vocabulary;
 }
 
 const std::string& Engine::path() const { return impl_->file.path(); }

@@ -35,6 +35,12 @@ struct MemoryPlan {
   uint64_t total() const { return weights + kv_cache + buffers; }
 };
 
+class Grammar;
+class Drafter;
+namespace grammar {
+class Vocabulary;
+}
+
 struct GenerateOptions {
   SamplingOptions sampling = {};
   uint32_t max_tokens = 256;
@@ -43,6 +49,14 @@ struct GenerateOptions {
   /// When set, Generation::logprobs holds each token's, beside those of so many of the likeliest.
   std::optional<uint32_t> top_logprobs = {};
   std::stop_token cancel = {};
+  /// What the text must be: it ends when nothing more may follow.
+  std::shared_ptr<const Grammar> grammar = {};
+  /// Proposes tokens to check several at a time; the text is the same without. One generation's at a time.
+  std::shared_ptr<Drafter> drafter = {};
+  /// With top_logprobs: called for each token, before its text.
+  std::function<void(const TokenLogprobs&)> on_logprobs = {};
+  /// Of a scheduler's job: asked before each step; true lets it wait (a reader that is behind).
+  std::function<bool()> paused = {};
   /// Called with each piece of complete UTF-8 text once it is known not to begin a stop string. Return false
   /// to end.
   std::function<bool(std::string_view text)> on_text = {};
@@ -60,6 +74,8 @@ struct Generation {
   std::string text;
   Finish finish = Finish::kStop;
   uint32_t prompt_tokens = 0;
+  uint32_t cached_tokens = 0;      // of the prompt's, those whose keys and values were there already
+  uint32_t drafted = 0, kept = 0;  // tokens proposed by the drafter, and those that were right
   double prefill_seconds = 0, decode_seconds = 0;
 };
 
@@ -95,6 +111,9 @@ class Session {
   /// afresh.
   Status logits(std::span<const TokenId> tokens,
                 const std::function<void(size_t, std::span<const float>)>& sink);
+  /// The `most` likeliest tokens after `tokens`, each the likeliest after those before it. REQUIRES: they fit
+  /// the context.
+  void continue_greedily(std::span<const TokenId> tokens, size_t most, std::vector<TokenId>& out);
   /// Forgets all tokens, so that the next call starts from nothing (for measurements).
   void reset();
 
@@ -102,6 +121,7 @@ class Session {
 
  private:
   friend class Engine;
+  friend class Scheduler;
   explicit Session(std::unique_ptr<State> state);
   std::unique_ptr<State> state_;
 };
@@ -115,6 +135,8 @@ class Engine {
   ~Engine();
 
   Result<std::unique_ptr<Session>> new_session() const;
+  /// The vocabulary as grammars need it; made at the first call (some 0.1 s for 100,000 tokens).
+  std::shared_ptr<const grammar::Vocabulary> vocabulary() const;
 
   const std::string& path() const;
   uint64_t file_bytes() const;
@@ -137,6 +159,7 @@ class Engine {
   struct Impl;
 
  private:
+  friend class Scheduler;
   explicit Engine(std::shared_ptr<const Impl> impl);
   std::shared_ptr<const Impl> impl_;  // sessions share it
 };

@@ -37,7 +37,7 @@ class Path {
       denominators_.resize(depth + 1);
       if (depth == tokens.size()) return true;
       if (cancel.stop_requested()) return false;
-      const size_t n = std::min<size_t>(tokens.size() - depth, state_.workspace.batch());
+      const size_t n = std::min<size_t>(tokens.size() - depth, state_.workspace->batch());
       hidden_.resize((depth + 1 + n) * dim_);
       state_.feed(tokens.subspan(depth, n), true, hidden_.data() + (depth + 1) * dim_);
       for (size_t i = 0; i < n; ++i) {

@@ -4,26 +4,32 @@
 #include <cmath>
 #include <numeric>
 
-#include "base/usage.h"
 #include "runtime/memory.h"
+#include "runtime/sequence.h"
 #include "runtime/stop_filter.h"
 
 namespace bantam::runtime {
 
-Result<std::unique_ptr<Session::State>> Session::State::create(std::shared_ptr<const Engine::Impl> engine) {
+Result<std::unique_ptr<Session::State>> Session::State::create(std::shared_ptr<const Engine::Impl> engine,
+                                                               uint32_t capacity,
+                                                               std::shared_ptr<model::Workspace> workspace) {
   const auto& config = engine->config;
   const auto& options = engine->options;
-  const uint64_t half = model::KvCache::bytes(config, options.kv_cache, options.context_length);
-  BANTAM_TRY(check_memory(engine->plan.kv_cache + engine->plan.buffers, "a session"));
+  if (capacity == 0) capacity = options.context_length;
+  const uint64_t half = model::KvCache::bytes(config, options.kv_cache, capacity);
+  BANTAM_TRY(check_memory(2 * half + (workspace ? 0 : engine->plan.buffers), "a session"));
   auto out = std::make_unique<State>();
   BANTAM_ASSIGN(out->cache_storage, tensor::Storage::allocate(2 * half));
-  out->cache = {options.kv_cache, options.context_length, out->cache_storage.data(),
-                out->cache_storage.data() + half};
-  BANTAM_ASSIGN(out->workspace, model::Workspace::create(config, options.batch));
+  out->cache = {options.kv_cache, capacity, out->cache_storage.data(), out->cache_storage.data() + half};
+  if (!workspace) {
+    BANTAM_ASSIGN(auto own, model::Workspace::create(config, options.batch));
+    workspace = std::make_shared<model::Workspace>(std::move(own));
+  }
+  out->workspace = std::move(workspace);
   out->hidden.resize(config.dim);
   out->outputs.resize(options.batch);
   std::iota(out->outputs.begin(), out->outputs.end(), 0U);
-  out->past.reserve(options.context_length);
+  out->past.reserve(capacity);
   out->engine = std::move(engine);
   return out;
 }
@@ -58,7 +64,7 @@ void Session::State::feed(std::span<const TokenId> tokens, bool all, float* out)
   const std::span<const uint32_t> wanted = all ? std::span<const uint32_t>(outputs).first(tokens.size())
                                                : std::span<const uint32_t>(&outputs[last], 1);
   const auto position = static_cast<uint32_t>(past.size());
-  engine->transformer->forward({tokens, position, wanted}, cache, workspace, out);
+  engine->transformer->forward({tokens, position, wanted}, cache, *workspace, out);
   past.insert(past.end(), tokens.begin(), tokens.end());
 }
 
@@ -67,11 +73,11 @@ bool Session::State::feed_prompt(std::span<const TokenId> tokens, const std::sto
   // The last token is always computed: its hidden state is what the caller wants.
   rewind(std::min<size_t>(differs.first - past.begin(), tokens.size() - 1));
   tokens = tokens.subspan(past.size());
-  const size_t batch = workspace.batch();
+  const size_t batch = workspace->batch();
   for (; tokens.size() > batch; tokens = tokens.subspan(batch)) {
     if (cancel.stop_requested()) return false;
     const auto position = static_cast<uint32_t>(past.size());
-    engine->transformer->forward({tokens.first(batch), position, {}}, cache, workspace, nullptr);
+    engine->transformer->forward({tokens.first(batch), position, {}}, cache, *workspace, nullptr);
     past.insert(past.end(), tokens.begin(), tokens.begin() + static_cast<std::ptrdiff_t>(batch));
   }
   if (cancel.stop_requested()) return false;
@@ -80,7 +86,7 @@ bool Session::State::feed_prompt(std::span<const TokenId> tokens, const std::sto
 }
 
 void Session::State::logits(const float* from, size_t n, std::span<const TokenId> rows, float* out) const {
-  engine->transformer->logits(from, n, rows, workspace, out);
+  engine->transformer->logits(from, n, rows, *workspace, out);
 }
 
 Session::Session(std::unique_ptr<State> state) : state_(std::move(state)) {}
@@ -90,52 +96,34 @@ void Session::reset() { state_->rewind(0); }
 
 Result<Generation> Session::generate(std::span<const TokenId> prompt, const GenerateOptions& options) {
   auto& state = *state_;
-  const auto& engine = *state.engine;
-  BANTAM_TRY(check(options.sampling));
-  BANTAM_TRY(state.check_tokens(prompt, 0));
-  Generation out;
-  out.prompt_tokens = static_cast<uint32_t>(prompt.size());
-  BANTAM_TRY(state.check_bias(options.sampling));
-  Sampler sampler(options.sampling, engine.tokenizer.get());
-  for (TokenId token : prompt) sampler.accept(token);
-  StopFilter filter(options.stop, options.on_text, out.text);
-  const double start = wall_seconds();
-  bool going = state.feed_prompt(prompt, options.cancel);
-  const double prefilled = wall_seconds();
-  out.prefill_seconds = prefilled - start;
-  out.finish = going ? Finish::kLength : Finish::kCancelled;
-  state.vocabulary.resize(engine.config.vocab_size);
-  while (going && out.tokens.size() < options.max_tokens) {
-    if (options.cancel.stop_requested()) {
-      out.finish = Finish::kCancelled;
+  BANTAM_ASSIGN(auto sequence, Sequence::begin(state, prompt, options));
+  std::vector<Status> results;
+  while (!sequence->done()) {
+    if (sequence->cancelled()) {
+      sequence->cancel();
       break;
     }
-    state.logits(state.hidden.data(), 1, {}, state.vocabulary.data());
-    const TokenId token = sampler.sample(state.vocabulary);
-    if (std::isnan(state.vocabulary[token])) {
-      return fail(Code::kCorrupt, "{}: the weights give logits that are not numbers", engine.file.path());
-    }
-    if (engine.tokenizer->is_end(token) && !options.ignore_end) {
-      out.finish = Finish::kStop;
-      break;
-    }
-    sampler.accept(token);
-    out.tokens.push_back(token);
-    if (options.top_logprobs)
-      out.logprobs.push_back(logprobs_of(state.vocabulary, token, *options.top_logprobs));
-    const auto step = filter.push(engine.tokenizer->piece(token));
-    if (step != StopFilter::Step::kGo) {
-      out.finish = step == StopFilter::Step::kStopped ? Finish::kStop : Finish::kCancelled;
-      going = false;
-    } else if (state.past.size() == state.cache.capacity || out.tokens.size() == options.max_tokens) {
-      break;
-    } else {
-      state.feed({&token, 1}, false, state.hidden.data());
-    }
+    const Sequence::Feed feed = sequence->next(state.workspace->batch());
+    Sequence* const one = sequence.get();
+    Session::State* const its = &state;
+    advance(*state.engine, {&one, 1}, {&feed, 1}, {&its, 1}, *state.workspace, state.scratch, results);
+    BANTAM_TRY(results.front());
   }
-  if (going && filter.finish() == StopFilter::Step::kStopped) out.finish = Finish::kStop;
-  out.decode_seconds = wall_seconds() - prefilled;
-  return out;
+  return sequence->result();
+}
+
+void Session::continue_greedily(std::span<const TokenId> tokens, size_t most, std::vector<TokenId>& out) {
+  auto& state = *state_;
+  out.clear();
+  if (most == 0 || !state.check_tokens(tokens, most) || !state.feed_prompt(tokens, {})) return;
+  state.vocabulary.resize(state.engine->config.vocab_size);
+  while (true) {
+    state.logits(state.hidden.data(), 1, {}, state.vocabulary.data());
+    out.push_back(
+        static_cast<TokenId>(std::ranges::max_element(state.vocabulary) - state.vocabulary.begin()));
+    if (out.size() == most) return;
+    state.feed({&out.back(), 1}, false, state.hidden.data());
+  }
 }
 
 Result<Choice> Session::choose(std::span<const TokenId> prompt, std::span<const std::vector<TokenId>> choices,
@@ -182,7 +170,7 @@ Status Session::logits(std::span<const TokenId> tokens,
   constexpr size_t kRows =
       32;  // logits of that many tokens at a time: the head's weights are read once for them
   std::vector<float> hidden(kRows * config.dim), logits(kRows * config.vocab_size);
-  const size_t batch = std::min<size_t>(kRows, state.workspace.batch());
+  const size_t batch = std::min<size_t>(kRows, state.workspace->batch());
   for (size_t begin = 0; begin < tokens.size(); begin += batch) {
     const size_t n = std::min(batch, tokens.size() - begin);
     state.feed(tokens.subspan(begin, n), true, hidden.data());

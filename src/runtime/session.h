@@ -2,6 +2,7 @@
 // Inside of Engine and Session. Not for other layers.
 
 #include <memory>
+#include <mutex>
 #include <span>
 #include <vector>
 
@@ -47,12 +48,18 @@ struct Engine::Impl {
   Pooling pooling = Pooling::kMean;
   MemoryPlan plan;
   mutable std::unique_ptr<ThreadPool> pool;
+  mutable std::once_flag vocabulary_made;
+  mutable std::shared_ptr<const grammar::Vocabulary> vocabulary;
   std::unique_ptr<model::Transformer> transformer;
 };
 
 /// The cache of one sequence, what is in it, and the buffers to add to it.
 struct Session::State {
-  static Result<std::unique_ptr<State>> create(std::shared_ptr<const Engine::Impl> engine);
+  /// A cache of `capacity` tokens (0: the engine's context) and, unless `workspace` is shared, buffers of its
+  /// own.
+  static Result<std::unique_ptr<State>> create(std::shared_ptr<const Engine::Impl> engine,
+                                               uint32_t capacity = 0,
+                                               std::shared_ptr<model::Workspace> workspace = nullptr);
 
   /// Makes the cache hold exactly `tokens`, keeping what it shares with them, and leaves the last token's
   /// hidden state in hidden[0, C]. REQUIRES: tokens not empty, checked. False: cancelled, the cache holds a
@@ -71,10 +78,11 @@ struct Session::State {
   std::shared_ptr<const Engine::Impl> engine;
   tensor::Storage cache_storage;
   model::KvCache cache;
-  mutable model::Workspace workspace;
+  std::shared_ptr<model::Workspace> workspace;
   std::vector<TokenId> past;      // tokens whose keys and values the cache holds
   std::vector<float> hidden;      // [1, C]
   std::vector<float> vocabulary;  // [V], taken when first needed
+  std::vector<float> scratch;     // of advance()
   std::vector<uint32_t> outputs;  // 0 .. batch - 1
 };
 
