@@ -2,11 +2,18 @@
 
 #include <algorithm>
 
+#include <atomic>
+#include <boost/asio/post.hpp>
+#include <boost/asio/thread_pool.hpp>
+#include <cmath>
+
 #include "base/usage.h"
 #include "chat/cancel_scope.h"
 #include "chat/local_call.h"
+#include "chat/local_embed.h"
+#include "chat/local_format.h"
 #include "chat/prompt.h"
-#include "chat/session_pool.h"
+#include "runtime/scheduler.h"
 
 namespace bantam::chat {
 namespace {
@@ -29,7 +36,9 @@ class Local final : public ChatModel {
   Local(std::shared_ptr<const runtime::Engine> engine, LocalOptions options)
       : engine_(std::move(engine)),
         options_(std::move(options)),
-        pool_(engine_, options_.sessions, options_.max_waiting) {
+        formats_(engine_),
+        scheduler_(engine_, {.sequences = options_.sessions, .waiting = options_.max_waiting}),
+        planners_(2) {
     if (const auto& task = engine_->task()) {
       info_ = TaskInfo{task->name, task->labels, task->calibration.threshold, task->calibration.target > 0};
     }
@@ -38,32 +47,45 @@ class Local final : public ChatModel {
   const std::string& name() const override { return options_.name; }
   const TaskInfo* task() const override { return info_ ? &*info_ : nullptr; }
 
-  ModelLoad load() const override { return pool_.load(); }
+  ~Local() override { planners_.join(); }
+
+  ModelLoad load() const override {
+    const auto load = scheduler_.load();
+    return {load.running, load.waiting + planned_.load()};
+  }
+
+  Awaitable<Result<Embeddings>> embed(const EmbedRequest& request) override {
+    auto found = co_await embed_locally(*engine_, scheduler_, request, name());
+    if (found) found->cost = options_.prices.of(found->usage);
+    co_return found;
+  }
 
   Awaitable<Result<Reply>> generate(const Request& request, EventSink sink) override {
     double start = wall_seconds();
     CancelScope scope(request.cancel, request.deadline);
     auto call = std::make_shared<LocalCall>(request, scope.token(), static_cast<bool>(sink));
     LocalCall::Listener listener(*call, co_await asio::this_coro::executor);
-    auto ticket = pool_.post([this, call](Result<runtime::Session*> session) {
+    if (const auto now = load(); now.running + now.waiting >= options_.sessions + options_.max_waiting) {
+      co_return fail(Code::kBusy, "{}: {} requests wait already", name(), now.waiting);
+    }
+    ++planned_;
+    asio::post(planners_, [this, call] {
       try {
-        call->finish(session ? answer(*call, **session) : std::unexpected(std::move(session).error()));
+        if (Status begun = begin(call); !begun) call->finish(std::unexpected(std::move(begun).error()));
       } catch (const std::exception& e) {
         call->finish(fail(Code::kInternal, "{}: {}", name(), e.what()));
       }
+      --planned_;
     });
-    if (!ticket) co_return std::unexpected(std::move(ticket).error().in(name()));
     for (LocalCall::Part part = call->take(); !part.done; part = call->take()) {
       bool more = true;
-      if (!part.text.empty()) more = co_await sink(TextDelta{std::move(part.text)});
+      if (!part.text.empty()) more = co_await sink(TextDelta(std::move(part.text), std::move(part.logprobs)));
       if (!more) {
         scope.stop();
         co_return fail(Code::kCancelled, "{}: the caller stopped the answer", name());
       }
-      if (scope.token().stop_requested()) {
-        pool_.withdraw(*ticket);  // what has begun ends by itself, soon, and nobody listens
-        co_return scope.error(name());
-      }
+      // What has begun ends by itself, soon, and nobody listens.
+      if (scope.token().stop_requested()) co_return scope.error(name());
       co_await listener.wait();
     }
     Result<Reply> reply = call->result();
@@ -82,30 +104,36 @@ class Local final : public ChatModel {
   }
 
  private:
-  /// On a thread of the pool.
-  Result<Reply> answer(LocalCall& call, runtime::Session& session) const {
-    const Request& request = call.request();
+  /// On a thread of the planners: what takes long before the engine's turn comes.
+  Status begin(const std::shared_ptr<LocalCall>& call) {
+    const Request& request = call->request();
     BANTAM_TRY(check_supported(request));
-    BANTAM_ASSIGN(Plan plan, info_ ? task_plan(request) : chat_plan(request));
-    auto reply = plan.answers.empty() ? write(call, plan, session) : choose(call, plan, session);
-    if (reply) reply->notes = std::move(plan.notes);
-    return reply;
+    BANTAM_ASSIGN(Plan made, info_ ? task_plan(request) : chat_plan(request));
+    auto plan = std::make_shared<Plan>(std::move(made));
+    if (!plan->answers.empty()) return choose(call, plan);
+    BANTAM_ASSIGN(auto options, generation_options(*call, *plan));
+    auto ticket = scheduler_.generate(plan->prompt, std::move(options), [this, call, plan](auto generation) {
+      call->finish(written(*call, *plan, std::move(generation)));
+    });
+    if (!ticket) return std::unexpected(std::move(ticket).error().in(name()));
+    return {};
   }
 
   Status check_supported(const Request& request) const {
     auto refuse = [this](std::string_view field) {
       return fail(Code::kUnsupported, "{}: '{}', which runs here, has no such thing", field, name());
     };
-    const Sampling& s = request.sampling;
     if (!request.tools.empty() && request.tool_choice.mode != ToolChoice::Mode::kNone) return refuse("tools");
-    if (request.format.kind != ResponseFormat::Kind::kText) return refuse("response_format");
-    if (request.logprobs && (info_ || !request.choices.empty())) return refuse("logprobs");
-    if (s.frequency_penalty.value_or(0) != 0) return refuse("frequency_penalty");
-    if (s.presence_penalty.value_or(0) != 0) return refuse("presence_penalty");
-    if (!s.logit_bias.empty()) return refuse("logit_bias");
     for (const Message& m : request.messages) {
       if (m.role == "tool" || !m.tool_calls.empty()) return refuse("messages: calls of tools");
     }
+    if (!info_ && request.choices.empty()) return {};
+    const Sampling& s = request.sampling;
+    if (request.format.kind != ResponseFormat::Kind::kText) return refuse("response_format");
+    if (request.logprobs) return refuse("logprobs");
+    if (s.frequency_penalty.value_or(0) != 0) return refuse("frequency_penalty");
+    if (s.presence_penalty.value_or(0) != 0) return refuse("presence_penalty");
+    if (!s.logit_bias.empty()) return refuse("logit_bias");
     return {};
   }
 
@@ -181,55 +209,86 @@ class Local final : public ChatModel {
     return {};
   }
 
-  Result<Reply> choose(LocalCall& call, const Plan& plan, runtime::Session& session) const {
-    auto choice = session.choose(plan.prompt, plan.choices, plan.temperature, call.stop());
-    if (call.stop().stop_requested()) return fail(Code::kCancelled, "cancelled");
-    if (!choice) return std::unexpected(std::move(choice).error());
-    Reply reply;
-    reply.text = plan.answers[choice->best];
-    reply.confidence = choice->confidence();
-    reply.choice_shares = choice->probabilities;
-    reply.usage = {choice->prompt_tokens, plan.choices[choice->best].size()};
-    call.put(reply.text);
-    return reply;
+  Status choose(const std::shared_ptr<LocalCall>& call, const std::shared_ptr<Plan>& plan) {
+    size_t longest = 0;
+    for (const Tokens& choice : plan->choices) longest = std::max(longest, choice.size());
+    const auto job = [call, plan](Result<runtime::Session*> session) {
+      auto choice = session ? (*session)->choose(plan->prompt, plan->choices, plan->temperature, call->stop())
+                            : std::unexpected(std::move(session).error());
+      if (!choice) return call->finish(std::unexpected(std::move(choice).error()));
+      Reply reply;
+      reply.text = plan->answers[choice->best];
+      reply.confidence = choice->confidence();
+      reply.choice_shares = choice->probabilities;
+      reply.usage = {choice->prompt_tokens, plan->choices[choice->best].size()};
+      reply.notes = plan->notes;
+      call->put(reply.text);
+      call->finish(std::move(reply));
+    };
+    auto ticket = scheduler_.run(plan->prompt, longest, job, call->stop());
+    if (!ticket) return std::unexpected(std::move(ticket).error().in(name()));
+    return {};
   }
 
-  Result<Reply> write(LocalCall& call, const Plan& plan, runtime::Session& session) const {
+  Result<runtime::GenerateOptions> generation_options(LocalCall& call, Plan& plan) {
     const Request& request = call.request();
     runtime::GenerateOptions options;
-    options.sampling.temperature = request.sampling.temperature.value_or(options.sampling.temperature);
-    options.sampling.top_p = request.sampling.top_p.value_or(options.sampling.top_p);
-    options.sampling.min_p = request.sampling.min_p.value_or(options.sampling.min_p);
-    options.sampling.top_k = request.sampling.top_k.value_or(options.sampling.top_k);
-    options.sampling.seed = request.sampling.seed.value_or(options.sampling.seed);
+    auto& sampling = options.sampling;
+    const Sampling& wanted = request.sampling;
+    sampling.temperature = wanted.temperature.value_or(sampling.temperature);
+    sampling.top_p = wanted.top_p.value_or(sampling.top_p);
+    sampling.min_p = wanted.min_p.value_or(sampling.min_p);
+    sampling.top_k = wanted.top_k.value_or(sampling.top_k);
+    sampling.seed = wanted.seed.value_or(sampling.seed);
+    sampling.frequency_penalty = wanted.frequency_penalty.value_or(0);
+    sampling.presence_penalty = wanted.presence_penalty.value_or(0);
+    for (const auto& [token, bias] : wanted.logit_bias) {
+      sampling.logit_bias.emplace_back(static_cast<TokenId>(std::min<uint32_t>(token, INT32_MAX)), bias);
+    }
+    BANTAM_ASSIGN(options.grammar, formats_.grammar(request.format, plan.notes));
     options.max_tokens = request.max_tokens.value_or(engine_->context_length());
     options.stop = request.stop;
     options.stop.insert(options.stop.end(), plan.stop.begin(), plan.stop.end());
-    if (request.logprobs) options.top_logprobs = request.top_logprobs;
     options.cancel = call.stop();
-    options.on_text = [&](std::string_view text) { return call.put(text); };
-    auto generation = session.generate(plan.prompt, options);
+    // The call outlives the job: the job's end holds it.
+    options.on_text = [&call](std::string_view text) { return call.put(text); };
+    options.paused = [&call] { return call.full(); };
+    if (request.logprobs) {
+      options.top_logprobs = request.top_logprobs;
+      options.on_logprobs = [this, &call](const runtime::TokenLogprobs& token) { call.put(logprob(token)); };
+    }
+    return options;
+  }
+
+  TokenLogprob logprob(const runtime::TokenLogprobs& token) const {
+    const auto& tokenizer = engine_->tokenizer();
+    TokenLogprob out{tokenizer.piece(token.token), token.logprob};
+    for (const auto& [id, value] : token.top) out.top.emplace_back(tokenizer.piece(id), value);
+    return out;
+  }
+
+  Result<Reply> written(const LocalCall& call, const Plan& plan,
+                        Result<runtime::Generation> generation) const {
     if (call.stop().stop_requested()) return fail(Code::kCancelled, "cancelled");
     if (!generation) return std::unexpected(std::move(generation).error());
+    if (generation->finish == runtime::Finish::kCancelled) return fail(Code::kCancelled, "cancelled");
     Reply reply;
     reply.text = std::move(generation->text);
     reply.finish_reason = generation->finish == runtime::Finish::kLength ? "length" : "stop";
-    reply.usage = {generation->prompt_tokens, generation->tokens.size()};
-    for (const runtime::TokenLogprobs& token : generation->logprobs) reply.logprobs.push_back(spelled(token));
+    reply.usage = {generation->prompt_tokens, generation->tokens.size(), generation->cached_tokens};
+    for (const auto& token : generation->logprobs) reply.logprobs.push_back(logprob(token));
+    reply.notes = plan.notes;
     return reply;
-  }
-
-  TokenLogprob spelled(const runtime::TokenLogprobs& token) const {
-    const auto& tokenizer = engine_->tokenizer();
-    TokenLogprob out{tokenizer.piece(token.token), token.logprob};
-    for (const auto& [id, logprob] : token.top) out.top.emplace_back(tokenizer.piece(id), logprob);
-    return out;
   }
 
   std::shared_ptr<const runtime::Engine> engine_;
   LocalOptions options_;
   std::optional<TaskInfo> info_;
-  SessionPool pool_;  // last, so that its threads end before what they use
+  LocalFormats formats_;
+  std::atomic<size_t> planned_{0};
+  // Last, so that their threads end before what they use.
+  runtime::Scheduler scheduler_;
+  asio::thread_pool planners_;
 };
 
 }  // namespace

@@ -11,8 +11,8 @@ namespace bantam::chat {
 
 struct LocalOptions {
   std::string name = {};
-  Prices prices = {};   // what a token costs here, for comparisons; usually nothing
-  size_t sessions = 2;  // requests that run at once, each with a KV cache of its own
+  Prices prices = {};       // what a token costs here, for comparisons; usually nothing
+  size_t sessions = 4;      // requests that run at once, all of them taking each step together
   size_t max_waiting = 64;  // requests that wait for their turn; one more is kBusy
 };
 
@@ -22,8 +22,10 @@ struct LocalOptions {
 /// chooses among Request::choices with their normalised probability as confidence; without a template it
 /// continues the text of the messages. A choice is the most probable one, whatever the sampling
 /// options (also said in notes); stop strings, and a max_tokens below the longest choice, are refused there
-/// (kInvalidArgument). Tools, response formats, penalties and biases are kUnsupported, and log-probabilities of
-/// choices; those of a text are in the reply, not in its parts. All work, tokenisation included, is done on threads of the model's own. Errors of make: kInvalidArgument for no sessions.
+/// (kInvalidArgument), and so are formats and log-probabilities. Elsewhere a response format is kept to token
+/// by token, whether strict or not; what of its schema is not implemented is kUnsupported and named. Tools
+/// are kUnsupported. The same request gives the same answer whatever runs beside it. All work, tokenisation
+/// included, is done on threads of the model's own. Errors of make: kInvalidArgument for no sessions.
 Result<std::shared_ptr<ChatModel>> make_local(std::shared_ptr<const runtime::Engine> engine,
                                               LocalOptions options);
 

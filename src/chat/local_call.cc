@@ -10,12 +10,23 @@ constexpr size_t kHighWater = 16 << 10;  // bytes of text that may wait for a sl
 }  // namespace
 
 bool LocalCall::put(std::string_view text) {
-  if (!wanted_) return !stop_.stop_requested();
-  std::unique_lock lock(mutex_);
-  if (!taken_.wait(lock, stop_, [this] { return text_.size() < kHighWater; })) return false;
-  text_.append(text);
-  if (listener_) listener_->set();
+  if (wanted_) {
+    std::lock_guard lock(mutex_);
+    text_.append(text);
+    if (listener_) listener_->set();
+  }
   return !stop_.stop_requested();
+}
+
+void LocalCall::put(TokenLogprob token) {
+  if (!wanted_) return;
+  std::lock_guard lock(mutex_);
+  logprobs_.push_back(std::move(token));
+}
+
+bool LocalCall::full() const {
+  std::lock_guard lock(mutex_);
+  return text_.size() >= kHighWater;
 }
 
 void LocalCall::finish(Result<Reply> result) {
@@ -29,11 +40,11 @@ LocalCall::Part LocalCall::take() {
   {
     std::lock_guard lock(mutex_);
     out.text = std::exchange(text_, {});
+    if (!out.text.empty()) out.logprobs = std::exchange(logprobs_, {});
     out.done = out.text.empty() && result_;
     // The end comes with no event of its own after the last text.
     if (!out.text.empty() && result_ && listener_) listener_->set();
   }
-  taken_.notify_one();
   return out;
 }
 

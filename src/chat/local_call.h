@@ -1,13 +1,13 @@
 #pragma once
 // Where a request's coroutine and the thread that works on it meet. Internal to chat.
 
-#include <condition_variable>
 #include <functional>
 #include <mutex>
 #include <optional>
 #include <stop_token>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "chat/chat_model.h"
 #include "net/async_event.h"
@@ -25,8 +25,12 @@ class LocalCall {
   // The worker's side.
   const Request& request() const { return request_; }
   const std::stop_token& stop() const { return stop_; }
-  /// Waits while much of what was put before is not yet taken. False: stopped.
+  /// Never waits: where more is put than is taken, full() says so. False: stopped.
   bool put(std::string_view text);
+  /// A token whose text comes with the next put().
+  void put(TokenLogprob token);
+  /// Much of what was put is not yet taken.
+  bool full() const;
   void finish(Result<Reply> result);
 
   // The coroutine's side.
@@ -45,7 +49,8 @@ class LocalCall {
     std::stop_callback<std::function<void()>> on_stop_;
   };
   struct Part {
-    std::string text;   // what was put since the last take()
+    std::string text;  // what was put since the last take()
+    std::vector<TokenLogprob> logprobs;
     bool done = false;  // and there will be no more; with the last text it is still false
   };
   Part take();
@@ -56,9 +61,9 @@ class LocalCall {
   const Request request_;
   const std::stop_token stop_;
   const bool wanted_;
-  std::mutex mutex_;
-  std::condition_variable_any taken_;
+  mutable std::mutex mutex_;
   std::string text_;
+  std::vector<TokenLogprob> logprobs_;
   std::optional<Result<Reply>> result_;
   net::AsyncEvent* listener_ = nullptr;
 };

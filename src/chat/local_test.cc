@@ -8,6 +8,7 @@
 
 #include "base/usage.h"
 #include "chat/events.h"
+#include "chat/local_format.h"
 #include "model/random_model.h"
 #include "net/http.h"
 
@@ -15,7 +16,9 @@ namespace bantam::chat {
 namespace {
 
 using namespace std::chrono_literals;
+using testing::AllOf;
 using testing::AnyOf;
+using testing::Contains;
 using testing::ElementsAre;
 using testing::HasSubstr;
 using testing::StartsWith;
@@ -175,14 +178,112 @@ TEST(LocalChat, RefusesWhatTheEngineDoesNotDo) {
     return answer(*model, r).error().message;
   };
   EXPECT_THAT(code([](Request& r) { r.tools = {{"f"}}; }), StartsWith("tools: "));
-  EXPECT_THAT(code([](Request& r) { r.format.kind = ResponseFormat::Kind::kJsonObject; }),
-              StartsWith("response_format: "));
   EXPECT_THAT(code([](Request& r) {
-                r.logprobs = true;
-                r.choices = {"a", "b"};
+                r.format.kind = ResponseFormat::Kind::kJsonSchema;
+                r.format.schema = R"({"contains": {}})";
               }),
-              StartsWith("logprobs: "));
-  EXPECT_THAT(code([](Request& r) { r.sampling.logit_bias = {{1, 1.0F}}; }), StartsWith("logit_bias: "));
+              AllOf(StartsWith("response_format: "), HasSubstr("contains")));
+  EXPECT_THAT(code([](Request& r) { r.sampling.logit_bias = {{300, 1.0F}}; }), StartsWith("logit_bias: "));
+  auto task = *make_local(engine({"a", "b"}), {.name = "task"});
+  Request r = ask("x");
+  r.logprobs = true;
+  EXPECT_THAT(answer(*task, r).error().message, StartsWith("logprobs: "));
+}
+
+TEST(LocalChat, KeepsToAFormat) {
+  auto model = *make_local(engine({}, 2048), {.name = "plain"});
+  Request r = ask("the quick");
+  r.format.kind = ResponseFormat::Kind::kJsonSchema;
+  r.format.schema =
+      R"({"type":"object","properties":{"answer":{"enum":["yes","no"]},"n":{"type":"integer","minimum":1,
+      "maximum":5}},"required":["answer","n"],"additionalProperties":false,"x-note":1})";
+  for (uint64_t seed = 0; seed < 10; ++seed) {
+    r.sampling = {.temperature = 1.0F, .seed = seed};
+    r.max_tokens = 400;
+    std::string streamed;
+    auto reply = answer(*model, r, [&](std::string_view t) {
+      streamed += t;
+      return true;
+    });
+    ASSERT_TRUE(reply) << reply.error().message;
+    EXPECT_EQ(streamed, reply->text);
+    EXPECT_THAT(reply->notes, Contains(HasSubstr("x-note")));
+    if (reply->finish_reason == "length") continue;
+    EXPECT_THAT(reply->text, AllOf(HasSubstr("\"answer\""), HasSubstr("\"n\""), StartsWith("{")));
+    EXPECT_EQ(reply->text.back(), '}');
+  }
+}
+
+TEST(LocalChat, TellsLogProbabilitiesWithTheText) {
+  auto model = *make_local(engine({}), {.name = "plain"});
+  Request r = ask("the quick");
+  r.max_tokens = 8;
+  r.logprobs = true;
+  r.top_logprobs = 3;
+  std::vector<TokenLogprob> streamed;
+  auto reply = wait(model->generate(r, [&](Event event) -> Awaitable<bool> {
+    if (auto* delta = std::get_if<TextDelta>(&event)) {
+      streamed.insert(streamed.end(), delta->logprobs.begin(), delta->logprobs.end());
+    }
+    co_return true;
+  }));
+  ASSERT_TRUE(reply) << reply.error().message;
+  ASSERT_EQ(reply->logprobs.size(), reply->usage.completion_tokens);
+  for (const auto& token : reply->logprobs) {
+    EXPECT_LE(token.logprob, 0);
+    ASSERT_EQ(token.top.size(), 3U);
+    EXPECT_GE(token.top[0].second, token.top[1].second);
+    EXPECT_DOUBLE_EQ(token.top[0].second, token.logprob);  // greedy
+  }
+  EXPECT_LE(streamed.size(), reply->logprobs.size());
+}
+
+TEST(Local, EmbedsTexts) {
+  auto model = *make_local(engine({}), {.name = "plain", .prices = {1e6, 0}});
+  EmbedRequest r;
+  r.inputs = {"the quick brown fox", "the quick brown fox", "lazy"};
+  auto found = wait(model->embed(r));
+  ASSERT_TRUE(found) << found.error().message;
+  ASSERT_EQ(found->vectors.size(), 3U);
+  EXPECT_EQ(found->vectors[0], found->vectors[1]);
+  EXPECT_NE(found->vectors[0], found->vectors[2]);
+  EXPECT_EQ(found->vectors[0].size(), 32U);
+  EXPECT_DOUBLE_EQ(found->cost, static_cast<double>(found->usage.prompt_tokens));
+  r.dimensions = 8;
+  found = wait(model->embed(r));
+  ASSERT_TRUE(found);
+  double squares = 0;
+  for (float x : found->vectors[0]) squares += double{x} * x;
+  EXPECT_EQ(found->vectors[0].size(), 8U);
+  EXPECT_NEAR(squares, 1, 1e-5);
+  r.dimensions = 33;
+  EXPECT_THAT(wait(model->embed(r)).error().message, StartsWith("dimensions: "));
+  r.inputs = {std::string(5000, 'x')};
+  EXPECT_EQ(wait(model->embed(r)).error().code, Code::kLimit);
+}
+
+TEST(Local, ConstrainsCallsToTheirTools) {
+  LocalFormats formats(engine({}));
+  std::vector<std::string> notes;
+  const std::vector<Tool> tools{
+      {"add", "", R"({"type":"object","properties":{"a":{"type":"integer"}},"required":["a"],
+      "additionalProperties":false})"},
+      {"stop"}};
+  auto accepts = [](const std::shared_ptr<const runtime::Grammar>& grammar, std::string_view text) {
+    runtime::GrammarState state(grammar);
+    return state.accept_bytes(text) && state.may_end();
+  };
+  auto any = formats.call_grammar(tools, {}, notes);
+  ASSERT_TRUE(any) << any.error().message;
+  EXPECT_TRUE(accepts(*any, R"({"name": "add", "arguments": {"a": 3}})"));
+  EXPECT_TRUE(accepts(*any, R"({"name":"stop","arguments":{}})"));
+  EXPECT_FALSE(accepts(*any, R"({"name":"add","arguments":{}})"));
+  EXPECT_FALSE(accepts(*any, R"({"name":"other","arguments":{}})"));
+  auto one = formats.call_grammar(tools, {ToolChoice::Mode::kFunction, "stop"}, notes);
+  ASSERT_TRUE(one);
+  EXPECT_FALSE(accepts(*one, R"({"name":"add","arguments":{"a":3}})"));
+  EXPECT_EQ(formats.call_grammar(tools, {ToolChoice::Mode::kFunction, "x"}, notes).error().code,
+            Code::kInvalidArgument);
 }
 
 TEST(LocalChat, GivesLogProbabilitiesThatSpellTheText) {
