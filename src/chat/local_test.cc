@@ -184,7 +184,7 @@ TEST(LocalChat, RefusesWhatTheEngineDoesNotDo) {
               }),
               AllOf(StartsWith("response_format: "), HasSubstr("contains")));
   EXPECT_THAT(code([](Request& r) { r.sampling.logit_bias = {{300, 1.0F}}; }), StartsWith("logit_bias: "));
-  auto task = *make_local(engine({"a", "b"}), {.name = "task"});
+  auto task = *make_local(engine({"refund", "login"}), {.name = "task"});
   Request r = ask("x");
   r.logprobs = true;
   EXPECT_THAT(answer(*task, r).error().message, StartsWith("logprobs: "));
@@ -198,7 +198,8 @@ TEST(LocalChat, KeepsToAFormat) {
       R"({"type":"object","properties":{"answer":{"enum":["yes","no"]},"n":{"type":"integer","minimum":1,
       "maximum":5}},"required":["answer","n"],"additionalProperties":false,"x-note":1})";
   for (uint64_t seed = 0; seed < 10; ++seed) {
-    r.sampling = {.temperature = 1.0F, .seed = seed};
+    r.sampling.temperature = 1.0F;
+    r.sampling.seed = seed;
     r.max_tokens = 400;
     std::string streamed;
     auto reply = answer(*model, r, [&](std::string_view t) {
