@@ -183,6 +183,18 @@ struct Embeddings {
   std::vector<std::string> notes;
 };
 
+struct TokenizeRequest {
+  Request prompt;  // its messages and tools as the model reads them, or its prompt where there are none
+  bool add_special = true;     // of a prompt: BOS and EOS where the vocabulary asks for them
+  bool parse_special = false;  // of a prompt: texts such as "<|im_end|>" become their control tokens
+};
+
+struct Tokens {
+  std::vector<int32_t> ids;
+  std::vector<std::string> pieces;  // the bytes each stands for; may be a part of a UTF-8 character
+  uint32_t context_length = 0;      // of the model
+};
+
 /// Requests of a model at this moment.
 struct ModelLoad {
   size_t running = 0, waiting = 0;
@@ -205,6 +217,10 @@ class ChatModel {
   virtual const TaskInfo* task() const { return nullptr; }
   /// Sentence vectors. Errors: as generate(); kUnsupported where the model has none.
   [[nodiscard]] virtual Awaitable<Result<Embeddings>> embed(const EmbedRequest& request);
+  /// What the model reads, and the text of what it wrote. Errors: kInvalidArgument; kUnsupported where the
+  /// vocabulary is not here.
+  [[nodiscard]] virtual Awaitable<Result<Tokens>> tokenize(const TokenizeRequest& request);
+  [[nodiscard]] virtual Awaitable<Result<std::string>> detokenize(const std::vector<int32_t>& ids);
   /// True when answering may send the request beyond this machine.
   virtual bool remote() const { return false; }
   /// Safe from any thread.

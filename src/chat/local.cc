@@ -1,6 +1,8 @@
 #include "chat/local.h"
 
 #include <algorithm>
+#include <boost/asio/system_executor.hpp>
+#include <boost/asio/use_awaitable.hpp>
 
 #include <atomic>
 #include <boost/asio/post.hpp>
@@ -19,13 +21,13 @@ namespace bantam::chat {
 namespace {
 
 using runtime::TokenId;
-using Tokens = std::vector<TokenId>;
+using Ids = std::vector<TokenId>;
 
 /// What a request comes down to: a prompt, and the texts to choose among, if any.
 struct Plan {
-  Tokens prompt;
+  Ids prompt;
   std::vector<std::string> answers;  // what the caller sees; empty: generate freely
-  std::vector<Tokens> choices;       // what the model says for each
+  std::vector<Ids> choices;       // what the model says for each
   std::vector<std::string> stop;     // of the model's chat template
   double temperature = 1;            // of the choice's calibration
   std::vector<std::string> notes;
@@ -103,7 +105,41 @@ class Local final : public ChatModel {
     co_return reply;
   }
 
+  /// On a thread of its own: a long text takes time.
+  Awaitable<Result<Tokens>> tokenize(const TokenizeRequest& request) override {
+    co_return co_await asio::co_spawn(asio::system_executor(), tokens_of(request), asio::use_awaitable);
+  }
+  Awaitable<Result<std::string>> detokenize(const std::vector<int32_t>& ids) override {
+    co_return co_await asio::co_spawn(asio::system_executor(), text_of(ids), asio::use_awaitable);
+  }
+
  private:
+  Awaitable<Result<Tokens>> tokens_of(const TokenizeRequest& request) const {
+    const text::Tokenizer& tokenizer = engine_->tokenizer();
+    auto ids = request.prompt.messages.empty()
+                   ? tokenizer.encode(request.prompt.prompt, {request.add_special, request.parse_special})
+                   : prompt_ids(request.prompt);
+    if (!ids) co_return std::unexpected(std::move(ids).error());
+    Tokens out{std::move(*ids), {}, static_cast<uint32_t>(engine_->context_length())};
+    for (TokenId id : out.ids) out.pieces.push_back(tokenizer.piece(id, /*special=*/true));
+    co_return out;
+  }
+  Awaitable<Result<std::string>> text_of(const std::vector<int32_t>& ids) const {
+    const text::Tokenizer& tokenizer = engine_->tokenizer();
+    for (size_t i = 0; i < ids.size(); ++i) {
+      if (ids[i] < 0 || static_cast<size_t>(ids[i]) >= tokenizer.vocab_size()) {
+        co_return fail(Code::kInvalidArgument, "tokens: [{}]: found {}, expected less than {}", i, ids[i],
+                       tokenizer.vocab_size());
+      }
+    }
+    co_return tokenizer.decode(ids, /*special=*/true);
+  }
+  Result<Ids> prompt_ids(const Request& request) const {
+    BANTAM_TRY(check_supported(request));
+    BANTAM_ASSIGN(Plan plan, info_ ? task_plan(request) : chat_plan(request));
+    return std::move(plan.prompt);
+  }
+
   /// On a thread of the planners: what takes long before the engine's turn comes.
   Status begin(const std::shared_ptr<LocalCall>& call) {
     const Request& request = call->request();
@@ -179,7 +215,7 @@ class Local final : public ChatModel {
       plan.notes = std::move(prompt.notes);
     }
     for (const std::string& choice : request.choices) {
-      BANTAM_ASSIGN(Tokens tokens, engine_->tokenizer().encode(choice, {.add_special = false}));
+      BANTAM_ASSIGN(Ids tokens, engine_->tokenizer().encode(choice, {.add_special = false}));
       plan.answers.push_back(choice);
       plan.choices.push_back(std::move(tokens));
     }
@@ -195,7 +231,7 @@ class Local final : public ChatModel {
                   plan.answers.size());
     }
     size_t longest = 0;
-    for (const Tokens& choice : plan.choices) longest = std::max(longest, choice.size());
+    for (const Ids& choice : plan.choices) longest = std::max(longest, choice.size());
     if (request.max_tokens && *request.max_tokens < longest) {
       return fail(Code::kInvalidArgument,
                   "max_tokens: found {}, but the longest of the choices has {} tokens", *request.max_tokens,
@@ -211,7 +247,7 @@ class Local final : public ChatModel {
 
   Status choose(const std::shared_ptr<LocalCall>& call, const std::shared_ptr<Plan>& plan) {
     size_t longest = 0;
-    for (const Tokens& choice : plan->choices) longest = std::max(longest, choice.size());
+    for (const Ids& choice : plan->choices) longest = std::max(longest, choice.size());
     const auto job = [call, plan](Result<runtime::Session*> session) {
       auto choice = session ? (*session)->choose(plan->prompt, plan->choices, plan->temperature, call->stop())
                             : std::unexpected(std::move(session).error());

@@ -6,7 +6,8 @@
 namespace bantam::chat {
 namespace {
 
-using nlohmann::json;
+// Ordered: in the order of a schema's members a model writes its answer's.
+using json = nlohmann::ordered_json;
 
 json choice_schema(const std::vector<std::string>& choices) {
   json schema = {{"type", "object"},
@@ -48,7 +49,7 @@ json message_json(const Message& m) {
 
 /// A schema that came as text. Errors: kInvalidArgument.
 Result<json> schema_json(const std::string& text, const std::string& what) {
-  auto parsed = net::parse_json(text, what);
+  auto parsed = net::parse_ordered_json(text, what);
   if (!parsed) return fail(Code::kInvalidArgument, "{}", parsed.error().message);
   return parsed;
 }
@@ -132,7 +133,7 @@ Result<std::string> request_body(const RemoteOptions& options, const Request& re
   BANTAM_TRY(add_format(request.format, body));
   if (!request.choices.empty()) add_choices(options.choice_mode, request.choices, body);
   if (stream) add_stream(body);
-  return net::to_text(body);
+  return net::ordered_text(body);
 }
 
 Result<std::string> completion_body(const RemoteOptions& options, const Request& request, bool stream) {
@@ -151,13 +152,13 @@ Result<std::string> completion_body(const RemoteOptions& options, const Request&
   add_end(options, request, "max_tokens", body);
   if (!request.choices.empty()) body["guided_choice"] = request.choices;
   if (stream) add_stream(body);
-  return net::to_text(body);
+  return net::ordered_text(body);
 }
 
 std::string embed_body(const RemoteOptions& options, const EmbedRequest& request) {
   json body = {{"model", options.model}, {"input", request.inputs}, {"encoding_format", "float"}};
   if (request.dimensions) body["dimensions"] = *request.dimensions;
-  return net::to_text(body);
+  return net::ordered_text(body);
 }
 
 }  // namespace bantam::chat

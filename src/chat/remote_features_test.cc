@@ -97,11 +97,11 @@ TEST(RemoteFeatures, SendsToolsAndFormatsAndReadsCalls) {
   std::string sent = api.asked().at(0);
   for (
       const char* part :
-      {R"("tools":[{"function":{"description":"adds","name":"add","parameters":{"type":"object"},"strict":true})",
-       R"("tool_choice":{"function":{"name":"add"},"type":"function"})", R"("parallel_tool_calls":false)",
-       R"("json_schema":{"name":"sum","schema":{"type":"number"},"strict":true})",
+      {R"("tools":[{"type":"function","function":{"name":"add","description":"adds","parameters":{"type":"object"},"strict":true}})",
+       R"("tool_choice":{"type":"function","function":{"name":"add"}})", R"("parallel_tool_calls":false)",
+       R"("json_schema":{"name":"sum","strict":true,"schema":{"type":"number"}})",
        R"("presence_penalty":0.5)", R"("logit_bias":{"7":-100)", R"("tool_call_id":"c0")",
-       R"("tool_calls":[{"function":{"arguments":"{}","name":"add"},"id":"c0","type":"function"}])"})
+       R"("tool_calls":[{"id":"c0","type":"function","function":{"name":"add","arguments":"{}"}}])"})
     EXPECT_THAT(sent, HasSubstr(part));
   r.tools[0].parameters = "{nonsense";
   EXPECT_THAT(ask(api.options(), r).error().message, HasSubstr("tools: [0].function.parameters"));

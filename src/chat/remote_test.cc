@@ -109,7 +109,7 @@ TEST(Remote, SendsTheRequestAndCountsTheCost) {
   EXPECT_THAT(sent, StartsWith("POST /v1/chat/completions HTTP/1.1\r\n"));
   EXPECT_THAT(sent, HasSubstr("authorization: Bearer secret\r\n"));
   for (const char* part : {R"("model":"llm-1")", R"("temperature":0.7)", R"("seed":7)", R"("max_tokens":20)",
-                           R"("stop":["END"])", R"({"content":"hi \"there\"","role":"user"})"}) {
+                           R"("stop":["END"])", R"({"role":"user","content":"hi \"there\""})"}) {
     EXPECT_THAT(sent, HasSubstr(part));
   }
   for (const char* part : {"top_p", "stream", "response_format"})

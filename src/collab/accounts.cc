@@ -87,6 +87,13 @@ class Accounted final : public chat::ChatModel {
     co_return reply;
   }
 
+  Awaitable<Result<chat::Tokens>> tokenize(const chat::TokenizeRequest& request) override {
+    return model_->tokenize(request);
+  }
+  Awaitable<Result<std::string>> detokenize(const std::vector<int32_t>& ids) override {
+    return model_->detokenize(ids);
+  }
+
   Awaitable<Result<chat::Embeddings>> embed(const chat::EmbedRequest& request) override {
     auto row = open(request.caller, request.id);
     if (!row) co_return std::unexpected(std::move(row.error()));

@@ -1,17 +1,18 @@
 #include "net/json.h"
 
 #include <nlohmann/json.hpp>
+#include <type_traits>
+#include <unordered_set>
 #include <utility>
 #include <vector>
 
 namespace bantam::net {
 namespace {
 
-using nlohmann::json;
-
 /// Builds the value and stops at too much depth and at a repeated key, of which nlohmann's own builder would
 /// keep the last.
-class Builder : public nlohmann::json_sax<json> {
+template <class Json>
+class Builder : public nlohmann::json_sax<Json> {
  public:
   explicit Builder(size_t max_depth) : max_depth_(max_depth) {}
 
@@ -21,13 +22,13 @@ class Builder : public nlohmann::json_sax<json> {
   bool number_unsigned(uint64_t value) override { return add(value); }
   bool number_float(double value, const std::string&) override { return add(value); }
   bool string(std::string& value) override { return add(std::move(value)); }
-  bool binary(json::binary_t&) override { return false; }  // never in text
-  bool start_object(size_t) override { return enter(json::object()); }
-  bool start_array(size_t) override { return enter(json::array()); }
+  bool binary(typename Json::binary_t&) override { return false; }  // never in text
+  bool start_object(size_t) override { return enter(Json::object()); }
+  bool start_array(size_t) override { return enter(Json::array()); }
   bool end_object() override { return leave(); }
   bool end_array() override { return leave(); }
   bool key(std::string& name) override {
-    if (open_.back()->contains(name)) {
+    if (!keys_.back().insert(name).second) {
       error_ = {Code::kCorrupt, fmt::format("the key '{}' stands twice in an object", name)};
       return false;
     }
@@ -39,52 +40,81 @@ class Builder : public nlohmann::json_sax<json> {
     return false;
   }
 
-  json root;
+  Json root;
   const Error& error() const { return error_; }
 
  private:
   /// Where the value went; it stays there while it is open, since nothing is added beside it meanwhile.
-  json* place(json value) {
+  Json* place(Json value) {
     if (open_.empty()) return &(root = std::move(value));
-    json& parent = *open_.back();
-    if (parent.is_object()) return &(parent[key_] = std::move(value));
+    Json& parent = *open_.back();
+    if (parent.is_object()) return append(parent, std::move(value));
     return &parent.emplace_back(std::move(value));
   }
-  bool add(json value) {
+  Json* append(Json& object, Json value) {
+    if constexpr (std::is_same_v<Json, nlohmann::ordered_json>) {
+      // Past ordered_map's own search for the key, which takes time in proportion to the members so far.
+      auto& members = object.template get_ref<typename Json::object_t&>();
+      auto& list = static_cast<typename Json::object_t::Container&>(members);
+      return &list.emplace_back(key_, std::move(value)).second;
+    } else {
+      return &(object[key_] = std::move(value));
+    }
+  }
+  bool add(Json value) {
     place(std::move(value));
     return true;
   }
-  bool enter(json empty) {
+  bool enter(Json empty) {
     if (open_.size() == max_depth_) {
       error_ = {Code::kLimit, fmt::format("nested deeper than {} levels", max_depth_)};
       return false;
     }
     open_.push_back(place(std::move(empty)));
+    keys_.emplace_back();
     return true;
   }
   bool leave() {
     open_.pop_back();
+    keys_.pop_back();
     return true;
   }
 
   size_t max_depth_;
-  std::vector<json*> open_;
+  std::vector<Json*> open_;
+  std::vector<std::unordered_set<std::string>> keys_;  // of the open objects; empty for arrays
   std::string key_;
   Error error_;
 };
 
-}  // namespace
-
-Result<json> parse_json(std::string_view text, std::string_view what, size_t max_depth) {
+template <class Json>
+Result<Json> parse(std::string_view text, std::string_view what, size_t max_depth) {
   try {
-    Builder builder(max_depth);
-    if (json::sax_parse(text, &builder)) return std::move(builder.root);
+    Builder<Json> builder(max_depth);
+    if (Json::sax_parse(text, &builder)) return std::move(builder.root);
     return std::unexpected(Error(builder.error()).in(what));
   } catch (const std::exception& e) {
     return fail(Code::kLimit, "{}: {}", what, e.what());
   }
 }
 
-std::string to_text(const json& value) { return value.dump(-1, ' ', false, json::error_handler_t::replace); }
+}  // namespace
+
+Result<nlohmann::json> parse_json(std::string_view text, std::string_view what, size_t max_depth) {
+  return parse<nlohmann::json>(text, what, max_depth);
+}
+
+Result<nlohmann::ordered_json> parse_ordered_json(std::string_view text, std::string_view what,
+                                                  size_t max_depth) {
+  return parse<nlohmann::ordered_json>(text, what, max_depth);
+}
+
+std::string to_text(const nlohmann::json& value) {
+  return value.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace);
+}
+
+std::string ordered_text(const nlohmann::ordered_json& value) {
+  return value.dump(-1, ' ', false, nlohmann::ordered_json::error_handler_t::replace);
+}
 
 }  // namespace bantam::net

@@ -17,6 +17,20 @@ TEST(Json, ParsesAndWrites) {
   EXPECT_EQ(to_text(nlohmann::json("\xFF")), "\"\xEF\xBF\xBD\"");
 }
 
+TEST(Json, KeepsTheOrderOfMembers) {
+  const char* text = R"({"z":1,"a":{"y":[],"b":{"d":2,"c":3}},"m":"x"})";
+  auto value = parse_ordered_json(text, "body");
+  ASSERT_TRUE(value) << value.error().message;
+  EXPECT_EQ(ordered_text(*value), text);
+  EXPECT_FALSE(parse_ordered_json(R"({"a":{"b":1,"c":2,"b":3}})", "body"));
+  EXPECT_FALSE(parse_ordered_json(std::string(65, '['), "body"));
+  std::string many = "{";
+  for (int i = 0; i < 100'000; ++i) many += (i ? ",\"" : "\"") + std::to_string(i) + "\":0";
+  auto parsed = parse_ordered_json(many + "}", "body");  // in a time that does not grow with the square
+  ASSERT_TRUE(parsed);
+  EXPECT_EQ(parsed->size(), 100'000u);
+}
+
 TEST(Json, RefusesWhatIsBrokenDeepOrAmbiguous) {
   for (const char* text :
        {"", "{", "[1,]", "{\"a\":1}x", "nul", "\"\xFF\"", "\"\\ud800\"", "1e999", "{'a':1}"}) {

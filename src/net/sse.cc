@@ -56,8 +56,9 @@ Status SseParser::feed(std::string_view bytes, const std::function<bool(SseEvent
   return {};
 }
 
-std::string sse_event(std::string_view data) {
+std::string sse_event(std::string_view data, std::string_view event) {
   std::string out;
+  if (!event.empty()) out.append("event: ").append(event).push_back('\n');
   for (;;) {
     size_t end = data.find('\n');
     out.append("data: ").append(data.substr(0, end)).push_back('\n');

@@ -39,7 +39,8 @@ class SseParser {
   bool first_line_ = true;
 };
 
-/// One event on the wire, with a "data: " line for each line of `data`.
-std::string sse_event(std::string_view data);
+/// One event on the wire, with a "data: " line for each line of `data`; named, where `event` is not empty
+/// (and then without line ends).
+std::string sse_event(std::string_view data, std::string_view event = {});
 
 }  // namespace bantam::net

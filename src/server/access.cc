@@ -9,14 +9,14 @@
 namespace bantam::server {
 namespace {
 
-/// Fields a page may send: the API's own, and those that OpenAI's clients add.
+/// Fields a page may send: the APIs' own, and those that OpenAI's and Anthropic's clients add.
 bool may_send(std::string_view field) {
   std::string name = net::lower_case(field);
-  for (std::string_view allowed :
-       {"authorization", "content-type", "accept", "user-agent", "idempotency-key", "x-request-id"}) {
+  for (std::string_view allowed : {"authorization", "content-type", "accept", "user-agent", "idempotency-key",
+                                   "x-request-id", "x-api-key", "x-conversation-id"}) {
     if (name == allowed) return true;
   }
-  return name.starts_with("x-stainless-") || name.starts_with("openai-");
+  return name.starts_with("x-stainless-") || name.starts_with("openai-") || name.starts_with("anthropic-");
 }
 
 net::ServerResponse preflight(const net::ServerRequest& request) {
@@ -80,6 +80,7 @@ std::optional<Caller> Access::caller(const net::ServerRequest& request) const {
   constexpr std::string_view kScheme = "bearer ";
   std::string_view key =
       net::lower_case(field.substr(0, kScheme.size())) == kScheme ? field.substr(kScheme.size()) : "";
+  if (field.empty()) key = request.headers.get("x-api-key").value_or("");  // as Anthropic's clients send it
   return keyring_.find(key);
 }
 
@@ -99,15 +100,16 @@ std::optional<net::ServerResponse> Access::check(const net::ServerRequest& reque
         .response();
   }
   if (request.method == "OPTIONS" && origin) return preflight(request);
-  bool open_to_all = request.path == "/health" || request.path == "/ready";
+  const std::string& path = request.path;
+  bool open_to_all = path == "/health" || path == "/ready";
   if (!open_to_all && !caller(request)) {
-    bool given = request.headers.get("authorization").has_value();
+    bool given = request.headers.get("authorization") || request.headers.get("x-api-key");
     return ApiError{.status = 401,
                     .message = given
                                    ? "Incorrect API key provided."
                                    : "You didn't provide an API key: send it as 'Authorization: Bearer KEY'.",
                     .code = "invalid_api_key"}
-        .response();
+        .response(error_form(path));
   }
   return std::nullopt;
 }

@@ -14,25 +14,76 @@ json or_null(const std::string& text) { return text.empty() ? json() : json(text
 /// The parameter that opens a message of ours, as in "stop: …"; empty when none does.
 std::string leading_param(std::string_view message) {
   std::string_view first = message.substr(0, message.find(':'));
-  for (std::string_view name :
-       {"model", "messages", "prompt", "guided_choice", "stop", "max_tokens", "temperature", "top_p", "top_k",
-        "min_p", "seed", "tools", "tool_choice", "response_format", "logprobs", "top_logprobs",
-        "frequency_penalty", "presence_penalty", "logit_bias", "input", "dimensions"}) {
+  for (std::string_view name : {"messages",
+                                "prompt",
+                                "input",
+                                "guided_choice",
+                                "stop",
+                                "max_tokens",
+                                "temperature",
+                                "top_p",
+                                "top_k",
+                                "min_p",
+                                "seed",
+                                "tools",
+                                "tool_choice",
+                                "parallel_tool_calls",
+                                "response_format",
+                                "logprobs",
+                                "top_logprobs",
+                                "frequency_penalty",
+                                "presence_penalty",
+                                "logit_bias",
+                                "dimensions",
+                                "model",
+                                "typed_events"}) {
     if (first == name) return std::string(name);
   }
   return {};
 }
 
+const char* anthropic_type(int status) {
+  switch (status) {
+    case 401:
+      return "authentication_error";
+    case 403:
+      return "permission_error";
+    case 404:
+      return "not_found_error";
+    case 413:
+      return "request_too_large";
+    case 429:
+      return "rate_limit_error";
+    case 503:
+      return "overloaded_error";
+    case 504:
+      return "timeout_error";
+    default:
+      return status >= 500 ? "api_error" : "invalid_request_error";
+  }
+}
+
 }  // namespace
 
-std::string ApiError::json() const {
+ErrorForm error_form(std::string_view path) {
+  return path == "/v1/messages" || path.starts_with("/v1/messages/") ? ErrorForm::kAnthropic
+                                                                     : ErrorForm::kOpenAi;
+}
+
+std::string ApiError::json(ErrorForm form) const {
+  if (form == ErrorForm::kAnthropic) {
+    std::string text =
+        param.empty() || message.find(param) != std::string::npos ? message : param + ": " + message;
+    return net::to_text(
+        {{"type", "error"}, {"error", {{"type", anthropic_type(status)}, {"message", text}}}});
+  }
   return net::to_text(
       {{"error",
         {{"message", message}, {"type", type}, {"param", or_null(param)}, {"code", or_null(code)}}}});
 }
 
-net::ServerResponse ApiError::response() const {
-  net::ServerResponse out{status, {{"content-type", "application/json"}}, json()};
+net::ServerResponse ApiError::response(ErrorForm form) const {
+  net::ServerResponse out{status, {{"content-type", "application/json"}}, json(form)};
   // Remote models were asked again already; a client that did the same on top would multiply the calls.
   bool no_use = status == 502 || status == 504 || code == "insufficient_quota";
   if (no_use) out.headers.set("x-should-retry", "false");

@@ -8,7 +8,14 @@
 
 namespace bantam::server {
 
-/// An error as an OpenAI client expects it: {"error": {message, type, param, code}}.
+/// Whose client an error is for. OpenAI's: {"error": {message, type, param, code}}; Anthropic's: {"type":
+/// "error", "error": {type, message}}, with a type for each status.
+enum class ErrorForm { kOpenAi, kAnthropic };
+
+/// The form in which the clients of a path expect errors.
+ErrorForm error_form(std::string_view path);
+
+/// An error as a client expects it.
 struct ApiError {
   int status = 400;
   std::string message;
@@ -16,8 +23,8 @@ struct ApiError {
   std::string param = {};  // empty: null
   std::string code = {};   // empty: null
 
-  std::string json() const;
-  net::ServerResponse response() const;
+  std::string json(ErrorForm form = ErrorForm::kOpenAi) const;
+  net::ServerResponse response(ErrorForm form = ErrorForm::kOpenAi) const;
 };
 
 /// A model's error: kLimit is context_length_exceeded; the param is the field's name that opens the message,

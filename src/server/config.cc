@@ -24,6 +24,7 @@ void read_server(TomlTable table, const std::string& directory, ServerConfig& ou
   out.max_connections = table.whole("max_connections", out.max_connections, 1, 100'000);
   out.max_body_bytes = table.whole("max_body_bytes", out.max_body_bytes, 1024, 1 << 30);
   out.max_header_bytes = table.whole("max_header_bytes", out.max_header_bytes, 1024, 1 << 20);
+  out.max_answers = static_cast<uint32_t>(table.whole("max_answers", out.max_answers, 1, 1024));
   out.request_timeout = seconds(table, "request_timeout", out.request_timeout);
   out.drain_timeout = seconds(table, "drain_timeout", out.drain_timeout);
   out.certificate = beside(directory, table.text("certificate", ""));

@@ -58,6 +58,7 @@ struct ServerConfig {
   size_t max_connections = 1024;
   size_t max_body_bytes = 8 << 20;
   size_t max_header_bytes = 16 << 10;
+  uint32_t max_answers = 8;  // of one request: n, times the number of prompts
   std::chrono::milliseconds request_timeout{600'000};
   std::chrono::milliseconds drain_timeout{30'000};
   std::string certificate, private_key;    // PEM files: the server speaks TLS; relative to the config file

@@ -157,6 +157,13 @@ class Metered final : public chat::ChatModel {
     co_return result;
   }
 
+  Awaitable<Result<chat::Tokens>> tokenize(const chat::TokenizeRequest& request) override {
+    return model_->tokenize(request);
+  }
+  Awaitable<Result<std::string>> detokenize(const std::vector<int32_t>& ids) override {
+    return model_->detokenize(ids);
+  }
+
  private:
   std::shared_ptr<ChatModel> model_;
   std::string strategy_;

@@ -8,17 +8,14 @@
 #include "net/http_server.h"
 #include "net/json.h"
 #include "net/signal_stop.h"
-#include "net/sse.h"
 #include "server/access.h"
 #include "server/api_error.h"
-#include "server/completion_reply.h"
-#include "server/completion_request.h"
+#include "server/endpoints.h"
 #include "server/metrics.h"
 
 namespace bantam::server {
 namespace {
 
-using chat::Awaitable;
 using nlohmann::json;
 
 net::ServerResponse json_response(std::string body) {
@@ -33,6 +30,7 @@ class OpenAiServer final : public Server {
         access_(std::move(access)),
         log_(std::move(log)),
         metrics_(std::make_shared<Metrics>()),
+        endpoints_(config_, registry_, access_, [this](std::string line) { this->log(std::move(line)); }),
         started_(std::time(nullptr)) {}
 
   Status listen() {
@@ -67,8 +65,8 @@ class OpenAiServer final : public Server {
         {"GET", "/ready", plain(&OpenAiServer::ready)},
         {"GET", "/metrics", plain(&OpenAiServer::metrics)},
         {"GET", "/v1/models", plain(&OpenAiServer::list_models)},
-        {"GET", "/v1/models/*", plain(&OpenAiServer::show_model)},
-        {"POST", "/v1/chat/completions", [this](net::Exchange& e) { return complete(e); }}};
+        {"GET", "/v1/models/*", plain(&OpenAiServer::show_model)}};
+    for (net::Route& route : endpoints_.routes()) routes.push_back(std::move(route));
     BANTAM_ASSIGN(http_, net::HttpServer::listen(std::move(options), std::move(routes)));
     return {};
   }
@@ -113,8 +111,17 @@ class OpenAiServer final : public Server {
     e.respond({200, {{"content-type", "text/plain; version=0.0.4; charset=utf-8"}}, metrics_->text()});
   }
 
+  /// In OpenAI's form and Anthropic's at once, as the lists of models are.
   json model_json(const chat::ChatModel& model) const {
-    return {{"id", model.name()}, {"object", "model"}, {"created", started_}, {"owned_by", "bantam"}};
+    return {{"id", model.name()},         {"object", "model"}, {"created", started_},
+            {"owned_by", "bantam"},       {"type", "model"},   {"display_name", model.name()},
+            {"created_at", iso(started_)}};
+  }
+  static std::string iso(std::time_t time) {
+    std::tm parts{};
+    ::gmtime_r(&time, &parts);
+    char text[32];
+    return {text, std::strftime(text, sizeof text, "%Y-%m-%dT%H:%M:%SZ", &parts)};
   }
 
   void list_models(net::Exchange& e) {
@@ -123,14 +130,12 @@ class OpenAiServer final : public Server {
     for (const auto& model : registry_.all()) {
       if (caller && caller->may_ask(model->name())) data.push_back(model_json(*model));
     }
-    e.respond(json_response(net::to_text({{"object", "list"}, {"data", std::move(data)}})));
-  }
-
-  static ApiError no_such_model(const std::string& name) {
-    return {.status = 404,
-            .message = fmt::format("The model '{}' does not exist.", name.substr(0, 200)),
-            .param = "model",
-            .code = "model_not_found"};
+    json first = data.empty() ? json() : data.front()["id"], last = data.empty() ? json() : data.back()["id"];
+    e.respond(json_response(net::to_text({{"object", "list"},
+                                          {"data", std::move(data)},
+                                          {"has_more", false},
+                                          {"first_id", std::move(first)},
+                                          {"last_id", std::move(last)}})));
   }
 
   void show_model(net::Exchange& e) {
@@ -140,93 +145,12 @@ class OpenAiServer final : public Server {
                     : no_such_model(e.request().tail).response());
   }
 
-  Awaitable<void> complete(net::Exchange& e) {
-    auto request = read_completion_request(e.request().body);
-    if (!request) co_return e.respond(request.error().response());
-    auto model = registry_.find(request->model);
-    if (!model) co_return e.respond(no_such_model(request->model).response());
-    auto caller = access_.caller(e.request());
-    if (!caller || !caller->may_ask(request->model))
-      co_return e.respond(no_such_model(request->model).response());
-    request->chat.caller = caller->name;
-    request->chat.id = e.request().id;
-    request->chat.cancel = e.request().cancel;
-    request->chat.deadline = std::chrono::steady_clock::now() + config_.request_timeout;
-    Result<chat::Reply> reply = fail(Code::kInternal, "not asked");
-    if (request->stream) {
-      reply = co_await stream(e, *request, *model);
-    } else {
-      reply = co_await whole(e, *request, *model);
-    }
-    log_reply(e.request().id, request->model, reply);
-  }
-
-  Awaitable<Result<chat::Reply>> whole(net::Exchange& e, const CompletionRequest& request,
-                                       chat::ChatModel& model) const {
-    auto reply = co_await model.generate(request.chat, {});
-    e.respond(reply ? json_response(CompletionReply(request.model, false).whole(*reply))
-                    : error_response(e, reply.error()));
-    co_return reply;
-  }
-
-  /// The status line waits for the first text, so that whatever fails before it is an HTTP error.
-  Awaitable<Result<chat::Reply>> stream(net::Exchange& e, const CompletionRequest& request,
-                                        chat::ChatModel& model) const {
-    CompletionReply events(request.model, request.include_usage);
-    bool begun = false;
-    auto begin = [&]() -> std::string {
-      if (std::exchange(begun, true)) return "";
-      e.begin(200, {{"content-type", "text/event-stream; charset=utf-8"},
-                    {"cache-control", "no-cache"},
-                    {"x-accel-buffering", "no"}});
-      return net::sse_event(events.first());
-    };
-    auto reply = co_await model.generate(request.chat, [&](chat::Event event) -> Awaitable<bool> {
-      const auto* text = std::get_if<chat::TextDelta>(&event);
-      if (!text) co_return true;
-      std::string bytes = begin();
-      bytes += net::sse_event(events.text(text->text));
-      co_return co_await e.write(std::move(bytes));
-    });
-    if (!reply && !begun) {
-      e.respond(error_response(e, reply.error()));
-    } else if (!reply) {
-      // And no [DONE]: the client must not take this for the end.
-      co_await e.write(net::sse_event(api_error(reply.error()).json()));
-    } else {
-      std::string bytes = begin();
-      for (const std::string& event : events.last(*reply)) bytes += net::sse_event(event);
-      co_await e.write(std::move(bytes));
-    }
-    co_return reply;
-  }
-
-  net::ServerResponse error_response(const net::Exchange& e, const Error& error) const {
-    if (error.code == Code::kCancelled && e.request().cancel.stop_requested())
-      return api_error(503, "The server is shutting down.").response();
-    return api_error(error).response();
-  }
-
-  void log_reply(const std::string& id, const std::string& model, const Result<chat::Reply>& reply) const {
-    if (!reply)
-      return log(fmt::format("{} model={} failed: {}: {}", id, model, code_name(reply.error().code),
-                             reply.error().message));
-    std::string line =
-        fmt::format("{} model={} answered_by={} tokens={}+{} cost={:.6g}", id, model, reply->answered_by,
-                    reply->usage.prompt_tokens, reply->usage.completion_tokens, reply->cost);
-    if (reply->confidence) line += fmt::format(" confidence={:.4f}", *reply->confidence);
-    if (reply->unverified) line += " unverified";
-    for (const chat::Step& step : reply->steps)
-      line += fmt::format(" step={} {:.1f} ms ({})", step.model, step.seconds * 1000, step.outcome);
-    for (const std::string& note : reply->notes) line += " note: " + note;
-    log(line);
-  }
-
   ServerConfig config_;
   Registry registry_;
   Access access_;
   LogSink log_;
   std::shared_ptr<Metrics> metrics_;
+  Endpoints endpoints_;
   std::time_t started_;
   std::unique_ptr<net::HttpServer> http_;  // last, so that its threads end before what they use
 };

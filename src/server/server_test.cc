@@ -194,7 +194,7 @@ TEST(Server, OpenAisErrors) {
                404, "model", "model_not_found");
   expect_error(f.send("POST", "/v1/chat/completions", R"({"model":"m"})"), 400, "messages",
                "missing_required_parameter");
-  expect_error(f.ask(R"(,"n":3)"), 400, "n", "unsupported_value");
+  expect_error(f.ask(R"(,"n":9)"), 400, "n", "invalid_value");
   expect_error(f.send("POST", "/v1/chat/completions", "{"), 400, nullptr, "invalid_json");
   expect_error(f.send("GET", "/v1/nothing"), 404, nullptr, nullptr);
   expect_error(f.send("GET", "/v1/a%0Aforged"), 404, nullptr, nullptr);

@@ -163,8 +163,8 @@ test("OpenAI's own errors", async () => {
   await fails({ model: "keep" }, { ...invalid, param: "messages" });
   await fails({ messages: ticket }, { ...invalid, param: "model" });
   await fails({ model: "keep", messages: ticket, temperature: "hot" }, { ...invalid, param: "temperature" });
-  await fails({ model: "keep", messages: ticket, n: 2 }, { ...invalid, param: "n" });
-  await fails({ model: "keep", messages: ticket, logprobs: true }, { ...invalid, param: "logprobs" });
+  await fails({ model: "keep", messages: ticket, n: 1000 }, { ...invalid, param: "n" });
+  await fails({ model: "keep", messages: ticket, logprobs: "yes" }, { ...invalid, param: "logprobs" });
   await fails({ model: "keep", messages: ticket, colour: "red" }, { ...invalid, param: "colour", code: "unknown_parameter" });
   await fails({ model: "keep", messages: [{ role: "robot", content: "x" }] }, { ...invalid, param: "messages[0].role" });
 });

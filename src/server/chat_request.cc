@@ -1,0 +1,272 @@
+#include "server/chat_request.h"
+
+#include <set>
+
+#include "server/chat_reply.h"
+#include "server/generation_reader.h"
+
+namespace bantam::server {
+namespace {
+
+using json = BodyReader::json;
+
+constexpr size_t kMaxMessages = 4096, kMaxParts = 4096, kMaxTools = 128, kMaxCalls = 128;
+
+class ChatReader final : public GenerationReader {
+ public:
+  using GenerationReader::GenerationReader;
+  std::expected<Generation, ApiError> read(const json& body);
+
+ private:
+  static const Field<ChatReader> kFields[];
+
+  void messages(const std::string& name, const json& value);
+  void message(const std::string& name, const json& value);
+  void member_of_message(const std::string& param, const std::string& key, const json& value,
+                         chat::Message& out);
+  std::string content(const std::string& name, const json& value, bool assistant);
+  std::string content_part(const std::string& name, const json& value, bool assistant);
+  void tool_calls(const std::string& name, const json& value, chat::Message& out);
+  void tools(const std::string& name, const json& value);
+  void tool_choice(const std::string& name, const json& value) { tool_choice_ = {name, &value}; }
+  void read_tool_choice(const std::string& name, const json& value);
+  void allowed_tools(const std::string& name, const json& value);
+  void response_format(const std::string& name, const json& value);
+  void logprobs(const std::string& name, const json& value) {
+    chat_.logprobs = flag(name, value).value_or(false);
+  }
+  void top_logprobs(const std::string& name, const json& value) {
+    chat_.top_logprobs = static_cast<uint32_t>(whole(name, value, 0, 20).value_or(0));
+  }
+  void no_functions(const std::string& name, const json& value) { only(name, value, {"none", "auto"}); }
+  void text_modality(const std::string& name, const json& value) {
+    only(name, value, {json::array({"text"})});
+  }
+
+  std::pair<std::string, const json*> tool_choice_{"", nullptr};  // read once the tools are known
+};
+
+// The parameters of the API reference of 2026, then ours.
+const GenerationReader::Field<ChatReader> ChatReader::kFields[] = {
+    {"model", &ChatReader::model},
+    {"messages", &ChatReader::messages},
+    {"temperature", &ChatReader::temperature},
+    {"top_p", &ChatReader::top_p},
+    {"seed", &ChatReader::seed},
+    {"max_tokens", &ChatReader::max_tokens},
+    {"max_completion_tokens", &ChatReader::max_tokens},
+    {"stop", &ChatReader::stop},
+    {"stream", &ChatReader::stream},
+    {"stream_options", &ChatReader::stream_options},
+    {"n", &ChatReader::n},
+    {"frequency_penalty", &ChatReader::frequency_penalty},
+    {"presence_penalty", &ChatReader::presence_penalty},
+    {"logit_bias", &ChatReader::logit_bias},
+    {"logprobs", &ChatReader::logprobs},
+    {"top_logprobs", &ChatReader::top_logprobs},
+    {"tools", &ChatReader::tools},
+    {"tool_choice", &ChatReader::tool_choice},
+    {"parallel_tool_calls", &ChatReader::parallel_tool_calls},
+    {"response_format", &ChatReader::response_format},
+    {"user", &ChatReader::label},
+    {"safety_identifier", &ChatReader::label},
+    {"prompt_cache_key", &ChatReader::label},
+    {"prompt_cache_retention", &ChatReader::only_in_memory},
+    {"metadata", &ChatReader::metadata},
+    {"store", &ChatReader::only_false},
+    {"functions", &ChatReader::only_empty_list},
+    {"function_call", &ChatReader::no_functions},
+    {"modalities", &ChatReader::text_modality},
+    {"reasoning_effort", &ChatReader::reasoning_effort},
+    {"verbosity", &ChatReader::only_medium},
+    {"service_tier", &ChatReader::only_auto},
+    {"audio", &ChatReader::refused},
+    {"prediction", &ChatReader::refused},
+    {"web_search_options", &ChatReader::refused},
+    {"prompt_cache_options", &ChatReader::refused},
+    {"moderation", &ChatReader::refused},
+    {"guided_choice", &ChatReader::guided_choice},
+    {"top_k", &ChatReader::top_k},
+    {"min_p", &ChatReader::min_p},
+    {"typed_events", &ChatReader::typed_events},
+};
+
+void ChatReader::messages(const std::string& name, const json& value) {
+  if (!is_array(name, value, 1, kMaxMessages)) return;
+  for (size_t i = 0; i < value.size() && ok(); ++i) message(fmt::format("{}[{}]", name, i), value[i]);
+}
+
+void ChatReader::message(const std::string& name, const json& value) {
+  if (!is_object(name, value)) return;
+  const json* role = required(name, value, "role");
+  if (!role) return;
+  chat::Message out;
+  out.role = text(name + ".role", *role).value_or("");
+  static const std::set<std::string> kRoles{"system", "developer", "user", "assistant", "tool"};
+  if (ok() && !kRoles.contains(out.role)) {
+    return wrong_value(name + ".role", "'" + out.role.substr(0, 100) + "'",
+                       "'system', 'developer', 'user', 'assistant' or 'tool'");
+  }
+  for (const auto& [key, part] : value.items()) {
+    if (ok() && !part.is_null() && key != "role") member_of_message(name + "." + key, key, part, out);
+  }
+  bool has_content = member(value, "content") || member(value, "refusal");
+  if (!has_content && out.tool_calls.empty()) missing(name + ".content");
+  if (out.role == "tool" && out.tool_call_id.empty()) missing(name + ".tool_call_id");
+  chat_.messages.push_back(std::move(out));
+}
+
+void ChatReader::member_of_message(const std::string& param, const std::string& key, const json& value,
+                                   chat::Message& out) {
+  bool assistant = out.role == "assistant";
+  if (key == "content") {
+    out.content += content(param, value, assistant);
+  } else if (key == "name" && out.role != "tool") {
+    out.name = text(param, value).value_or("");
+  } else if (key == "tool_call_id" && out.role == "tool") {
+    out.tool_call_id = text(param, value).value_or("");
+  } else if (key == "tool_calls" && assistant) {
+    tool_calls(param, value, out);
+  } else if (key == "refusal" && assistant) {
+    out.content += text(param, value).value_or("");   // what it said instead of content
+  } else if (!(value.is_array() && value.empty())) {  // clients send back annotations: []
+    refused(param);
+  }
+}
+
+std::string ChatReader::content(const std::string& name, const json& value, bool assistant) {
+  if (value.is_string()) return value.get<std::string>();
+  std::string out;
+  if (!value.is_array() || value.empty()) {
+    wrong_type(name, "a string or a non-empty array of content parts", value);
+    return out;
+  }
+  if (!is_array(name, value, 1, kMaxParts)) return out;
+  for (size_t i = 0; i < value.size() && ok(); ++i)
+    out += content_part(fmt::format("{}[{}]", name, i), value[i], assistant);
+  return out;
+}
+
+std::string ChatReader::content_part(const std::string& name, const json& value, bool assistant) {
+  const json* type = member(value, "type");
+  if (!type) {
+    wrong_type(name, "an object with a type", value);
+    return "";
+  }
+  const char* key = assistant && *type == "refusal" ? "refusal" : "text";
+  if (*type != key) {
+    wrong_value(name + ".type", shown(*type), "'text'");
+    return "";
+  }
+  const json* words = required(name, value, key);
+  return words ? text(name + "." + key, *words).value_or("") : "";
+}
+
+void ChatReader::tool_calls(const std::string& name, const json& value, chat::Message& out) {
+  if (value.is_array() && value.empty()) return;  // as clients send back an answer without any
+  if (!is_array(name, value, 1, kMaxCalls)) return;
+  for (size_t i = 0; i < value.size() && ok(); ++i) {
+    std::string entry = fmt::format("{}[{}]", name, i);
+    if (!is_object(entry, value[i])) return;
+    if (const json* type = member(value[i], "type"); type && *type != "function")
+      return wrong_value(entry + ".type", "another type", "'function'");
+    const json* id = required(entry, value[i], "id");
+    const json* function = required(entry, value[i], "function");
+    if (!id || !function || !is_object(entry + ".function", *function)) return;
+    const json* called = required(entry + ".function", *function, "name");
+    const json* arguments = required(entry + ".function", *function, "arguments");
+    if (!called || !arguments) return;
+    out.tool_calls.push_back({text(entry + ".id", *id).value_or(""),
+                              text(entry + ".function.name", *called).value_or(""),
+                              text(entry + ".function.arguments", *arguments).value_or("")});
+  }
+}
+
+void ChatReader::tools(const std::string& name, const json& value) {
+  if (!is_array(name, value, 0, kMaxTools)) return;
+  for (size_t i = 0; i < value.size() && ok(); ++i) {
+    std::string entry = fmt::format("{}[{}]", name, i);
+    if (!is_object(entry, value[i])) return;
+    const json* type = required(entry, value[i], "type");
+    if (!type) return;
+    if (*type != "function") return only(entry + ".type", *type, {"function"});
+    const json* function = required(entry, value[i], "function");
+    if (function) chat_.tools.push_back(function_tool(entry + ".function", *function));
+  }
+}
+
+void ChatReader::read_tool_choice(const std::string& name, const json& value) {
+  const char* expected = "'none', 'auto', 'required' or an object that names a function";
+  if (value.is_string() && tool_mode(value.get<std::string>())) return;
+  const json* type = member(value, "type");
+  if (!type) return wrong_value(name, shown(value), expected);
+  if (*type == "allowed_tools") {
+    if (const json* allowed = required(name, value, "allowed_tools"))
+      allowed_tools(name + ".allowed_tools", *allowed);
+    return;
+  }
+  if (*type != "function") return only(name + ".type", *type, {"function", "allowed_tools"});
+  const json* function = required(name, value, "function");
+  const json* called = function ? required(name + ".function", *function, "name") : nullptr;
+  if (!called) return;
+  chat_.tool_choice.mode = chat::ToolChoice::Mode::kFunction;
+  chat_.tool_choice.function = text(name + ".function.name", *called).value_or("");
+}
+
+void ChatReader::allowed_tools(const std::string& name, const json& value) {
+  const json* mode = required(name, value, "mode");
+  const json* list = required(name, value, "tools");
+  if (!mode || !list || !is_array(name + ".tools", *list, 1, kMaxTools)) return;
+  if (!mode->is_string() || *mode == "none" || !tool_mode(mode->get<std::string>()))
+    return wrong_value(name + ".mode", "another word", "'auto' or 'required'");
+  std::vector<std::string> allowed;
+  for (size_t i = 0; i < list->size() && ok(); ++i) {
+    std::string entry = fmt::format("{}.tools[{}]", name, i);
+    const json* function = required(entry, (*list)[i], "function");
+    const json* called = function ? required(entry + ".function", *function, "name") : nullptr;
+    if (called) allowed.push_back(text(entry + ".function.name", *called).value_or(""));
+  }
+  if (ok()) allow_tools(name + ".tools", allowed);
+}
+
+void ChatReader::response_format(const std::string& name, const json& value) {
+  if (!is_object(name, value)) return;
+  const json* type = required(name, value, "type");
+  if (!type) return;
+  const json* schema = member(value, "json_schema");
+  if (*type == "json_schema") {
+    if (!schema) return missing(name + ".json_schema");
+    if (!is_object(name + ".json_schema", *schema)) return;
+    if (required(name + ".json_schema", *schema, "name")) json_schema(name + ".json_schema", *schema);
+  } else if (*type == "json_object") {
+    chat_.format.kind = chat::ResponseFormat::Kind::kJsonObject;
+  } else {
+    only(name + ".type", *type, {"text", "json_object", "json_schema"});
+  }
+}
+
+std::expected<Generation, ApiError> ChatReader::read(const json& body) {
+  for (const char* key : {"model", "messages"}) required("", body, key);
+  read_members(*this, "", body, kFields);
+  if (tool_choice_.second && ok()) read_tool_choice(tool_choice_.first, *tool_choice_.second);
+  check_together(body);
+  if (chat_.top_logprobs > 0 && !chat_.logprobs)
+    wrong_value("top_logprobs", std::to_string(chat_.top_logprobs), "0, since 'logprobs' is not true");
+  if (error_) return std::unexpected(*error_);
+  Generation out;
+  out.model = model_;
+  out.chats = answers();
+  out.stream = stream_;
+  out.format = make_chat_reply({model_, include_usage_, chat_.logprobs});
+  return out;
+}
+
+}  // namespace
+
+std::expected<Generation, ApiError> read_chat_request(std::string_view text, const WireLimits& limits) {
+  auto body = parse_body(text);
+  if (!body) return std::unexpected(std::move(body).error());
+  return ChatReader(limits).read(*body);
+}
+
+}  // namespace bantam::server

@@ -1,0 +1,189 @@
+#include "server/generation_reader.h"
+
+#include <algorithm>
+#include <charconv>
+#include <set>
+
+#include "net/json.h"
+
+namespace bantam::server {
+namespace {
+
+constexpr size_t kMaxChoices = 4096, kMaxStops = 4, kMaxBiases = 4096;
+
+}  // namespace
+
+void GenerationReader::top_p(const std::string& name, const json& value) {
+  auto v = number(name, value, 0, 1);
+  if (v == 0.0) return wrong_value(name, "0", "a number above 0");
+  set(chat_.sampling.top_p, v);
+}
+
+void GenerationReader::top_k(const std::string& name, const json& value) {
+  if (auto v = whole(name, value, 0, 1'000'000)) chat_.sampling.top_k = static_cast<uint32_t>(*v);
+}
+
+void GenerationReader::seed(const std::string& name, const json& value) {
+  if (!value.is_number_integer()) return wrong_type(name, "an integer", value);
+  // Negative seeds are allowed and are as good as any other.
+  chat_.sampling.seed =
+      value.is_number_unsigned() ? value.get<uint64_t>() : static_cast<uint64_t>(value.get<int64_t>());
+}
+
+void GenerationReader::logit_bias(const std::string& name, const json& value) {
+  if (!is_object(name, value)) return;
+  if (value.size() > kMaxBiases)
+    return wrong_value(name, fmt::format("{} entries", value.size()), fmt::format("at most {}", kMaxBiases));
+  for (const auto& [key, entry] : value.items()) {
+    uint32_t id = 0;
+    auto [end, error] = std::from_chars(key.data(), key.data() + key.size(), id);
+    if (error != std::errc() || end != key.data() + key.size())
+      return wrong_value(name, "'" + key.substr(0, 100) + "'", "the id of a token");
+    auto bias = number(name + "." + key, entry, -100, 100);
+    if (!bias) return;
+    chat_.sampling.logit_bias.emplace_back(id, static_cast<float>(*bias));
+  }
+}
+
+void GenerationReader::max_tokens(const std::string& name, const json& value) {
+  auto v = whole(name, value, 1, UINT32_MAX);
+  if (!v) return;
+  auto& max = chat_.max_tokens;
+  if (max && *max != *v)
+    return wrong_value(name, value.dump(), fmt::format("the same as its other name, {}", *max));
+  max = static_cast<uint32_t>(*v);
+}
+
+void GenerationReader::stop(const std::string& name, const json& value) {
+  if (value.is_array() && value.empty()) return;  // as LangChain sends it where there is none
+  if (!value.is_string()) {
+    chat_.stop = texts(name, value, kMaxStops);
+  } else if (value.get_ref<const std::string&>().empty()) {
+    wrong_value(name, "an empty string", "text");
+  } else {
+    chat_.stop = {value.get<std::string>()};
+  }
+}
+
+void GenerationReader::stream_options(const std::string& name, const json& value) {
+  if (!is_object(name, value)) return;
+  for (const auto& [key, option] : value.items()) {
+    std::string param = name + "." + key;
+    if (key == "include_usage") {
+      include_usage_ = flag(param, option).value_or(false);
+    } else if (key == "include_obfuscation") {
+      only_false(param, option);
+    } else {
+      unknown(param);
+    }
+  }
+}
+
+void GenerationReader::n(const std::string& name, const json& value) {
+  if (value == 1) return;  // 1.0 as well
+  if (auto v = whole(name, value, 1, limits_.max_answers)) n_ = static_cast<uint32_t>(*v);
+}
+
+void GenerationReader::guided_choice(const std::string& name, const json& value) {
+  chat_.choices = texts(name, value, kMaxChoices);
+  std::set<std::string_view> seen;
+  for (const std::string& choice : chat_.choices) {
+    if (!seen.insert(choice).second) wrong_value(name, "'" + choice + "' twice", "different choices");
+  }
+}
+
+chat::Tool GenerationReader::function_tool(const std::string& name, const json& value) {
+  chat::Tool out;
+  if (!is_object(name, value) || !required(name, value, "name")) return out;
+  for (const auto& [key, part] : value.items()) {
+    std::string param = name + "." + key;
+    if (part.is_null() || key == "type") continue;
+    if (key == "name") {
+      out.name = identifier(param, part);
+    } else if (key == "description") {
+      out.description = text(param, part).value_or("");
+    } else if (key == "parameters") {
+      out.parameters = object_text(param, part);
+    } else if (key == "strict") {
+      out.strict = flag(param, part).value_or(false);
+    } else {
+      unknown(param);
+    }
+  }
+  for (const chat::Tool& other : chat_.tools) {
+    if (other.name == out.name) wrong_value(name + ".name", "'" + out.name + "' twice", "different names");
+  }
+  return out;
+}
+
+bool GenerationReader::tool_mode(const std::string& word) {
+  using Mode = chat::ToolChoice::Mode;
+  if (word == "none")
+    chat_.tool_choice.mode = Mode::kNone;
+  else if (word == "auto")
+    chat_.tool_choice.mode = Mode::kAuto;
+  else if (word == "required")
+    chat_.tool_choice.mode = Mode::kRequired;
+  else
+    return false;
+  return true;
+}
+
+void GenerationReader::json_schema(const std::string& name, const json& value) {
+  const json* schema = required(name, value, "schema");
+  if (!schema || !is_object(name + ".schema", *schema)) return;
+  chat_.format.kind = chat::ResponseFormat::Kind::kJsonSchema;
+  for (const auto& [key, part] : value.items()) {
+    std::string param = name + "." + key;
+    if (part.is_null() || key == "schema" || key == "type") continue;
+    if (key == "name") {
+      chat_.format.name = identifier(param, part);
+    } else if (key == "strict") {
+      chat_.format.strict = flag(param, part).value_or(false);
+    } else if (key == "description") {
+      chat_.format.description = text(param, part).value_or("");
+    } else {
+      unknown(param);
+    }
+  }
+  chat_.format.schema = net::ordered_text(*schema);
+}
+
+void GenerationReader::allow_tools(const std::string& name, const std::vector<std::string>& allowed) {
+  for (const std::string& wanted : allowed) {
+    bool there = std::any_of(chat_.tools.begin(), chat_.tools.end(),
+                             [&](const chat::Tool& t) { return t.name == wanted; });
+    if (!there) return wrong_value(name, "'" + wanted + "'", "the name of one of the tools");
+  }
+  std::erase_if(chat_.tools, [&](const chat::Tool& t) {
+    return std::find(allowed.begin(), allowed.end(), t.name) == allowed.end();
+  });
+}
+
+void GenerationReader::check_together(const json& body) {
+  using Mode = chat::ToolChoice::Mode;
+  const chat::ToolChoice& choice = chat_.tool_choice;
+  if (!stream_ && member(body, "stream_options")) {
+    problem("stream_options", "invalid_value",
+            "The 'stream_options' parameter is only allowed when 'stream' is true.");
+  }
+  if (choice.mode == Mode::kRequired && chat_.tools.empty())
+    wrong_value("tool_choice", "'required'", "'none' or 'auto', since there are no tools");
+  if (choice.mode == Mode::kFunction) {
+    bool there = std::any_of(chat_.tools.begin(), chat_.tools.end(),
+                             [&](const chat::Tool& t) { return t.name == choice.function; });
+    if (!there) wrong_value("tool_choice", "'" + choice.function + "'", "the name of one of the tools");
+  }
+  if (!chat_.choices.empty() &&
+      (!chat_.tools.empty() || chat_.format.kind != chat::ResponseFormat::Kind::kText))
+    wrong_value("guided_choice", "choices beside tools or a response format", "one of them");
+  if (chat_.typed_events && !stream_) wrong_value("typed_events", "true", "false, since 'stream' is false");
+}
+
+std::vector<chat::Request> GenerationReader::answers() const {
+  std::vector<chat::Request> out(n_, chat_);
+  for (uint32_t i = 0; n_ > 1 && i < n_; ++i) out[i].sampling.seed = chat_.sampling.seed.value_or(0) + i;
+  return out;
+}
+
+}  // namespace bantam::server

@@ -1,0 +1,107 @@
+#include "server/text_request.h"
+
+#include "server/generation_reader.h"
+#include "server/text_reply.h"
+
+namespace bantam::server {
+namespace {
+
+using json = BodyReader::json;
+
+constexpr uint32_t kDefaultMaxTokens = 16;  // the API's own
+
+class TextReader final : public GenerationReader {
+ public:
+  using GenerationReader::GenerationReader;
+  std::expected<Generation, ApiError> read(const json& body);
+
+ private:
+  static const Field<TextReader> kFields[];
+
+  void prompt(const std::string& name, const json& value);
+  void echo(const std::string& name, const json& value) { echo_ = flag(name, value).value_or(false); }
+  void best_of(const std::string& name, const json& value) {
+    best_of_ = static_cast<uint32_t>(whole(name, value, 1, limits_.max_answers).value_or(1));
+  }
+  void logprobs(const std::string& name, const json& value) {
+    auto v = whole(name, value, 0, 5);
+    if (!v) return;
+    chat_.logprobs = true;  // 0: those of the chosen tokens alone
+    chat_.top_logprobs = static_cast<uint32_t>(*v);
+  }
+  void suffix(const std::string& name, const json& value) { only(name, value, {""}); }
+
+  std::vector<std::string> prompts_;
+  bool echo_ = false;
+  uint32_t best_of_ = 0;
+};
+
+const GenerationReader::Field<TextReader> TextReader::kFields[] = {
+    {"model", &TextReader::model},
+    {"prompt", &TextReader::prompt},
+    {"max_tokens", &TextReader::max_tokens},
+    {"temperature", &TextReader::temperature},
+    {"top_p", &TextReader::top_p},
+    {"n", &TextReader::n},
+    {"best_of", &TextReader::best_of},
+    {"stream", &TextReader::stream},
+    {"stream_options", &TextReader::stream_options},
+    {"logprobs", &TextReader::logprobs},
+    {"echo", &TextReader::echo},
+    {"stop", &TextReader::stop},
+    {"presence_penalty", &TextReader::presence_penalty},
+    {"frequency_penalty", &TextReader::frequency_penalty},
+    {"logit_bias", &TextReader::logit_bias},
+    {"seed", &TextReader::seed},
+    {"suffix", &TextReader::suffix},
+    {"user", &TextReader::label},
+    {"guided_choice", &TextReader::guided_choice},
+    {"top_k", &TextReader::top_k},
+    {"min_p", &TextReader::min_p},
+};
+
+void TextReader::prompt(const std::string& name, const json& value) {
+  bool ids = value.is_array() && !value.empty() && (value[0].is_number() || value[0].is_array());
+  if (ids) return wrong_value(name, "ids of tokens", "text");
+  prompts_ =
+      value.is_string() ? std::vector{value.get<std::string>()} : texts(name, value, limits_.max_answers);
+  if (prompts_.size() == 1 && prompts_[0].empty()) wrong_value(name, "an empty string", "text");
+}
+
+std::expected<Generation, ApiError> TextReader::read(const json& body) {
+  for (const char* key : {"model", "prompt"}) required("", body, key);
+  read_members(*this, "", body, kFields);
+  check_together(body);
+  if (best_of_ && best_of_ != n_)
+    wrong_value("best_of", std::to_string(best_of_), fmt::format("{}, as many as 'n'", n_));
+  if (n_ * prompts_.size() > limits_.max_answers) {
+    wrong_value("n", fmt::format("{} for each of {} prompts", n_, prompts_.size()),
+                fmt::format("at most {} answers", limits_.max_answers));
+  }
+  if (echo_ && chat_.logprobs) wrong_value("echo", "true", "false, since 'logprobs' is set");
+  if (error_) return std::unexpected(*error_);
+  if (!chat_.max_tokens && chat_.choices.empty()) chat_.max_tokens = kDefaultMaxTokens;
+  Generation out;
+  out.model = model_;
+  out.stream = stream_;
+  TextReplyOptions form{model_, include_usage_, chat_.logprobs, {}};
+  for (std::string& prompt : prompts_) {
+    chat_.prompt = std::move(prompt);
+    for (chat::Request& answer : answers()) {
+      if (echo_) form.echo.push_back(answer.prompt);
+      out.chats.push_back(std::move(answer));
+    }
+  }
+  out.format = make_text_reply(std::move(form));
+  return out;
+}
+
+}  // namespace
+
+std::expected<Generation, ApiError> read_text_request(std::string_view text, const WireLimits& limits) {
+  auto body = parse_body(text);
+  if (!body) return std::unexpected(std::move(body).error());
+  return TextReader(limits).read(*body);
+}
+
+}  // namespace bantam::server
