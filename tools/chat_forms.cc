@@ -7,6 +7,8 @@
 #include <nlohmann/json.hpp>
 #include <set>
 
+#include "base/utf8.h"
+
 namespace bantam::forms {
 namespace {
 
@@ -203,8 +205,7 @@ void Services::add(const json& schema) {
     Function f{service, intent.value("name", ""), intent.value("description", ""), {}, {}};
     for (const json& name : intent.value("required", json::array())) f.required.push_back(name);
     const json optional = intent.value("optional", json::object());
-    for (const auto& [name, fallback] : optional.items())
-      f.optional.push_back(name);
+    for (const auto& [name, fallback] : optional.items()) f.optional.push_back(name);
     if (state_->by_name.emplace(std::pair{service, f.name}, state_->functions.size()).second)
       state_->functions.push_back(std::move(f));
   }
@@ -313,7 +314,7 @@ std::vector<Conversation> explain(std::string_view document, size_t most, Rng& r
     const size_t last = std::min(lines.size(), facts[i].line + 1 + rng.below(4));
     std::string text(lines[0]);
     for (size_t l = std::max<size_t>(1, first); l < last; ++l)
-      text += "\n" + std::string(lines[l].substr(0, 600));
+      text += "\n" + std::string(lines[l].substr(0, utf8_cut(lines[l], 600)));
     // A piece that was cut inside a character would not be UTF-8.
     while (!text.empty() && (static_cast<unsigned char>(text.back()) & 0x80) != 0) text.pop_back();
     out.push_back(asked(fmt::format("Answer from this text.\n\n{}\n\n{}: {}?", text, lines[0], facts[i].term),

@@ -1,5 +1,7 @@
 #include "base/utf8.h"
 
+#include <algorithm>
+
 namespace bantam {
 namespace {
 
@@ -50,6 +52,16 @@ size_t find_broken_utf8(std::string_view text) {
     i += length;
   }
   return std::string_view::npos;
+}
+
+size_t utf8_cut(std::string_view text, size_t at) {
+  if (at >= text.size()) return text.size();
+  while (at > 0 && continues_character(text[at])) --at;
+  return at;
+}
+
+size_t utf8_length(std::string_view text) {
+  return text.size() - static_cast<size_t>(std::ranges::count_if(text, continues_character));
 }
 
 void append_utf8(std::string& out, uint32_t code) {

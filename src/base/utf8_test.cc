@@ -34,5 +34,14 @@ TEST(Utf8, IllFormedSequences) {
   EXPECT_FALSE(utf8_front("").cut);
 }
 
+TEST(Utf8, CutsAndCountsCharacters) {
+  const std::string text = "a\xC3\xA9\xF0\x9F\x90\x93z";
+  const size_t cuts[] = {0, 1, 1, 3, 3, 3, 3, 7, 8, 8};
+  for (size_t at = 0; at < std::size(cuts); ++at) EXPECT_EQ(utf8_cut(text, at), cuts[at]) << at;
+  EXPECT_EQ(utf8_length(text), 4U);
+  EXPECT_EQ(utf8_cut("", 3), 0U);
+  EXPECT_EQ(utf8_cut("\x80\x80", 1), 0U);
+}
+
 }  // namespace
 }  // namespace bantam

@@ -4,17 +4,9 @@
 #include <cstdio>
 #include <vector>
 
+#include "base/utf8.h"
+
 namespace bantam::cli {
-namespace {
-
-// Terminal columns of UTF-8 text, taking every code point as one: enough for our own tables and for Latin
-// labels.
-size_t columns(std::string_view text) {
-  return std::count_if(text.begin(), text.end(),
-                       [](char c) { return (static_cast<uint8_t>(c) & 0xC0) != 0x80; });
-}
-
-}  // namespace
 
 int report(const Error& error) {
   fmt::print(stderr, "bantam: {}\n", error.message);
@@ -62,13 +54,13 @@ std::string text_table(const std::vector<std::vector<std::string>>& rows) {
   for (const auto& row : rows) {
     widths.resize(std::max(widths.size(), row.size()));
     for (size_t column = 0; column < row.size(); ++column) {
-      widths[column] = std::max(widths[column], columns(row[column]));
+      widths[column] = std::max(widths[column], utf8_length(row[column]));
     }
   }
   std::string out;
   for (const auto& row : rows) {
     for (size_t column = 0; column < row.size(); ++column) {
-      std::string padding(widths[column] - columns(row[column]), ' ');
+      std::string padding(widths[column] - utf8_length(row[column]), ' ');
       if (column > 0) out.append("  ").append(padding);
       out += row[column];
       if (column == 0 && row.size() > 1) out += padding;

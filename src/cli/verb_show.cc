@@ -1,5 +1,6 @@
 #include <memory>
 
+#include "base/utf8.h"
 #include "cli/verbs.h"
 #include "formats/gguf.h"
 #include "model/config.h"
@@ -41,9 +42,8 @@ std::string as_line(const Json& value) {
   }
   std::string text = dump(value);
   if (text.size() <= kShownBytes) return text;
-  size_t cut = kShownBytes;
-  while (cut > 0 && (static_cast<uint8_t>(text[cut]) & 0xC0) == 0x80) --cut;  // not inside a character
-  return fmt::format("{}… {} bytes in all", text.substr(0, cut), with_commas(text.size()));
+  return fmt::format("{}… {} bytes in all", text.substr(0, utf8_cut(text, kShownBytes)),
+                     with_commas(text.size()));
 }
 
 Json describe_tensors(const formats::GgufFile& file) {

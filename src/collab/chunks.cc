@@ -2,11 +2,12 @@
 
 #include <algorithm>
 
+#include "base/utf8.h"
+
 namespace bantam::collab {
 namespace {
 
 bool is_space(char c) { return c == ' ' || c == '\n' || c == '\t' || c == '\r'; }
-bool continues_character(char c) { return (static_cast<unsigned char>(c) & 0xC0) == 0x80; }
 bool blank(std::string_view text) { return std::ranges::all_of(text, is_space); }
 
 bool ends_sentence(std::string_view text, size_t at) {

@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "base/usage.h"
+#include "base/utf8.h"
 #include "collab/ask.h"
 #include "collab/prompt_template.h"
 #include "collab/trace.h"
@@ -30,7 +31,6 @@ constexpr std::string_view kCompletePrompt =
     "follows.\n\n{kept}";
 
 bool is_space(char c) { return c == ' ' || c == '\n' || c == '\t' || c == '\r'; }
-bool continues_character(char c) { return (static_cast<unsigned char>(c) & 0xC0) == 0x80; }
 
 /// Drops what the LLM repeats of the text it was to go on from. It need not be all of it in one piece.
 class Continuation {

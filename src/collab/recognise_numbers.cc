@@ -6,6 +6,7 @@
 #include <array>
 #include <cctype>
 
+#include "base/utf8.h"
 #include "collab/recognise.h"
 
 namespace bantam::collab {
@@ -108,8 +109,7 @@ bool is_date(std::string_view text) {
 bool announced(std::string_view text, size_t begin) {
   static const re2::RE2 words(
       R"((?i)\b(?:tel|tél|telephone|telefon|teléfono|téléphone|telefono|phone|ph|mobile|mobil|móvil|mob|cell|handy|call|dial|ring|fax|sms|whatsapp|signal|rufnummer|nummer|hotline|reach (?:me|us|him|her|them)|number)\b[^0-9]{0,16}$)");
-  size_t from = begin > 40 ? begin - 40 : 0;
-  while (from < begin && (static_cast<unsigned char>(text[from]) & 0xC0) == 0x80) ++from;
+  const size_t from = utf8_cut(text, begin > 40 ? begin - 40 : 0);
   return re2::RE2::PartialMatch(re2::StringPiece(text.data() + from, begin - from), words);
 }
 

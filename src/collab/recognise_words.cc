@@ -4,6 +4,7 @@
 
 #include <algorithm>
 
+#include "base/utf8.h"
 #include "collab/recognise.h"
 
 namespace bantam::collab {
@@ -54,7 +55,7 @@ void find_pattern(std::string_view text, const re2::RE2& pattern, const Type& ty
     // After the part, not after the match: what follows the part may be the beginning of the next match.
     size_t end = std::max<size_t>(begin + part.size(), static_cast<size_t>(match[0].data() - text.data()));
     from = end > from ? end : from + 1;
-    while (from < text.size() && (static_cast<unsigned char>(text[from]) & 0xC0) == 0x80) ++from;
+    while (from < text.size() && continues_character(text[from])) ++from;
   }
 }
 

@@ -75,9 +75,4 @@ std::string ratio_text(double value, double reference) {
   return ratio < 1 ? "1/" + text : text + "x";
 }
 
-size_t display_width(std::string_view text) {
-  return static_cast<size_t>(
-      std::count_if(text.begin(), text.end(), [](char c) { return (c & 0xc0) != 0x80; }));
-}
-
 }  // namespace bantam::eval

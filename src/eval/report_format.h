@@ -21,7 +21,5 @@ std::string money_text(double amount, std::string_view currency);  // "0.000434 
 /// value / reference as "1/28" where it is smaller, "2.1x" where it is larger, "same" within 0.5 %; empty
 /// where either is 0.
 std::string ratio_text(double value, double reference);
-/// Code points of UTF-8 text: its width in a terminal, near enough for names and labels.
-size_t display_width(std::string_view text);
 
 }  // namespace bantam::eval

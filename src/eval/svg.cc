@@ -7,6 +7,7 @@
 #include <cmath>
 #include <optional>
 
+#include "base/utf8.h"
 #include "eval/report_format.h"
 
 namespace bantam::eval::svg {
@@ -136,7 +137,7 @@ void Chart::horizontal(double y, std::string_view css, std::string name, bool ab
                        css, kLeft, right, at, at);
   front_ += fmt::format("<text class=\"name\" x=\"{}\" y=\"{:.1f}\" text-anchor=\"end\">{}</text>\n",
                         right - 4, baseline, escape(name));
-  const double length = kCharacter * static_cast<double>(display_width(name));
+  const double length = kCharacter * static_cast<double>(utf8_length(name));
   lines_.push_back({kLeft, at - 2, right, at + 2});
   taken_.push_back({right - 4 - length, baseline - 11, right, baseline + 4});
 }
@@ -258,7 +259,7 @@ std::string Chart::names() const {
   return out;
 }
 
-double Chart::length(const Name& name) { return kCharacter * static_cast<double>(display_width(name.text)); }
+double Chart::length(const Name& name) { return kCharacter * static_cast<double>(utf8_length(name.text)); }
 
 Chart::Box Chart::box_of(const Name& name, double left, double baseline) {
   return {left, baseline - kAscent, left + length(name), baseline + 4};

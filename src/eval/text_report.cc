@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <iterator>
 
+#include "base/utf8.h"
 #include "eval/compare.h"
 #include "eval/report_format.h"
 #include "eval/report_rows.h"
@@ -16,7 +17,7 @@ namespace {
 constexpr size_t kWidest = 118;  // a column that would pass this starts another block
 
 std::string pad(std::string_view text, size_t width, bool right) {
-  const std::string space(width - std::min(width, display_width(text)), ' ');
+  const std::string space(width - std::min(width, utf8_length(text)), ' ');
   return right ? space + std::string(text) : std::string(text) + space;
 }
 
@@ -26,7 +27,7 @@ std::string table(const std::vector<std::vector<std::string>>& rows) {
   std::vector<size_t> widths;
   for (const auto& row : rows) {
     widths.resize(std::max(widths.size(), row.size()));
-    for (size_t c = 0; c < row.size(); ++c) widths[c] = std::max(widths[c], display_width(row[c]));
+    for (size_t c = 0; c < row.size(); ++c) widths[c] = std::max(widths[c], utf8_length(row[c]));
   }
   std::string out;
   for (size_t begin = 1; begin < widths.size();) {

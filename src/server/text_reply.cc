@@ -1,9 +1,9 @@
 #include "server/text_reply.h"
 
-#include <algorithm>
 #include <ctime>
 #include <map>
 
+#include "base/utf8.h"
 #include "net/http.h"
 #include "net/json.h"
 #include "net/sse.h"
@@ -13,11 +13,6 @@ namespace bantam::server {
 namespace {
 
 using nlohmann::json;
-
-size_t characters(std::string_view text) {
-  return static_cast<size_t>(
-      std::count_if(text.begin(), text.end(), [](char c) { return (c & 0xC0) != 0x80; }));
-}
 
 class TextReply final : public ReplyFormat {
  public:
@@ -95,7 +90,7 @@ class TextReply final : public ReplyFormat {
       out["token_logprobs"].push_back(token.logprob);
       out["top_logprobs"].push_back(std::move(top));
       out["text_offset"].push_back(offsets_[index]);
-      offsets_[index] += characters(token.text);
+      offsets_[index] += utf8_length(token.text);
     }
     return out;
   }

@@ -10,6 +10,7 @@
 #include "train/decoder.h"
 #include "train/job_log.h"
 #include "train/language_file.h"
+#include "train/option_check.h"
 #include "train/text_pairs.h"
 #include "train/trainer.h"
 
@@ -53,10 +54,9 @@ class EmbedTrainer {
                           .muon = options_.muon,
                           .micro_steps = 1,
                           .seed = options_.seed};
-    std::string sources;
-    for (const auto& part : data_.parts) sources += fmt::format(" {}:{}", part.file, part.weight);
-    const std::string fingerprint = fmt::format("embed {} {} from={} {}{}", describe(descent),
-                                                options_text(options_), from_sha256, tokens_, sources);
+    const std::string fingerprint =
+        fmt::format("embed {} {} from={} {}{}", describe(descent), options_text(options_), from_sha256,
+                    tokens_, describe(data_.parts));
     const Hooks hooks{.restored = [&](uint64_t next) { return log_.cut(next); },
                       .after_step = [&](const StepReport& s) { return after(s); }};
     start_ = wall_seconds();
@@ -123,12 +123,7 @@ class EmbedTrainer {
   }
 
   Status after(const StepReport& s) {
-    BANTAM_TRY(log_.add({{"step", s.step},
-                         {"loss", s.loss},
-                         {"learning_rate", s.learning_rate},
-                         {"gradient_norm", s.gradient_norm},
-                         {"tokens", s.tokens},
-                         {"seconds", wall_seconds() - start_}}));
+    BANTAM_TRY(log_.add(s, wall_seconds() - start_));
     const uint64_t done = s.step + 1;
     if (done % options_.evaluate_every != 0 && done != steps_) return {};
     return evaluate(s.step);
@@ -171,10 +166,6 @@ class EmbedTrainer {
 }  // namespace
 
 Status check(const EmbedOptions& o) {
-  auto need = [](bool ok, const char* name, double value, const char* range) -> Status {
-    if (ok) return {};
-    return fail(Code::kInvalidArgument, "{}: found {}, expected {}", name, value, range);
-  };
   BANTAM_TRY(need(o.pairs >= 1, "pairs", o.pairs, "at least 1"));
   BANTAM_TRY(need(o.batch >= 2 && o.batch <= 65536, "batch", o.batch, "2 to 65536"));
   BANTAM_TRY(need(o.groups >= 1 && o.groups <= 65536, "groups", o.groups, "1 to 65536"));

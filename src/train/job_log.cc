@@ -5,6 +5,7 @@
 #include <nlohmann/json.hpp>
 
 #include "base/file.h"
+#include "train/trainer.h"
 
 namespace bantam::train {
 
@@ -32,6 +33,15 @@ Status JobLog::add(const json& entry) {
   out_ << entry.dump() << '\n' << std::flush;
   if (!out_) return fail_errno(path_, errno);
   return {};
+}
+
+Status JobLog::add(const StepReport& s, double seconds) {
+  return add({{"step", s.step},
+              {"loss", s.loss},
+              {"learning_rate", s.learning_rate},
+              {"gradient_norm", s.gradient_norm},
+              {"tokens", s.tokens},
+              {"seconds", seconds}});
 }
 
 }  // namespace bantam::train

@@ -9,12 +9,15 @@
 
 namespace bantam::train {
 
+struct StepReport;
+
 class JobLog {
  public:
   explicit JobLog(std::string path) : path_(std::move(path)) {}
   /// Opens the log and drops the lines of steps that a resumed run will do again. Before any add().
   Status cut(uint64_t next_step);
   Status add(const nlohmann::json& entry);
+  Status add(const StepReport& step, double seconds);
 
  private:
   std::string path_;

@@ -8,12 +8,14 @@
 #include "base/hash.h"
 #include "base/rng.h"
 #include "base/usage.h"
+#include "base/utf8.h"
 #include "formats/documents.h"
 #include "train/chat_form.h"
 #include "train/decoder.h"
 #include "train/job_log.h"
 #include "train/language_file.h"
 #include "train/language_rows.h"
+#include "train/option_check.h"
 #include "train/peers.h"
 #include "train/token_store.h"
 #include "train/trainer.h"
@@ -48,8 +50,7 @@ Result<std::unique_ptr<text::BpeTokenizer>> learn_tokenizer(const PretrainData& 
       // Evenly: as much of what was read so far as is wanted of the whole. Long documents give a piece.
       const double share = std::max(reader.position(), 1e-3) * wanted;
       if (taken >= share) continue;
-      size_t keep = std::min<size_t>(text.size(), 1 << 18);
-      while (keep < text.size() && (static_cast<unsigned char>(text[keep]) & 0xC0) == 0x80) --keep;
+      const size_t keep = utf8_cut(text, 1 << 18);
       text.resize(keep);
       taken += static_cast<double>(keep);
       texts.push_back(std::move(text));
@@ -91,11 +92,9 @@ class Pretrainer {
     const double a_step = static_cast<double>(options_.context) * options_.batch * options_.accumulate;
     steps_ = std::max<uint64_t>(1, static_cast<uint64_t>(std::ceil(options_.tokens / a_step)));
     const Descent descent = this->descent();
-    std::string sources;
-    for (const auto& part : data_.parts) sources += fmt::format(" {}:{}", part.file, part.weight);
     const std::string fingerprint =
         fmt::format("pretrain {} {} {} from={} {}{}", describe(model_->config()), describe(descent),
-                    options_text(options_), from_sha256_, store.token_count(), sources);
+                    options_text(options_), from_sha256_, store.token_count(), describe(data_.parts));
     const Hooks hooks{.restored = [&](uint64_t next) { return rank() == 0 ? log_.cut(next) : Status{}; },
                       .after_step = [&](const StepReport& s) { return after(s); }};
     start_ = wall_seconds();
@@ -237,12 +236,7 @@ class Pretrainer {
 
   Status after(const StepReport& s) {
     if (rank() != 0) return {};
-    BANTAM_TRY(log_.add({{"step", s.step},
-                         {"loss", s.loss},
-                         {"learning_rate", s.learning_rate},
-                         {"gradient_norm", s.gradient_norm},
-                         {"tokens", s.tokens},
-                         {"seconds", wall_seconds() - start_}}));
+    BANTAM_TRY(log_.add(s, wall_seconds() - start_));
     const uint64_t done = s.step + 1;
     if (options_.keep_every > 0 && done % options_.keep_every == 0 && done != steps_) {
       report_.job.steps = done;
@@ -355,10 +349,6 @@ class Pretrainer {
 }  // namespace
 
 Status check(const PretrainOptions& o) {
-  auto need = [](bool ok, const char* name, double value, const char* range) -> Status {
-    if (ok) return {};
-    return fail(Code::kInvalidArgument, "{}: found {}, expected {}", name, value, range);
-  };
   BANTAM_TRY(need(o.context >= 8 && o.context <= 65536, "context", o.context, "8 to 65536"));
   BANTAM_TRY(need(o.batch >= 1 && o.batch <= 65536, "batch", o.batch, "1 to 65536"));
   BANTAM_TRY(need(o.accumulate >= 1 && o.accumulate <= 65536, "accumulate", o.accumulate, "1 to 65536"));

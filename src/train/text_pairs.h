@@ -18,8 +18,8 @@ struct TextPair {
 class TextPairs {
  public:
   /// `weights` by part. Texts are cut at sentences' ends: a token that ends with '.', '?', '!' or a line
-  /// break, before one that begins with a space or a line break. Errors: kInvalidArgument for a store without
-  /// a document of two sentences in training or, where a part has held-back documents, there.
+  /// break, before one that begins with a space or a line break. Errors: kInvalidArgument for a store whose
+  /// training documents have no two sentences in a row.
   static Result<TextPairs> create(const TokenStore& store, std::span<const double> weights,
                                   const text::Tokenizer& tokenizer, uint32_t max_tokens);
   /// A pair of a training document: what `rng` draws.

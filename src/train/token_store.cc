@@ -128,6 +128,12 @@ Result<std::string> print_of_files(const PretrainData& data) {
   return all;
 }
 
+std::string describe(std::span<const TextPart> parts) {
+  std::string out;
+  for (const auto& part : parts) out += fmt::format(" {}:{}", part.file, part.weight);
+  return out;
+}
+
 Result<TokenStore> TokenStore::make(const PretrainData& data, const text::BpeTokenizer& tokenizer,
                                     const JobOptions& job) {
   const std::string path = data.store.empty() ? job.out + ".tokens" : data.store;

@@ -22,6 +22,9 @@ inline bool is_held_back(uint64_t document, uint32_t one_in) {
 /// Names, sizes and times of the files: what is made of them is made anew when it changes. Errors: kNotFound.
 Result<std::string> print_of_files(const PretrainData& data);
 
+/// Files and weights, for fingerprints.
+std::string describe(std::span<const TextPart> parts);
+
 /// Documents of all parts one after the other, without marks between them. Ids fit 16 bits.
 class TokenStore {
  public:

@@ -12,89 +12,14 @@
 #include "base/rng.h"
 #include "base/usage.h"
 #include "formats/safetensors.h"
+#include "train/optimiser.h"
+#include "train/option_check.h"
 #include "train/peers.h"
 
 namespace bantam::train {
 namespace {
 
 using torch::Tensor;
-
-constexpr double kBeta1 = 0.9, kEpsilon = 1e-8;
-constexpr double kMuonMomentum = 0.95;
-
-double learning_rate(const Descent& d, uint64_t step, uint64_t steps) {
-  const double all = static_cast<double>(steps), warmup = std::max(1.0, d.warmup * all);
-  const double at = static_cast<double>(step) + 1.0;
-  if (at < warmup) return d.learning_rate * at / warmup;
-  if (d.decay < 1) {
-    const double left = (all - at) / std::max(1.0, d.decay * all);
-    return d.learning_rate * std::max(d.final_share, std::min(1.0, left));
-  }
-  const double part = (at - warmup) / std::max(1.0, all - warmup);
-  return d.learning_rate *
-         (d.final_share + (1.0 - d.final_share) * 0.5 * (1.0 + std::cos(M_PI * std::min(1.0, part))));
-}
-
-struct Slot {
-  std::string name;
-  Tensor weight, m, v, average;  // v is undefined under Muon, average without EMA
-  bool decays = false;
-};
-
-struct AdamFactors {
-  float rate, decay, clip, beta2, correct1, correct2;
-};
-
-/// One AdamW update in one pass over memory; elements are independent, so any split over threads gives the
-/// same bits.
-void adam_of_floats(Slot& slot, const AdamFactors& f) {
-  Tensor grad = slot.weight.grad().contiguous();
-  float* w = slot.weight.data_ptr<float>();
-  float* m = slot.m.data_ptr<float>();
-  float* v = slot.v.data_ptr<float>();
-  const float* g = grad.data_ptr<float>();
-  const float decay = slot.decays ? 1.0F - f.rate * f.decay : 1.0F;
-  constexpr float kB1 = kBeta1, kEps = kEpsilon;
-  at::parallel_for(0, slot.weight.numel(), 16384, [&](int64_t begin, int64_t end) {
-    for (int64_t i = begin; i < end; ++i) {
-      const float gi = g[i] * f.clip;
-      m[i] = kB1 * m[i] + (1.0F - kB1) * gi;
-      v[i] = f.beta2 * v[i] + (1.0F - f.beta2) * gi * gi;
-      w[i] = w[i] * decay - f.rate * (m[i] * f.correct1) / (std::sqrt(v[i] * f.correct2) + kEps);
-    }
-  });
-}
-
-/// The same where memory is a device's.
-void adam_of_tensors(Slot& slot, const AdamFactors& f) {
-  Tensor grad = slot.weight.grad() * f.clip;
-  slot.m.mul_(kBeta1).add_(grad, 1.0 - kBeta1);
-  slot.v.mul_(f.beta2).addcmul_(grad, grad, 1.0 - f.beta2);
-  if (slot.decays) slot.weight.mul_(1.0 - f.rate * f.decay);
-  slot.weight.addcdiv_(slot.m * f.correct1, (slot.v * f.correct2).sqrt_().add_(kEpsilon), -f.rate);
-}
-
-/// The nearest matrix with orthonormal rows or columns, roughly: five Newton-Schulz iterations with the
-/// coefficients of Jordan et al. 2024.
-Tensor orthogonal(const Tensor& matrix) {
-  const bool tall = matrix.size(0) > matrix.size(1);
-  Tensor x = (tall ? matrix.t() : matrix) / (matrix.norm() + 1e-7);
-  if (!x.device().is_cpu()) x = x.to(torch::kBFloat16);
-  for (int i = 0; i < 5; ++i) {
-    Tensor a = torch::mm(x, x.t());
-    x = torch::addmm(x, torch::addmm(a, a, a, -4.7750, 2.0315), x, 3.4445, 1.0);
-  }
-  return (tall ? x.t() : x).to(matrix.scalar_type());
-}
-
-/// Steps have the size of AdamW's (Liu et al. 2025, "Muon is scalable", eq. 4), so one learning rate serves.
-void muon(Slot& slot, const AdamFactors& f) {
-  Tensor grad = slot.weight.grad() * f.clip;
-  slot.m.mul_(kMuonMomentum).add_(grad);
-  Tensor step = orthogonal(grad.add(slot.m, kMuonMomentum));
-  const auto longer = static_cast<double>(std::max(grad.size(0), grad.size(1)));
-  slot.weight.mul_(1.0 - f.rate * f.decay).add_(step, -f.rate * 0.2 * std::sqrt(longer));
-}
 
 class Loop {
  public:
@@ -105,13 +30,8 @@ class Loop {
         hooks_(hooks),
         path_(job.out + ".checkpoint"),
         fingerprint_(std::move(fingerprint)),
+        slots_(make_slots(model, descent)),
         steps_(steps) {
-    for (const auto& [name, weight] : model.weights()) {
-      Slot slot{name, weight, torch::zeros_like(weight), Tensor(), Tensor(), weight.dim() == 2};
-      if (!(descent.muon && slot.decays && name.starts_with("blk."))) slot.v = torch::zeros_like(weight);
-      if (descent.ema > 0) slot.average = weight.detach().clone();
-      slots_.push_back(std::move(slot));
-    }
     if (!job.peers) return;
     std::vector<Tensor> weights;
     for (const auto& slot : slots_) weights.push_back(slot.weight);
@@ -286,7 +206,7 @@ class Loop {
     if (buckets_) BANTAM_TRY(buckets_->finish());
     BANTAM_TRY(add_up(value, tokens));
     report_.tokens += static_cast<uint64_t>(tokens);
-    const double norm = apply(rate);
+    const double norm = update(slots_, descent_, rate, next_);
     if (hooks_.after_step)
       BANTAM_TRY(hooks_.after_step({next_, value, rate, norm, report_.tokens, cpu_so_far()}));
     return value;
@@ -386,46 +306,6 @@ class Loop {
     return error;
   }
 
-  double gradient_norm() const {
-    double squares = 0;
-    std::vector<Tensor> norms;  // fetched from a device all at once
-    for (const auto& slot : slots_) {
-      if (!slot.weight.grad().defined()) continue;
-      norms.push_back(slot.weight.grad().norm());
-    }
-    Tensor all = torch::stack(norms).cpu();
-    for (int64_t i = 0; i < all.numel(); ++i) squares += std::pow(all.data_ptr<float>()[i], 2.0);
-    return std::sqrt(squares);
-  }
-
-  double apply(double rate) {
-    torch::NoGradGuard no_grad;
-    const double norm = gradient_norm(), count = static_cast<double>(next_) + 1.0;
-    AdamFactors factors{};
-    factors.rate = static_cast<float>(rate);
-    factors.decay = static_cast<float>(descent_.weight_decay);
-    factors.clip = norm > descent_.clip ? static_cast<float>(descent_.clip / norm) : 1.0F;
-    factors.beta2 = static_cast<float>(descent_.beta2);
-    factors.correct1 = static_cast<float>(1.0 / (1.0 - std::pow(kBeta1, count)));
-    factors.correct2 = static_cast<float>(1.0 / (1.0 - std::pow(descent_.beta2, count)));
-    // Early averages would remember the random start: the decay grows to its value (as in Polyak averaging
-    // with a warm-up).
-    const double keep = std::min(descent_.ema, (1.0 + count) / (10.0 + count));
-    for (auto& slot : slots_) {
-      if (!slot.weight.grad().defined()) continue;
-      if (!slot.v.defined()) {
-        muon(slot, factors);
-      } else if (slot.weight.device().is_cpu()) {
-        adam_of_floats(slot, factors);
-      } else {
-        adam_of_tensors(slot, factors);
-      }
-      if (slot.average.defined()) slot.average.lerp_(slot.weight, 1.0 - keep);
-      slot.weight.mutable_grad().reset();
-    }
-    return norm;
-  }
-
   double cpu_so_far() const { return report_.cpu_seconds + cpu_here_; }
 
   const Descent& descent_;
@@ -477,10 +357,6 @@ void remove_checkpoint(const JobOptions& job) {
 }
 
 Status check(const OptimOptions& o) {
-  auto need = [](bool ok, const char* name, double value, const char* range) -> Status {
-    if (ok) return {};
-    return fail(Code::kInvalidArgument, "{}: found {}, expected {}", name, value, range);
-  };
   BANTAM_TRY(need(o.epochs > 0 && o.epochs <= 100000, "epochs", o.epochs, "above 0, at most 100000"));
   BANTAM_TRY(need(o.batch >= 1 && o.batch <= 65536, "batch", o.batch, "1 to 65536"));
   BANTAM_TRY(need(o.learning_rate > 0 && o.learning_rate <= 1, "learning_rate", o.learning_rate,

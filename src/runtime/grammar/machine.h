@@ -196,6 +196,10 @@ struct Free {
   static int next_canonical(int state, uint8_t byte);
 };
 
+// Numbers keep their place in b … f.
+NumberState number_state(const State& state);
+State with_number(State state, const NumberState& number);
+
 /// Whether an object's state stands in a key where a character may begin.
 bool begins_in_key(const State& state);
 

@@ -4,6 +4,8 @@
 #include <cmath>
 #include <functional>
 
+#include "base/utf8.h"
+#include "runtime/grammar/feasible.h"
 #include "runtime/grammar/regex.h"
 #include "runtime/grammar/shape.h"
 
@@ -45,27 +47,17 @@ class Compiler {
   Result<int> compile(const Json& root) {
     BANTAM_ASSIGN(int value, node_of({&root}));
     BANTAM_TRY(drain());
-    judge();
+    judge(nodes_, machine_);
     if (!nodes_[static_cast<size_t>(value)].possible) {
       return fail(Code::kInvalidArgument,
                   "schema: found one that accepts nothing, expected one that accepts something");
     }
-    finish();
+    finish(nodes_, machine_);
     return value;
   }
   const Shaper& shaper() const { return shaper_; }
 
  private:
-  struct Alternative {
-    int state = 0, array = -1, object = -1;
-    bool possible = false;
-  };
-  struct Node {
-    Together all;
-    std::vector<Alternative> alternatives;
-    bool done = false, possible = false;
-  };
-
   Result<int> node_of(Together all) {
     std::ranges::sort(all);
     all.erase(std::unique(all.begin(), all.end()), all.end());
@@ -108,7 +100,7 @@ class Compiler {
     const auto guard = std::shared_ptr<void>(nullptr, [this](void*) { --depth_; });
     BANTAM_ASSIGN(int value, node_of({a, b}));
     BANTAM_TRY(drain());
-    judge();
+    judge(nodes_, machine_);
     return nodes_[static_cast<size_t>(value)].possible;
   }
 
@@ -244,8 +236,7 @@ class Compiler {
         if (!dfa) {
           BANTAM_ASSIGN(dfa, string_dfa(shape));
         }
-        const auto length = static_cast<size_t>(
-            std::ranges::count_if(string, [](char c) { return (static_cast<uint8_t>(c) & 0xC0) != 0x80; }));
+        const auto length = utf8_length(string);
         if (length < shape.least_length || length > shape.most_length) continue;
         if (!*dfa || (*dfa)->matches(string)) texts.add_text(string, 0);
       } else if (value->is_array() || value->is_object()) {
@@ -470,110 +461,6 @@ class Compiler {
       spec.rule_of[state] = rule->second;
     }
     return {};
-  }
-
-  // What can be completed.
-  bool possible(int value) const { return nodes_[static_cast<size_t>(value)].possible; }
-
-  bool array_possible(const ArraySpec& spec) const {
-    for (uint32_t i = 0; i < spec.least; ++i) {
-      const bool first = i < spec.first.size();
-      if (!possible(first ? spec.first[i] : spec.rest)) return false;
-      if (!first) break;  // the others are alike
-    }
-    return true;
-  }
-
-  /// The declared keys that may be there at all, or nothing where the object cannot be completed.
-  std::optional<std::vector<bool>> possible_keys(const ObjectSpec& spec, bool& others) const {
-    std::vector<bool> usable(spec.required.size());
-    others = false;
-    for (const KeyRule& rule : spec.rules) {
-      if (!possible(rule.value)) continue;
-      if (rule.declared >= 0) {
-        usable[static_cast<size_t>(rule.declared)] = true;
-      } else {
-        others = true;
-      }
-    }
-    for (size_t round = 0; round < spec.needs.size(); ++round) {
-      for (const auto& [key, needed] : spec.needs) {
-        if (!usable[static_cast<size_t>(needed)]) usable[static_cast<size_t>(key)] = false;
-      }
-    }
-    std::vector<bool> required = spec.required;
-    for (size_t round = 0; round < spec.needs.size(); ++round) {
-      for (const auto& [key, needed] : spec.needs) {
-        if (required[static_cast<size_t>(key)]) required[static_cast<size_t>(needed)] = true;
-      }
-    }
-    for (size_t i = 0; i < required.size(); ++i) {
-      if (required[i] && !usable[i]) return std::nullopt;
-    }
-    const auto count = [](const std::vector<bool>& bits) {
-      return static_cast<size_t>(std::ranges::count(bits, true));
-    };
-    if (count(required) > spec.most || count(usable) + (others ? 1 : 0) < spec.least) return std::nullopt;
-    return usable;
-  }
-
-  bool alternative_possible(const Alternative& a) const {
-    if (a.array >= 0) return array_possible(machine_.array(a.array));
-    bool others = false;
-    if (a.object >= 0) return possible_keys(machine_.object(a.object), others).has_value();
-    return true;
-  }
-
-  /// The least fixed point: what can be completed in finitely many steps. Nodes not yet compiled count as
-  /// possible.
-  void judge() {
-    for (Node& node : nodes_) node.possible = !node.done;
-    for (bool changed = true; changed;) {
-      changed = false;
-      for (Node& node : nodes_) {
-        for (Alternative& a : node.alternatives) {
-          a.possible = alternative_possible(a);
-          if (a.possible && !node.possible) node.possible = changed = true;
-        }
-      }
-    }
-  }
-
-  /// Hands the machine what is possible and takes the rest away.
-  void finish() {
-    for (size_t i = 0; i < nodes_.size(); ++i) {
-      Value states;
-      for (const Alternative& a : nodes_[i].alternatives) {
-        if (!a.possible) continue;
-        states.push_back(a.state);
-        if (a.array >= 0) finish_array(machine_.array(a.array));
-        if (a.object >= 0) finish_object(machine_.object(a.object));
-      }
-      std::ranges::sort(states);
-      states.erase(std::unique(states.begin(), states.end()), states.end());
-      machine_.value(static_cast<int>(i)) = std::move(states);
-    }
-  }
-
-  void finish_array(ArraySpec& spec) const {
-    for (size_t i = 0; i < spec.first.size(); ++i) {
-      if (!possible(spec.first[i])) {
-        spec.most = std::min(spec.most, static_cast<uint32_t>(i));
-        break;
-      }
-    }
-    if (spec.rest >= 0 && !possible(spec.rest)) spec.rest = -1;
-  }
-
-  void finish_object(ObjectSpec& spec) const {
-    bool others = false;
-    const auto usable = possible_keys(spec, others);
-    for (int& rule : spec.rule_of) {
-      if (rule < 0) continue;
-      const KeyRule& key = spec.rules[static_cast<size_t>(rule)];
-      if (!possible(key.value) || (key.declared >= 0 && !(*usable)[static_cast<size_t>(key.declared)]))
-        rule = -1;
-    }
   }
 
   Shaper shaper_;

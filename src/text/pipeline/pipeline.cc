@@ -14,7 +14,7 @@ uint32_t character_before(std::string_view text, size_t end) {
   size_t begin = end;
   while (begin > 0 && end - begin < 4) {
     --begin;
-    if ((static_cast<unsigned char>(text[begin]) & 0xC0) != 0x80) break;
+    if (!continues_character(text[begin])) break;
   }
   return utf8_front(text.substr(begin, end - begin)).code;
 }
