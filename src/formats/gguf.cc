@@ -249,8 +249,8 @@ Result<GgufTensor> read_tensor_info(Reader& in, uint64_t index) {
   out.type = static_cast<GgmlType>(type);
   const auto* traits = ggml_type_traits(out.type);
   if (traits == nullptr) {
-    return in.error(Code::kUnsupported, "type: found {}, expected F32, F16, Q4_0 or Q8_0",
-                    ggml_type_name(type));
+    return in.error(Code::kUnsupported, "type: found {}, expected one of {}", ggml_type_name(type),
+                    ggml_type_names());
   }
   if (out.shape[0] % traits->block_size != 0) {
     return in.error(Code::kCorrupt, "shape: found {} in dimension 0, expected a multiple of {} for {}",

@@ -19,7 +19,25 @@
 namespace bantam::formats {
 
 /// Tensor element types by their number in the file. Those this version can compute with are named.
-enum class GgmlType : uint32_t { kF32 = 0, kF16 = 1, kQ4_0 = 2, kQ8_0 = 8 };
+enum class GgmlType : uint32_t {
+  kF32 = 0,
+  kF16 = 1,
+  kQ4_0 = 2,
+  kQ4_1 = 3,
+  kQ5_0 = 6,
+  kQ5_1 = 7,
+  kQ8_0 = 8,
+  kQ2_K = 10,
+  kQ3_K = 11,
+  kQ4_K = 12,
+  kQ5_K = 13,
+  kQ6_K = 14,
+  kIQ4_NL = 20,
+  kIQ4_XS = 23,
+  kBF16 = 30,
+  kTQ1_0 = 34,
+  kTQ2_0 = 35
+};
 
 /// `block_size` elements are stored in `block_bytes` bytes.
 struct GgmlTypeTraits {
@@ -31,6 +49,8 @@ struct GgmlTypeTraits {
 const GgmlTypeTraits* ggml_type_traits(GgmlType type);
 /// "Q4_0" for a type we read; the name of a known type we do not read; "type 77" otherwise.
 std::string ggml_type_name(uint32_t type);
+/// "F32, F16, …", for messages.
+std::string ggml_type_names();
 /// The type named "f16", "Q8_0", … (any case). Errors: kInvalidArgument listing the names.
 Result<GgmlType> ggml_type_from_name(std::string_view name);
 

@@ -1,5 +1,6 @@
 #pragma once
-// Conversions between binary16 (IEEE 754-2008) and binary32 without hardware support, exact in every bit.
+// Conversions between binary16 (IEEE 754-2008), bfloat16 and binary32 without hardware support, exact in
+// every bit.
 
 #include <bit>
 #include <cstdint>
@@ -38,6 +39,16 @@ constexpr uint16_t float_to_half(float value) {
   // For a normal result the leading 1 adds itself to the exponent field, as does a carry out of the mantissa.
   const uint32_t base = exponent >= -14 ? static_cast<uint32_t>(exponent + 14) << 10 : 0U;
   return static_cast<uint16_t>(sign | (base + mantissa));
+}
+
+/// bfloat16: the upper half of a binary32. Exact.
+constexpr float bfloat_to_float(uint16_t value) { return std::bit_cast<float>(uint32_t{value} << 16); }
+
+/// Rounds to nearest, ties to even; NaN stays NaN (quiet).
+constexpr uint16_t float_to_bfloat(float value) {
+  const uint32_t bits = std::bit_cast<uint32_t>(value);
+  if ((bits & 0x7fffffffU) > 0x7f800000U) return static_cast<uint16_t>(bits >> 16 | 0x40U);
+  return static_cast<uint16_t>((bits + 0x7fffU + ((bits >> 16) & 1U)) >> 16);
 }
 
 }  // namespace bantam::tensor
