@@ -45,7 +45,10 @@ class Odd {
   size_t first_ = 0;
 };
 
-constexpr DType kTypes[] = {DType::kF32, DType::kF16, DType::kQ8_0, DType::kQ4_0};
+constexpr DType kTypes[] = {DType::kF32,   DType::kF16,  DType::kBF16, DType::kQ8_0,   DType::kQ4_0,
+                            DType::kQ4_1,  DType::kQ5_0, DType::kQ5_1, DType::kIQ4_NL, DType::kQ2_K,
+                            DType::kQ3_K,  DType::kQ4_K, DType::kQ5_K, DType::kQ6_K,   DType::kIQ4_XS,
+                            DType::kTQ1_0, DType::kTQ2_0};
 
 struct Matrix {
   Matrix(DType type, size_t rows, size_t columns, uint64_t seed)
@@ -102,7 +105,8 @@ TEST(Matmul, AgreesWithRefAtAllLengths) {
 TEST(Matmul, AgreesWithRefForAllRowsAndTokens) {
   for (DType type : kTypes) {
     for (size_t rows = 1; rows <= 17; ++rows) {
-      for (size_t tokens = 1; tokens <= 34; ++tokens) expect_product(type, rows, 64, tokens);
+      const size_t columns = std::max<size_t>(64, tensor::block_elements(type));
+      for (size_t tokens = 1; tokens <= 34; ++tokens) expect_product(type, rows, columns, tokens);
     }
   }
 }
@@ -110,33 +114,48 @@ TEST(Matmul, AgreesWithRefForAllRowsAndTokens) {
 TEST(Matmul, ResultDoesNotDependOnBatchThreadsOrSubset) {
   ThreadPool one(1), three(3);
   for (DType type : kTypes) {
-    const Matrix w(type, 700, 320, 3);
-    const auto x = random_floats(27 * 320, 4);
+    const size_t columns = tensor::block_elements(type) == tensor::kSuperBlock ? 512 : 320;
+    const Matrix w(type, 700, columns, 3);
+    const auto x = random_floats(27 * columns, 4);
     const auto whole = multiply(fast(), one, w.view, x.data(), 27);
     EXPECT_EQ(multiply(fast(), three, w.view, x.data(), 27), whole);
     const std::vector<int32_t> rows{699, 3, 3, 17, 0, 128, 5, 6, 7, 400};
     const auto some = multiply(fast(), one, w.view, x.data(), 27, rows);
     for (size_t t = 0; t < 27; ++t) {
-      const auto alone = multiply(fast(), one, w.view, x.data() + t * 320, 1);
+      const auto alone = multiply(fast(), one, w.view, x.data() + t * columns, 1);
       ASSERT_TRUE(std::equal(alone.begin(), alone.end(), whole.begin() + t * 700)) << t;
       for (size_t i = 0; i < rows.size(); ++i) ASSERT_EQ(some[t * rows.size() + i], whole[t * 700 + rows[i]]);
     }
   }
 }
 
-TEST(Matmul, ExtremeQuantaAreExact) {  // -128 is in no file of a correct writer, but in files
+/// Any bytes are weights: what no correct writer leaves in a file must give the same numbers too.
+TEST(Matmul, ExtremeQuantaAreExact) {
   ThreadPool pool(1);
-  for (DType type : {DType::kQ8_0, DType::kQ4_0}) {
-    Matrix w(type, 9, 64, 5);
-    for (size_t at = 2; at < w.bytes.size(); ++at) w.bytes[at] = std::byte{0x80};
-    for (size_t block = 0; block < 18; ++block) {
+  for (DType type : kTypes) {
+    if (tensor::block_elements(type) == 1) continue;
+    for (uint8_t byte : {0x00, 0x80, 0xff, 0x7f, 0x3c, 0xd5}) {
+      const size_t columns = 2 * tensor::kSuperBlock;
+      Matrix w(type, 9, columns, 5);
+      const std::vector<std::byte> before = w.bytes;
+      std::fill(w.bytes.begin(), w.bytes.end(), std::byte{byte});
       const uint16_t one = 0x3c00;
-      std::memcpy(w.bytes.data() + 2 + block * tensor::block_bytes(type), &one, 2);
+      const size_t block = tensor::block_bytes(type);
+      const bool scale_last = type == DType::kQ2_K || type == DType::kQ3_K || type == DType::kQ6_K ||
+                              type == DType::kTQ1_0 || type == DType::kTQ2_0;
+      const bool has_min = type == DType::kQ2_K || type == DType::kQ4_K || type == DType::kQ5_K ||
+                           type == DType::kQ4_1 || type == DType::kQ5_1;
+      for (size_t at = 2; at < w.bytes.size(); at += block) {
+        const size_t scale = scale_last ? block - (has_min ? 4 : 2) : 0;
+        for (size_t k = 0; k < (has_min ? 2 : 1); ++k) std::memcpy(&w.bytes[at + scale + 2 * k], &one, 2);
+      }
+      std::vector<float> x(20 * columns);
+      for (size_t i = 0; i < x.size(); ++i) x[i] = i % 3 == 0 ? -1.0F : 1.0F;
+      EXPECT_EQ(multiply(fast(), pool, w.view, x.data(), 20),
+                multiply(ref::table(), pool, w.view, x.data(), 20));
+      EXPECT_EQ(multiply(fast(), pool, w.view, x.data(), 1),
+                multiply(ref::table(), pool, w.view, x.data(), 1));
     }
-    std::vector<float> x(20 * 64);
-    for (size_t i = 0; i < x.size(); ++i) x[i] = i % 3 == 0 ? -1.0F : 1.0F;
-    EXPECT_EQ(multiply(fast(), pool, w.view, x.data(), 20),
-              multiply(ref::table(), pool, w.view, x.data(), 20));
   }
 }
 
@@ -154,6 +173,26 @@ TEST(Pack, EqualsRef) {
       std::vector<ActivationBlock> c(blocks), d(blocks);
       ref::table().pack_blocks(x.data(), blocks, c.data());
       fast().pack_blocks(x.data(), blocks, d.data());
+      EXPECT_TRUE(blocks == 0 || std::memcmp(c.data(), d.data(), blocks * sizeof(ActivationBlock)) == 0);
+    }
+  }
+}
+
+TEST(Pack, SuperBlocksEqualRef) {
+  constexpr size_t kEach = tensor::kSuperBlock / kBlock;
+  for (size_t blocks = 0; blocks <= 4 * kEach; blocks += kEach) {
+    for (size_t rows = 1; rows <= 8; ++rows) {
+      auto values = random_floats(rows * blocks * kBlock, rows * 7 + blocks, 1e-3F);
+      if (blocks > kEach) std::fill_n(values.begin(), tensor::kSuperBlock, 0.0F);
+      if (blocks > 2 * kEach) std::fill_n(values.begin() + tensor::kSuperBlock, tensor::kSuperBlock, 1e-38F);
+      Odd x(values);
+      std::vector<ActivationTile> a(blocks), b(blocks);
+      ref::table().pack_super_tiles(x.data(), blocks * kBlock, rows, blocks, a.data());
+      fast().pack_super_tiles(x.data(), blocks * kBlock, rows, blocks, b.data());
+      EXPECT_TRUE(blocks == 0 || std::memcmp(a.data(), b.data(), blocks * sizeof(ActivationTile)) == 0);
+      std::vector<ActivationBlock> c(blocks), d(blocks);
+      ref::table().pack_super_blocks(x.data(), blocks, c.data());
+      fast().pack_super_blocks(x.data(), blocks, d.data());
       EXPECT_TRUE(blocks == 0 || std::memcmp(c.data(), d.data(), blocks * sizeof(ActivationBlock)) == 0);
     }
   }
@@ -200,6 +239,25 @@ TEST(Elementwise, AddAndHalvesAreExact) {
   }
 }
 
+TEST(Elementwise, GegluAgreesWithRefAtAllLengths) {
+  for (size_t n = 0; n <= 33; ++n) {
+    const auto values = random_floats(n, n + 1, 3.0F);
+    Odd a(values), b(values), w(random_floats(n, n + 99));
+    ref::table().geglu(a.data(), w.data(), n);
+    fast().geglu(b.data(), w.data(), n);
+    // 1 + tanh(u) of ref cancels where u is far below zero: 2^-23 of x * w there; exp within 3e-7 elsewhere.
+    for (size_t i = 0; i < n; ++i) {
+      const float most = std::fabs(values[i] * w.data()[i]);
+      EXPECT_NEAR(a.data()[i], b.data()[i], 1e-6F * most) << values[i];
+    }
+  }
+  std::vector<float> ends{-1000, -20, -5, 0, 20, 1000}, same = ends;
+  const std::vector<float> up(6, 1.0F);
+  ref::table().geglu(ends.data(), up.data(), 6);
+  fast().geglu(same.data(), up.data(), 6);
+  for (size_t i = 0; i < 6; ++i) EXPECT_NEAR(ends[i], same[i], 1e-5F + 1e-6F * std::fabs(ends[i])) << i;
+}
+
 TEST(Elementwise, SwigluAtTheEndsOfTheRange) {
   std::vector<float> a{-1000, -88, -87.3F, -20, 0, 20, 88, 1000}, b = a;
   const std::vector<float> up(8, 1.0F);
@@ -239,77 +297,80 @@ struct AttentionCase {
   std::vector<std::byte> key_bytes, value_bytes;
 };
 
+void expect_attention(size_t keys, size_t head_dim, bool half, uint32_t window, float softcap) {
+  const AttentionCase c(keys, head_dim, half);
+  const size_t queries = std::min<size_t>(keys, 5);
+  const auto q = random_floats(queries * head_dim, 3, 2.0F);
+  std::vector<uint32_t> positions(queries);
+  for (size_t t = 0; t < queries; ++t) positions[t] = static_cast<uint32_t>(keys - queries + t);
+  std::vector<float> a(queries * head_dim), b(queries * head_dim);
+  Attention attention{.q = q.data(),
+                      .q_stride = head_dim,
+                      .positions = positions.data(),
+                      .queries = queries,
+                      .keys = c.key_bytes.data(),
+                      .values = c.value_bytes.data(),
+                      .kv_stride = c.stride,
+                      .head_dim = head_dim,
+                      .scale = 1 / std::sqrt(static_cast<float>(head_dim)),
+                      .out = a.data(),
+                      .out_stride = head_dim,
+                      .window = window,
+                      .softcap = softcap};
+  half ? ref::table().attention_f16(attention) : ref::table().attention_f32(attention);
+  attention.out = b.data();
+  half ? fast().attention_f16(attention) : fast().attention_f32(attention);
+  // Scores are below 20 with relative error 1e-6, so weights err by 2e-5; values are below 5.
+  for (size_t i = 0; i < a.size(); ++i) {
+    ASSERT_NEAR(a[i], b[i], 2e-5F) << head_dim << " " << keys << " window " << window << " cap " << softcap;
+  }
+}
+
 TEST(Attention, AgreesWithRef) {
   for (bool half : {false, true}) {
     for (size_t head_dim : {2, 6, 8, 16, 24, 32, 40, 64, 72, 128}) {
       for (size_t keys : {1, 2, 7, 8, 9, 16, 63, 64, 65, 127, 128, 200}) {
-        const AttentionCase c(keys, head_dim, half);
-        const size_t queries = std::min<size_t>(keys, 5);
-        const auto q = random_floats(queries * head_dim, 3, 2.0F);
-        std::vector<uint32_t> positions(queries);
-        for (size_t t = 0; t < queries; ++t) positions[t] = static_cast<uint32_t>(keys - queries + t);
-        std::vector<float> a(queries * head_dim), b(queries * head_dim);
-        Attention attention{q.data(),
-                            head_dim,
-                            positions.data(),
-                            queries,
-                            c.key_bytes.data(),
-                            c.value_bytes.data(),
-                            c.stride,
-                            head_dim,
-                            1 / std::sqrt(static_cast<float>(head_dim)),
-                            a.data(),
-                            head_dim};
-        half ? ref::table().attention_f16(attention) : ref::table().attention_f32(attention);
-        attention.out = b.data();
-        half ? fast().attention_f16(attention) : fast().attention_f32(attention);
-        // Scores are below 20 with relative error 1e-6, so weights err by 2e-5; values are below 5.
-        for (size_t i = 0; i < a.size(); ++i)
-          ASSERT_NEAR(a[i], b[i], 2e-5F) << head_dim << " " << keys << " " << i;
+        expect_attention(keys, head_dim, half, 0, 0);
       }
     }
   }
 }
 
-TEST(Convert, QuantaOfKnownValues) {
-  std::vector<float> x(kBlock, 0.0F);
-  x[0] = 127;
-  x[1] = -2.5F;  // halves go away from zero
-  x[2] = 0.5F;
-  tensor::BlockQ8_0 q8;
-  quantize_row(DType::kQ8_0, x.data(), kBlock, reinterpret_cast<std::byte*>(&q8));
-  EXPECT_EQ(q8.scale, tensor::float_to_half(1.0F));
-  EXPECT_EQ(q8.q[0], 127);
-  EXPECT_EQ(q8.q[1], -3);
-  EXPECT_EQ(q8.q[2], 1);
-  std::fill(x.begin(), x.end(), 0.0F);
-  x[3] = -16;  // the scale is signed: 2
-  x[4] = 16;   // 8 steps up, of which 7 exist
-  x[20] = 3;
-  tensor::BlockQ4_0 q4;
-  quantize_row(DType::kQ4_0, x.data(), kBlock, reinterpret_cast<std::byte*>(&q4));
-  EXPECT_EQ(q4.scale, tensor::float_to_half(2.0F));
-  EXPECT_EQ(q4.q[3] & 15, 0);
-  EXPECT_EQ(q4.q[4] & 15, 15);
-  EXPECT_EQ(q4.q[4] >> 4, 10);  // 3 / 2 + 8.5
-  std::vector<float> back(kBlock);
-  dequantize_row(fast(), DType::kQ4_0, reinterpret_cast<std::byte*>(&q4), kBlock, back.data());
-  EXPECT_EQ(back[3], -16);
-  EXPECT_EQ(back[4], 14);
-  EXPECT_EQ(back[20], 4);
-}
-
-TEST(Convert, ZeroAndTinyBlocks) {
-  for (DType type : {DType::kQ8_0, DType::kQ4_0}) {
-    for (float value : {0.0F, 1e-40F, 1e-20F}) {
-      const std::vector<float> x(kBlock, value);
-      std::vector<std::byte> bytes(tensor::block_bytes(type));
-      quantize_row(type, x.data(), kBlock, bytes.data());
-      std::vector<float> back(kBlock, 1.0F);
-      dequantize_row(fast(), type, bytes.data(), kBlock, back.data());
-      for (float b : back) EXPECT_EQ(b, 0.0F);
+TEST(Attention, WindowsAndCapsAgreeWithRef) {
+  for (size_t head_dim : {8, 24, 64}) {
+    for (size_t keys : {1, 2, 7, 9, 64, 65, 127, 200}) {
+      for (uint32_t window : {0U, 1U, 7U, 16U, 64U, 100U, 300U}) {
+        for (float softcap : {0.0F, 2.0F, 50.0F}) expect_attention(keys, head_dim, true, window, softcap);
+      }
     }
   }
+}
+
+TEST(Attention, AWindowIsTheKeysWithinIt) {
+  const AttentionCase c(40, 16, false);
+  const auto q = random_floats(16, 3);
+  const uint32_t last = 39, within = 9;
+  std::vector<float> windowed(16), alone(16);
+  Attention a{.q = q.data(),
+              .q_stride = 16,
+              .positions = &last,
+              .queries = 1,
+              .keys = c.key_bytes.data(),
+              .values = c.value_bytes.data(),
+              .kv_stride = 16,
+              .head_dim = 16,
+              .scale = 0.25F,
+              .out = windowed.data(),
+              .out_stride = 16,
+              .window = 10};
+  ref::table().attention_f32(a);
+  a.positions = &within;
+  a.keys = c.key_bytes.data() + 30 * 16 * 4;
+  a.values = c.value_bytes.data() + 30 * 16 * 4;
+  a.window = 0;
+  a.out = alone.data();
+  ref::table().attention_f32(a);
+  EXPECT_EQ(windowed, alone);
 }
 
 TEST(Dispatch, NamesAreChecked) {

@@ -24,20 +24,6 @@ size_t tile_rows_of(size_t tokens) {
 }
 size_t single_rows_of(size_t tokens) { return tokens % kTileRows > kMostSingles ? 0 : tokens % kTileRows; }
 
-void (*kernel_of(const Table& table, DType type))(const Product&) {
-  switch (type) {
-    case DType::kF32:
-      return table.matmul_f32;
-    case DType::kF16:
-      return table.matmul_f16;
-    case DType::kQ8_0:
-      return table.matmul_q8_0;
-    case DType::kQ4_0:
-      return table.matmul_q4_0;
-  }
-  return nullptr;
-}
-
 }  // namespace
 
 size_t Activations::bytes(size_t tokens, size_t columns) {
@@ -57,11 +43,11 @@ void Activations::set(const float* x, size_t stride, size_t tokens, size_t colum
   stride_ = stride;
   tokens_ = tokens;
   columns_ = columns;
-  packed_ = false;
+  packed_ = Rounding::kNone;
 }
 
 /// The packed rows, made on first use: whole tiles at the start of the storage, then the single rows.
-void Activations::pack(const Table& table, Product& product) {
+void Activations::pack(const Table& table, Rounding rounding, Product& product) {
   const size_t blocks = columns_ / kBlock;
   auto* tiles = reinterpret_cast<ActivationTile*>(storage_.data());
   auto* singles = reinterpret_cast<ActivationBlock*>(tiles + tile_rows_of(tokens_) * blocks);
@@ -70,15 +56,18 @@ void Activations::pack(const Table& table, Product& product) {
   product.blocks = singles;
   product.tile_rows = tile_rows_of(tokens_);
   product.single_rows = single_rows_of(tokens_);
-  if (packed_) return;
+  if (packed_ == rounding) return;
+  const bool super = rounding == Rounding::kSuper;
+  const auto pack_tiles = super ? table.pack_super_tiles : table.pack_tiles;
+  const auto pack_blocks = super ? table.pack_super_blocks : table.pack_blocks;
   const size_t tiled = tokens_ - product.single_rows;
   for (size_t t = 0; t < tiled; t += kTileRows) {
-    table.pack_tiles(x_ + t * stride_, stride_, std::min(kTileRows, tiled - t), blocks,
-                     tiles + t / kTileRows * blocks);
+    pack_tiles(x_ + t * stride_, stride_, std::min(kTileRows, tiled - t), blocks,
+               tiles + t / kTileRows * blocks);
   }
   for (size_t t = tiled; t < tokens_; ++t)
-    table.pack_blocks(x_ + t * stride_, blocks, singles + (t - tiled) * blocks);
-  packed_ = true;
+    pack_blocks(x_ + t * stride_, blocks, singles + (t - tiled) * blocks);
+  packed_ = rounding;
 }
 
 void matmul(const Table& table, ThreadPool& pool, const tensor::MatrixView& weights, Activations& x, float* y,
@@ -101,8 +90,9 @@ void matmul(const Table& table, ThreadPool& pool, const tensor::MatrixView& weig
                   .single_rows = 0,
                   .y = y,
                   .y_stride = y_stride};
-  if (tensor::block_elements(weights.type) > 1) x.pack(table, product);
-  const auto kernel = kernel_of(table, weights.type);
+  const Rounding rounding = rounding_for(weights.type);
+  if (rounding != Rounding::kNone) x.pack(table, rounding, product);
+  const auto kernel = table.matmul(weights.type);
   const size_t chunk =
       std::max(kRowUnit, kCacheBytes / std::max<size_t>(product.row_bytes, 1) / kRowUnit * kRowUnit);
   const auto run = [&](size_t begin, size_t end) {

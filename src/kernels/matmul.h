@@ -6,15 +6,16 @@
 
 #include "base/result.h"
 #include "base/thread_pool.h"
+#include "kernels/quanta.h"
 #include "kernels/table.h"
 #include "tensor/storage.h"
 #include "tensor/view.h"
 
 namespace bantam::kernels {
 
-/// Rows of activations that several products share. They are rounded to int8 once, when the first quantised
-/// weight meets them. Holds a buffer of its own, so that products allocate nothing. Not for use by several
-/// threads at once.
+/// Rows of activations that several products share. They are rounded to int8 when the first quantised weight
+/// meets them, and again where one follows that wants another rounding (quanta.h). Holds a buffer of its own,
+/// so that products allocate nothing. Not for use by several threads at once.
 class Activations {
  public:
   /// Buffer for up to tokens x columns. Errors: kLimit.
@@ -31,18 +32,18 @@ class Activations {
  private:
   friend void matmul(const Table&, ThreadPool&, const tensor::MatrixView&, Activations&, float*, size_t,
                      std::span<const int32_t>);
-  void pack(const Table& table, Product& product);
+  void pack(const Table& table, Rounding rounding, Product& product);
 
   tensor::Storage storage_;
   const float* x_ = nullptr;
   size_t stride_ = 0, tokens_ = 0, columns_ = 0;
-  bool packed_ = false;
+  Rounding packed_ = Rounding::kNone;
 };
 
 /// y[t, i] = dot(x row t, weights row i), rows of y `y_stride` floats apart; weights [N, columns of x] as
 /// stored. With `rows` only those weight rows are multiplied, y[t, i] being that of rows[i] (each below N).
 /// Small products run on the calling thread. Quantised weights: the activations are rounded to int8 in blocks
-/// of 32 first, as llama.cpp does.
+/// of 32 or, for types with super-blocks, of 256 first, as llama.cpp does.
 void matmul(const Table& table, ThreadPool& pool, const tensor::MatrixView& weights, Activations& x, float* y,
             size_t y_stride, std::span<const int32_t> rows = {});
 

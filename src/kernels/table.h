@@ -22,7 +22,7 @@ inline constexpr size_t kTileRows = 8;
 /// sum[t] is the sum of the row's 32 q.
 struct ActivationTile {
   int8_t q[kBlock / 4][kTileRows][4];
-  float scale[kTileRows];  // exactly representable in binary16
+  float scale[kTileRows];  // exactly representable in binary16, but for Rounding::kSuper
   int32_t sum[kTileRows];
 };
 
@@ -34,9 +34,9 @@ struct ActivationBlock {
 };
 
 /// y[t * y_stride + i - begin] = dot(x row t, weight row i) for begin <= i < end and t < tokens, where weight
-/// row i is rows[i] when rows is given, else i. F32 and F16 weights read x. Quantised weights read the first
-/// 8 * tile_rows tokens (fewer in the last tile row) from `tiles`, [tile_rows][columns / 32], and the last
-/// single_rows tokens from `blocks`, [single_rows][columns / 32].
+/// row i is rows[i] when rows is given, else i. F32, F16 and BF16 weights read x. Quantised weights read the
+/// first 8 * tile_rows tokens (fewer in the last tile row) from `tiles`, [tile_rows][columns / 32], and the
+/// last single_rows tokens from `blocks`, [single_rows][columns / 32].
 struct Product {
   const std::byte* weights;
   size_t row_bytes;
@@ -55,7 +55,9 @@ struct Product {
 };
 
 /// Attention of `queries` rows of one query head over one key/value head (Vaswani et al. 2017,
-/// section 3.2.1), causal: row t sees the keys 0 .. positions[t]. out = softmax(scale * q K^T) V, computed
+/// section 3.2.1), causal: row t sees the keys 0 .. positions[t], or the last `window` of them where that is
+/// not 0. out = softmax(scale * q K^T) V, with cap(x) = softcap * tanh(x / softcap) before the softmax where
+/// softcap is not 0 (Bello et al. 2016), computed
 /// over tiles of kKeyTile keys with a running maximum (Milakov and Gimelshein 2018), so that no score matrix
 /// is kept.
 struct Attention {
@@ -70,25 +72,35 @@ struct Attention {
   float scale;
   float* out;
   size_t out_stride;
+  uint32_t window = 0;
+  float softcap = 0;
 };
 inline constexpr size_t kKeyTile = 64;
 inline constexpr size_t kMaxHeadDim = 1024;
+
+/// pack_super_*: where 127 / amax is no finite number, the blocks are zeros.
+inline constexpr float kLargestInverse = 3.4028234664e38F;
+
+using Matmul = void (*)(const Product&);
 
 /// REQUIRES for all: pointers valid for the sizes named, of any alignment; n may be 0. Values that are not
 /// finite give unspecified results but are safe.
 struct Table {
   const char* name;
 
-  void (*matmul_f32)(const Product&);
-  void (*matmul_f16)(const Product&);
-  void (*matmul_q8_0)(const Product&);
-  void (*matmul_q4_0)(const Product&);
+  /// The product with weights of a type, never null.
+  Matmul (*matmul)(tensor::DType type);
 
   /// Rounds `rows` (1 to 8) rows of 32 * blocks floats to int8: scale = amax / 127 rounded to binary16, q = x
   /// * 127 / amax to the nearest integer, ties to even; a block whose scale is zero has q = 0. Missing rows
   /// of the tiles become zero.
   void (*pack_tiles)(const float* x, size_t x_stride, size_t rows, size_t blocks, ActivationTile* tiles);
   void (*pack_blocks)(const float* x, size_t blocks, ActivationBlock* out);
+  /// As above, with one scale for each 8 blocks (Rounding::kSuper): scale = 1 / (127 / amax), not rounded.
+  /// `blocks` is a multiple of 8.
+  void (*pack_super_tiles)(const float* x, size_t x_stride, size_t rows, size_t blocks,
+                           ActivationTile* tiles);
+  void (*pack_super_blocks)(const float* x, size_t blocks, ActivationBlock* out);
 
   /// y[i] = x[i] * weight[i] / sqrt(mean(x^2) + eps) (Zhang and Sennrich 2019).
   void (*rms_norm)(const float* x, const float* weight, float eps, size_t n, float* y);
@@ -99,6 +111,8 @@ struct Table {
                     size_t head_dim);  // pairs (i, i + head_dim/2)
   /// gate[i] = silu(gate[i]) * up[i] (Shazeer 2020).
   void (*swiglu)(float* gate, const float* up, size_t n);
+  /// The same with gelu(x) = x (1 + tanh(sqrt(2/pi) (x + 0.044715 x^3))) / 2 (Hendrycks and Gimpel 2016).
+  void (*geglu)(float* gate, const float* up, size_t n);
   /// x[i] += y[i].
   void (*add)(float* x, const float* y, size_t n);
   /// x = softmax(x) in place, by way of the maximum.

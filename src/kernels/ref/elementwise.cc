@@ -22,16 +22,20 @@ float value_of(uint16_t x) { return tensor::half_to_float(x); }
 /// Straight from the definition: all scores, then the softmax, then the weighted sum, in double.
 template <class Element>
 void attention(const Attention& a) {
-  const auto* keys = static_cast<const Element*>(a.keys);
-  const auto* values = static_cast<const Element*>(a.values);
+  const auto* all_keys = static_cast<const Element*>(a.keys);
+  const auto* all_values = static_cast<const Element*>(a.values);
   for (size_t t = 0; t < a.queries; ++t) {
-    const size_t seen = size_t{a.positions[t]} + 1;
+    const size_t end = size_t{a.positions[t]} + 1,
+                 first = a.window > 0 && end > a.window ? end - a.window : 0;
+    const size_t seen = end - first;
+    const Element *keys = all_keys + first * a.kv_stride, *values = all_values + first * a.kv_stride;
     std::vector<double> weight(seen);
     for (size_t j = 0; j < seen; ++j) {
       for (size_t c = 0; c < a.head_dim; ++c) {
         weight[j] += static_cast<double>(a.q[t * a.q_stride + c]) * value_of(keys[j * a.kv_stride + c]);
       }
       weight[j] *= a.scale;
+      if (a.softcap > 0) weight[j] = a.softcap * std::tanh(weight[j] / a.softcap);
     }
     const double largest = *std::max_element(weight.begin(), weight.end());
     double total = 0;
@@ -63,6 +67,14 @@ void rope_half(float* x, const float* cos, const float* sin, size_t head_dim) {
 
 void swiglu(float* gate, const float* up, size_t n) {
   for (size_t i = 0; i < n; ++i) gate[i] = gate[i] / (1.0F + std::exp(-gate[i])) * up[i];
+}
+
+void geglu(float* gate, const float* up, size_t n) {
+  constexpr float kRoot = 0.79788456F;  // sqrt(2 / pi)
+  for (size_t i = 0; i < n; ++i) {
+    const float g = gate[i];
+    gate[i] = 0.5F * g * (1.0F + std::tanh(kRoot * (g + 0.044715F * g * g * g))) * up[i];
+  }
 }
 
 void add(float* x, const float* y, size_t n) {

@@ -1,5 +1,5 @@
-// Attention with a running maximum over tiles of kKeyTile keys. Tiles begin at fixed positions and each query
-// goes through them alone, so a query's result depends on its own keys only.
+// Attention with a running maximum over tiles of kKeyTile keys. Where tiles begin depends on the query's
+// position only, and each query goes through them alone, so a query's result depends on its own keys only.
 
 #include "kernels/x86_avx2/avx2.h"
 #include "kernels/x86_avx2/simd.h"
@@ -35,6 +35,16 @@ void score_tile(const float* q, const typename E::Element* keys, size_t stride, 
   }
 }
 
+/// score = cap * tanh(score / cap), up to the next multiple of 8; minus infinity stays.
+void cap_scores(float* score, size_t n, float cap) {
+  const __m256 limit = _mm256_set1_ps(cap), inverse = _mm256_set1_ps(1.0F / cap);
+  for (size_t j = 0; j < n; j += 8) {
+    const __m256 capped = _mm256_mul_ps(limit, tanh_of(_mm256_mul_ps(_mm256_load_ps(score + j), inverse)));
+    const __m256 valid = _mm256_castsi256_ps(lane_mask(n - j < 8 ? n - j : 8));
+    _mm256_store_ps(score + j, _mm256_blendv_ps(_mm256_set1_ps(-__builtin_inff()), capped, valid));
+  }
+}
+
 /// out[c] = out[c] * keep + sum over j of weight[j] * value j[c], for V vectors of 8 channels.
 template <class E, int V>
 void mix(const typename E::Element* values, size_t stride, size_t n, const float* weight, __m256 keep,
@@ -58,15 +68,16 @@ void mix_tile(const typename E::Element* values, size_t stride, size_t n, const 
 }
 
 template <class E>
-void one_query(const Attention& a, const float* q, float* out, size_t seen) {
+void one_query(const Attention& a, const float* q, float* out, size_t first, size_t seen) {
   const auto* keys = static_cast<const typename E::Element*>(a.keys);
   const auto* values = static_cast<const typename E::Element*>(a.values);
   float largest = -__builtin_inff();
   __m256 total = _mm256_setzero_ps();
-  for (size_t j = 0; j < seen; j += kKeyTile) {
+  for (size_t j = first; j < seen; j += kKeyTile) {
     const size_t n = seen - j < kKeyTile ? seen - j : kKeyTile;
     alignas(32) float score[kKeyTile];
     score_tile<E>(q, keys + j * a.kv_stride, a.kv_stride, n, score);
+    if (a.softcap > 0) cap_scores(score, n, a.softcap);
     __m256 most = _mm256_load_ps(score);
     for (size_t k = 8; k < n; k += 8) most = _mm256_max_ps(most, _mm256_load_ps(score + k));
     const float tile_most = max_of(most), next = tile_most > largest ? tile_most : largest;
@@ -93,7 +104,8 @@ void attention(const Attention& a) {
       q[c] = c < a.head_dim ? a.q[t * a.q_stride + c] * a.scale : 0.0F;
       out[c] = 0.0F;
     }
-    one_query<E>(a, q, out, size_t{a.positions[t]} + 1);
+    const size_t end = size_t{a.positions[t]} + 1;
+    one_query<E>(a, q, out, a.window > 0 && end > a.window ? end - a.window : 0, end);
     memcpy(a.out + t * a.out_stride, out, a.head_dim * sizeof(float));
   }
 }

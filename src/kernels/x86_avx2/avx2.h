@@ -5,16 +5,23 @@
 
 namespace bantam::kernels::x86_avx2 {
 
+Matmul matmul(tensor::DType type);
 void matmul_f32(const Product& p);
 void matmul_f16(const Product& p);
+void matmul_bf16(const Product& p);
 void matmul_q8_0(const Product& p);
 void matmul_q4_0(const Product& p);
+/// For the types that come apart into Quanta (quanta.h).
+Matmul matmul_quanta(tensor::DType type);
 void pack_tiles(const float* x, size_t x_stride, size_t rows, size_t blocks, ActivationTile* tiles);
 void pack_blocks(const float* x, size_t blocks, ActivationBlock* out);
+void pack_super_tiles(const float* x, size_t x_stride, size_t rows, size_t blocks, ActivationTile* tiles);
+void pack_super_blocks(const float* x, size_t blocks, ActivationBlock* out);
 void rms_norm(const float* x, const float* weight, float eps, size_t n, float* y);
 void rope_interleaved(float* x, const float* cos, const float* sin, size_t head_dim);
 void rope_half(float* x, const float* cos, const float* sin, size_t head_dim);
 void swiglu(float* gate, const float* up, size_t n);
+void geglu(float* gate, const float* up, size_t n);
 void add(float* x, const float* y, size_t n);
 void softmax(float* x, size_t n);
 void attention_f32(const Attention& a);

@@ -83,6 +83,18 @@ void swiglu(float* gate, const float* up, size_t n) {
   });
 }
 
+/// gelu(x) = x / (1 + exp(-2 u)), u = sqrt(2/pi) (x + 0.044715 x^3): the same as with tanh(u).
+void geglu(float* gate, const float* up, size_t n) {
+  const __m256 one = _mm256_set1_ps(1.0F), cubic = _mm256_set1_ps(0.044715F);
+  const __m256 root = _mm256_set1_ps(-2 * 0.79788456F);
+  for_vectors(n, [&](size_t i, auto lanes) {
+    const __m256 g = lanes.load(gate + i);
+    const __m256 inner = _mm256_fmadd_ps(_mm256_mul_ps(cubic, _mm256_mul_ps(g, g)), g, g);
+    const __m256 gelu = _mm256_div_ps(g, _mm256_add_ps(one, exp_of(_mm256_mul_ps(root, inner))));
+    lanes.store(gate + i, _mm256_mul_ps(gelu, lanes.load(up + i)));
+  });
+}
+
 void add(float* x, const float* y, size_t n) {
   for_vectors(n, [&](size_t i, auto lanes) {
     lanes.store(x + i, _mm256_add_ps(lanes.load(x + i), lanes.load(y + i)));

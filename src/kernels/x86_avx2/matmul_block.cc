@@ -7,6 +7,7 @@
 // rows, whose blocks are added across lanes together.
 
 #include "kernels/x86_avx2/avx2.h"
+#include "kernels/x86_avx2/block_tools.h"
 #include "kernels/x86_avx2/simd.h"
 
 namespace bantam::kernels::x86_avx2 {
@@ -14,16 +15,6 @@ namespace {
 
 using tensor::BlockQ4_0;
 using tensor::BlockQ8_0;
-
-__m256i broadcast4(const void* at) {
-  int32_t four;
-  memcpy(&four, at, sizeof(four));
-  return _mm256_set1_epi32(four);
-}
-
-__m256i load_tile(const ActivationTile& tile, int i) {
-  return _mm256_loadu_si256(reinterpret_cast<const __m256i*>(tile.q[i]));
-}
 
 struct Q8_0 {
   using Block = BlockQ8_0;
@@ -119,33 +110,6 @@ struct Q4_0 {
   }
 };
 
-template <class W>
-const typename W::Block* weight_row(const Product& p, size_t i) {
-  const size_t row = p.rows != nullptr ? static_cast<size_t>(p.rows[i]) : i;
-  return reinterpret_cast<const typename W::Block*>(p.weights + row * p.row_bytes);
-}
-
-/// Writes lanes 0 .. tokens-1 of the R sums to y, where rows are adjacent and tokens y_stride apart.
-template <int R>
-void store(const __m256 (&sum)[R], size_t tokens, float* y, size_t y_stride) {
-  if constexpr (R == 4) {
-    const __m256 a = _mm256_unpacklo_ps(sum[0], sum[1]), b = _mm256_unpackhi_ps(sum[0], sum[1]);
-    const __m256 c = _mm256_unpacklo_ps(sum[2], sum[3]), d = _mm256_unpackhi_ps(sum[2], sum[3]);
-    const __m256 row[4] = {_mm256_shuffle_ps(a, c, 0x44), _mm256_shuffle_ps(a, c, 0xee),
-                           _mm256_shuffle_ps(b, d, 0x44), _mm256_shuffle_ps(b, d, 0xee)};
-    for (size_t t = 0; t < tokens; ++t) {
-      const __m256 both = row[t % 4];
-      _mm_storeu_ps(y + t * y_stride, t < 4 ? _mm256_castps256_ps128(both) : _mm256_extractf128_ps(both, 1));
-    }
-  } else {
-    alignas(32) float lanes[8];
-    for (int r = 0; r < R; ++r) {
-      _mm256_store_ps(lanes, sum[r]);
-      for (size_t t = 0; t < tokens; ++t) y[t * y_stride + r] = lanes[t];
-    }
-  }
-}
-
 /// R weight rows from row i by G tile rows from tile row g.
 template <class W, int R, int G>
 void tile(const Product& p, size_t i, size_t first) {
@@ -194,12 +158,7 @@ template <class W>
 __m256 single(const typename W::Block* const (&row)[8], const ActivationBlock* x, size_t blocks) {
   __m256 sum = _mm256_setzero_ps();
   for (size_t b = 0; b < blocks; ++b) {
-    // By way of general registers: a vector load right after eight narrow stores would wait for them all.
-    const auto four = [&](int r) {
-      return static_cast<int64_t>(row[r][b].scale | uint64_t{row[r + 1][b].scale} << 16 |
-                                  uint64_t{row[r + 2][b].scale} << 32 | uint64_t{row[r + 3][b].scale} << 48);
-    };
-    const __m256 scale = _mm256_cvtph_ps(_mm_set_epi64x(four(4), four(0)));
+    const __m256 scale = halves_of([&](int r) { return row[r][b].scale; });
     const __m256 dot = _mm256_cvtepi32_ps(W::dots_of_rows(row, b, x[b]));
     sum = _mm256_fmadd_ps(_mm256_mul_ps(scale, _mm256_set1_ps(x[b].scale)), dot, sum);
   }
@@ -227,22 +186,6 @@ void matmul(const Product& p) {
   for (; g + 2 <= p.tile_rows; g += 2) row_tiles<W, 2>(p, g);
   if (g < p.tile_rows) row_tiles<W, 1>(p, g);
   singles<W>(p);
-}
-
-/// 8 floats to 8 integers, nearest even, as 32 bytes of four such: the packs interleave 128-bit halves, the
-/// permutation undoes it.
-__m256i quantise(const float* x, __m256 inverse) {
-  __m256i q[4];
-  for (int i = 0; i < 4; ++i) q[i] = _mm256_cvtps_epi32(_mm256_mul_ps(_mm256_loadu_ps(x + 8 * i), inverse));
-  const __m256i packed = _mm256_packs_epi16(_mm256_packs_epi32(q[0], q[1]), _mm256_packs_epi32(q[2], q[3]));
-  return _mm256_permutevar8x32_epi32(packed, _mm256_setr_epi32(0, 4, 1, 5, 2, 6, 3, 7));
-}
-
-__m256 magnitudes(const float* x) {
-  const __m256 sign = _mm256_set1_ps(-0.0F);
-  __m256 most = _mm256_andnot_ps(sign, _mm256_loadu_ps(x));
-  for (int i = 1; i < 4; ++i) most = _mm256_max_ps(most, _mm256_andnot_ps(sign, _mm256_loadu_ps(x + 8 * i)));
-  return most;
 }
 
 /// scale = amax / 127 through binary16; returns 127 / amax, or 0 where the scale is 0.

@@ -1,6 +1,7 @@
-// Products with F32 and F16 weights. Each output is eight partial sums, one per lane, over columns 8 apart,
-// added at the end in one fixed order; tiles of 4 rows by 2 tokens and of 8 rows by 1 differ only in which
-// outputs they hold at once. Eight chains of multiply-adds hide the latency of one (4 cycles, two a cycle).
+// Products with F32, F16 and BF16 weights. Each output is eight partial sums, one per lane, over columns 8
+// apart, added at the end in one fixed order; tiles of 4 rows by 2 tokens and of 8 rows by 1 differ only in
+// which outputs they hold at once. Eight chains of multiply-adds hide the latency of one (4 cycles, two a
+// cycle).
 
 #include "kernels/x86_avx2/avx2.h"
 #include "kernels/x86_avx2/simd.h"
@@ -20,6 +21,19 @@ struct F16 {
   static constexpr size_t kBytes = 2;
   static __m256 load(const std::byte* at) {
     return _mm256_cvtph_ps(_mm_loadu_si128(reinterpret_cast<const __m128i*>(at)));
+  }
+  static __m256 load(const std::byte* at, size_t n) {
+    alignas(16) std::byte whole[16] = {};
+    memcpy(whole, at, n * kBytes);
+    return load(whole);
+  }
+};
+
+struct BF16 {
+  static constexpr size_t kBytes = 2;
+  static __m256 load(const std::byte* at) {
+    const __m256i upper = _mm256_cvtepu16_epi32(_mm_loadu_si128(reinterpret_cast<const __m128i*>(at)));
+    return _mm256_castsi256_ps(_mm256_slli_epi32(upper, 16));
   }
   static __m256 load(const std::byte* at, size_t n) {
     alignas(16) std::byte whole[16] = {};
@@ -109,5 +123,6 @@ void matmul(const Product& p) {
 
 void matmul_f32(const Product& p) { matmul<F32>(p); }
 void matmul_f16(const Product& p) { matmul<F16>(p); }
+void matmul_bf16(const Product& p) { matmul<BF16>(p); }
 
 }  // namespace bantam::kernels::x86_avx2

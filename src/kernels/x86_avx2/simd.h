@@ -87,4 +87,11 @@ namespace bantam::kernels::x86_avx2 {
   return _mm256_andnot_ps(tiny, y);
 }
 
+/// tanh(x) within 4e-7: 1 - 2 / (exp(2x) + 1), whose rounding is that of 1.
+[[maybe_unused]] static inline __m256 tanh_of(__m256 x) {
+  const __m256 one = _mm256_set1_ps(1.0F);
+  const __m256 e = exp_of(_mm256_add_ps(x, x));
+  return _mm256_sub_ps(one, _mm256_div_ps(_mm256_set1_ps(2.0F), _mm256_add_ps(e, one)));
+}
+
 }  // namespace bantam::kernels::x86_avx2

@@ -2,19 +2,37 @@
 
 namespace bantam::kernels::x86_avx2 {
 
+Matmul matmul(tensor::DType type) {
+  using tensor::DType;
+  switch (type) {
+    case DType::kF32:
+      return matmul_f32;
+    case DType::kF16:
+      return matmul_f16;
+    case DType::kBF16:
+      return matmul_bf16;
+    case DType::kQ8_0:
+      return matmul_q8_0;
+    case DType::kQ4_0:
+      return matmul_q4_0;
+    default:
+      return matmul_quanta(type);
+  }
+}
+
 const Table& table() {
   static constexpr Table kTable{
       .name = "avx2",
-      .matmul_f32 = matmul_f32,
-      .matmul_f16 = matmul_f16,
-      .matmul_q8_0 = matmul_q8_0,
-      .matmul_q4_0 = matmul_q4_0,
+      .matmul = matmul,
       .pack_tiles = pack_tiles,
       .pack_blocks = pack_blocks,
+      .pack_super_tiles = pack_super_tiles,
+      .pack_super_blocks = pack_super_blocks,
       .rms_norm = rms_norm,
       .rope_interleaved = rope_interleaved,
       .rope_half = rope_half,
       .swiglu = swiglu,
+      .geglu = geglu,
       .add = add,
       .softmax = softmax,
       .attention_f32 = attention_f32,
