@@ -148,13 +148,12 @@ class Maker {
 
   Result<Made> quantized(const std::string& name, const std::string& file, const Made& from) {
     BANTAM_ASSIGN(auto bytes, MappedFile::open(from.file));
-    const std::string print =
-        fmt::format("{} {}", sha256_hex(bytes.bytes()), static_cast<int>(recipe_.quantize));
+    const std::string print = fmt::format("{} {}", sha256_hex(bytes.bytes()), recipe_.quantize.name);
     auto made = stage(name, file, print, [&](const std::string& path) -> Result<json> {
       const double start = process_cpu_seconds();
       BANTAM_ASSIGN(auto report,
                     compress::quantize_file(from.file, path, recipe_.quantize, options_.progress));
-      if (!report.kept_names.empty()) options_.say(name + ": fell back to F16: " + report.kept_names);
+      if (!report.kept_names.empty()) options_.say(name + ": fell back: " + report.kept_names);
       return json{{"cpu_seconds", process_cpu_seconds() - start},
                   {"kept",
                    {{"rmse", report.rmse},

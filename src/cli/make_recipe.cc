@@ -55,7 +55,7 @@ void read_data(TomlTable table, Recipe& out) {
 
 void read_goals(TomlTable& file, Recipe& out) {
   TomlTable quantize = file.table("quantize");
-  auto type = formats::ggml_type_from_name(quantize.text("type", "q8_0"));
+  auto type = compress::mix_from_name(quantize.text("type", "q8_0"));
   if (type) {
     out.quantize = *type;
   } else {

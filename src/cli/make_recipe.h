@@ -4,6 +4,7 @@
 #include <string>
 
 #include "base/result.h"
+#include "compress/mix.h"
 #include "eval/compare.h"
 #include "formats/gguf.h"
 #include "formats/toml_reader.h"
@@ -37,7 +38,7 @@ struct Recipe {
   bool has_student = false, has_prune = false;
   std::string start =
       "best";  // "prune", "scratch" or "best": the better one on the calibration part, after quantization
-  formats::GgmlType quantize = formats::GgmlType::kQ8_0;
+  compress::Mix quantize = compress::pure_mix(formats::GgmlType::kQ8_0);
   // [calibrate]
   double target = 0.99;      // 0 where `error` is set
   double error = 0;          // share of the kept answers that may be wrong, instead of a target

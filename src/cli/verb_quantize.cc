@@ -9,6 +9,8 @@ namespace {
 
 struct Options {
   std::string in, out, type = "q8_0";
+  bool pure = false;
+  unsigned threads = 0;
 };
 
 Json as_json(const compress::QuantizeReport& report) {
@@ -18,25 +20,26 @@ Json as_json(const compress::QuantizeReport& report) {
           {"fell_back", report.kept_names},
           {"bytes_before", report.bytes_before},
           {"bytes_after", report.bytes_after},
-          {"rmse", report.rmse}};
+          {"rmse", report.rmse},
+          {"relative_rmse", report.relative_rmse}};
 }
 
 std::string as_text(const compress::QuantizeReport& report) {
-  std::string out =
-      fmt::format("{} of {} tensors quantized, {} -> {} ({:.1f} %), RMSE {:.3g}\n", report.quantized,
-                  report.tensors, human_bytes(report.bytes_before), human_bytes(report.bytes_after),
-                  100.0 * static_cast<double>(report.bytes_after) / static_cast<double>(report.bytes_before),
-                  report.rmse);
+  std::string out = fmt::format(
+      "{} of {} tensors quantized, {} -> {} ({:.1f} %), RMSE {:.3g} ({:.2f} % of the weights)\n",
+      report.quantized, report.tensors, human_bytes(report.bytes_before), human_bytes(report.bytes_after),
+      100.0 * static_cast<double>(report.bytes_after) / static_cast<double>(report.bytes_before), report.rmse,
+      100 * report.relative_rmse);
   if (!report.kept_names.empty())
-    out += fmt::format("fell back to F16 (rows are not whole blocks): {}\n", report.kept_names);
+    out += fmt::format("fell back (rows are not whole blocks): {}\n", report.kept_names);
   return out;
 }
 
 int quantize(const Options& options, const Common& common) {
-  auto type = formats::ggml_type_from_name(options.type);
-  if (!type) return report_misuse("quantize", "--type: " + type.error().message);
+  auto mix = compress::mix_from_name(options.type, options.pure);
+  if (!mix) return report_misuse("quantize", "--type: " + mix.error().message);
   ProgressBar bar(common.quiet);
-  auto result = compress::quantize_file(options.in, options.out, *type, bar.sink());
+  auto result = compress::quantize_file(options.in, options.out, *mix, bar.sink(), options.threads);
   bar.finish();
   if (!result) return report(result.error());
   return common.json ? print_json(as_json(*result)) : print_text(as_text(*result));
@@ -48,9 +51,11 @@ Action add_quantize(CLI::App& verb, const Common& common) {
   auto options = std::make_shared<Options>();
   verb.add_option("IN", options->in, "Model file to read (.gguf)")->required();
   verb.add_option("OUT", options->out, "Model file to write")->required();
-  verb.add_option("--type", options->type, "F32, F16, Q8_0 or Q4_0")->capture_default_str();
+  verb.add_option("--type", options->type, compress::mix_names())->capture_default_str();
+  verb.add_flag("--pure", options->pure, "Every matrix as that type; --type then takes tensor types (Q4_K)");
+  verb.add_option("--threads", options->threads, "0: one per hardware thread")->capture_default_str();
   add_json(verb, common);
-  verb.footer("Example:\n  bantam quantize student-f32.gguf student-q4.gguf --type q4_0");
+  verb.footer("Example:\n  bantam quantize student-f32.gguf student-q4.gguf --type q4_k_m");
   return [options, &common] { return quantize(*options, common); };
 }
 

@@ -1,8 +1,12 @@
 #include "compress/quantize.h"
 
 #include <cmath>
+#include <functional>
+#include <mutex>
+#include <optional>
 #include <vector>
 
+#include "base/thread_pool.h"
 #include "kernels/convert.h"
 #include "tensor/dtype.h"
 
@@ -13,90 +17,134 @@ using formats::GgmlType;
 using formats::GgufFile;
 using formats::GgufTensor;
 
-/// general.file_type: what most matrices are (llama.cpp's LLAMA_FTYPE numbers).
-uint32_t file_type_of(GgmlType type) {
-  switch (type) {
-    case GgmlType::kF32:
-      return 0;
-    case GgmlType::kF16:
-      return 1;
-    case GgmlType::kQ4_0:
-      return 2;
-    case GgmlType::kQ8_0:
-      return 7;
-  }
-  return 0;
-}
-
 constexpr uint32_t kQuantizationVersion = 2;  // of ggml's block formats, the one they have had since May 2023
+constexpr size_t kRowsAtOnce = 8;
 
 /// The error of all quantized weights so far.
 struct ErrorSum {
-  double squares = 0;
+  double squares = 0, values = 0;
   uint64_t count = 0;
 };
 
-/// The tensor's values as `to`. Errors: kInvalidArgument naming tensor and index for a value that is not
-/// finite, or that binary16 cannot hold.
-Result<std::vector<std::byte>> convert(const GgufFile& file, const GgufTensor& tensor, GgmlType to,
-                                       ErrorSum& error) {
-  const auto& table = kernels::ref::table();
-  const size_t columns = tensor.shape.front(), rows = tensor.elements() / columns;
-  const size_t from_bytes = tensor::row_bytes(tensor.type, columns),
-               to_bytes = tensor::row_bytes(to, columns);
-  const auto source = file.data(tensor);
-  std::vector<std::byte> out(rows * to_bytes);
-  std::vector<float> values(columns), stored(columns);
-  for (size_t row = 0; row < rows; ++row) {
-    kernels::dequantize_row(table, tensor.type, source.data() + row * from_bytes, columns, values.data());
-    for (size_t c = 0; c < columns; ++c) {
-      if (!std::isfinite(values[c])) {
-        return fail(Code::kInvalidArgument, "{}: {}: found {} at index {}, expected a finite weight",
-                    file.path(), tensor.name, values[c], row * columns + c);
+/// One tensor on its way from one type to another; rows may be converted by several threads.
+class Conversion {
+ public:
+  Conversion(const GgufFile& file, const GgufTensor& tensor, GgmlType to)
+      : file_(file),
+        tensor_(tensor),
+        to_(to),
+        columns_(tensor.shape.front()),
+        rows_(tensor.elements() / columns_),
+        from_bytes_(tensor::row_bytes(tensor.type, columns_)),
+        to_bytes_(tensor::row_bytes(to, columns_)),
+        source_(file.data(tensor)),
+        out_(rows_ * to_bytes_),
+        sums_(rows_) {}
+
+  /// Errors: kInvalidArgument naming tensor and index for a value that is not finite, or that `to` cannot
+  /// hold.
+  Status run(ThreadPool& pool, ErrorSum& error) {
+    const auto rows = [this](size_t begin, size_t end) {
+      for (size_t row = begin; row < end; ++row) {
+        if (!convert(row)) return;
       }
+    };
+    pool.parallel_for(rows_, kRowsAtOnce, std::cref(rows));
+    if (failed_) return std::unexpected(*failed_);
+    for (const ErrorSum& sum : sums_) {  // in order, so that the figure does not depend on the threads
+      error.squares += sum.squares;
+      error.values += sum.values;
     }
-    kernels::quantize_row(to, values.data(), columns, out.data() + row * to_bytes);
-    kernels::dequantize_row(table, to, out.data() + row * to_bytes, columns, stored.data());
-    for (size_t c = 0; c < columns; ++c) {
+    error.count += tensor_.elements();
+    return {};
+  }
+  std::span<const std::byte> data() const { return out_; }
+
+ private:
+  bool convert(size_t row) {
+    const auto& table = kernels::ref::table();
+    std::vector<float> values(columns_), stored(columns_);
+    kernels::dequantize_row(table, tensor_.type, source_.data() + row * from_bytes_, columns_, values.data());
+    for (size_t c = 0; c < columns_; ++c) {
+      if (!std::isfinite(values[c])) return refuse(row, c, values[c], "expected a finite weight");
+    }
+    std::byte* to = out_.data() + row * to_bytes_;
+    kernels::quantize_row(to_, values.data(), columns_, to);
+    kernels::dequantize_row(table, to_, to, columns_, stored.data());
+    for (size_t c = 0; c < columns_; ++c) {
       const double difference = static_cast<double>(stored[c]) - values[c];
       if (!std::isfinite(difference)) {
-        return fail(Code::kInvalidArgument, "{}: {}: found {} at index {}, too large for {}", file.path(),
-                    tensor.name, values[c], row * columns + c,
-                    formats::ggml_type_name(static_cast<uint32_t>(to)));
+        return refuse(row, c, values[c],
+                      "too large for " + formats::ggml_type_name(static_cast<uint32_t>(to_)));
       }
-      error.squares += difference * difference;
+      sums_[row].squares += difference * difference;
+      sums_[row].values += static_cast<double>(values[c]) * values[c];
     }
+    return true;
   }
-  error.count += tensor.elements();
-  return out;
-}
 
-/// What a tensor becomes when matrices shall be `wanted`.
-GgmlType target_of(const GgufTensor& tensor, GgmlType wanted) {
-  if (tensor.shape.size() < 2) return GgmlType::kF32;
-  return tensor.shape.front() % tensor::block_elements(wanted) == 0 ? wanted : GgmlType::kF16;
+  /// Keeps the error of the first row.
+  bool refuse(size_t row, size_t c, float value, const std::string& why) {
+    const std::scoped_lock lock(mutex_);
+    if (failed_ && failed_row_ < row) return false;
+    failed_row_ = row;
+    failed_ = fail(Code::kInvalidArgument, "{}: {}: found {} at index {}, {}", file_.path(), tensor_.name,
+                   value, row * columns_ + c, why)
+                  .error();
+    return false;
+  }
+
+  const GgufFile& file_;
+  const GgufTensor& tensor_;
+  GgmlType to_;
+  size_t columns_, rows_, from_bytes_, to_bytes_;
+  std::span<const std::byte> source_;
+  std::vector<std::byte> out_;
+  std::vector<ErrorSum> sums_;
+  std::mutex mutex_;
+  std::optional<Error> failed_;
+  size_t failed_row_ = 0;
+};
+
+/// A file without these keys is still a file of matrices: the mixes then go by the names alone.
+MixModel model_of(const GgufFile& file) {
+  const std::string prefix = file.get_string("general.architecture").value_or("");
+  const auto number = [&](const char* key) { return file.get_uint(prefix + key).value_or(0); };
+  const uint64_t heads = number(".attention.head_count"), kv = number(".attention.head_count_kv");
+  return {.layers = static_cast<uint32_t>(number(".block_count")),
+          .queries_per_key = kv > 0 ? static_cast<uint32_t>(heads / kv) : 1,
+          .has_output = file.find_tensor("output.weight") != nullptr};
 }
 
 }  // namespace
 
-Result<QuantizeReport> quantize_file(const std::string& in, const std::string& out, GgmlType type,
-                                     const ProgressSink& progress) {
+Result<QuantizeReport> quantize_file(const std::string& in, const std::string& out, const Mix& mix,
+                                     const ProgressSink& progress, unsigned threads) {
   BANTAM_ASSIGN(auto file, GgufFile::open(in));
   formats::GgufWriter writer;
   writer.copy_metadata(file);
-  writer.set("general.file_type", file_type_of(type));
+  writer.set("general.file_type", mix.file_type);
   writer.set("general.quantization_version", kQuantizationVersion);
   QuantizeReport report{.tensors = file.tensors().size(), .bytes_before = file.file_bytes()};
+  const MixModel model = model_of(file);
+  ThreadPool pool(threads);
   ErrorSum error;
   uint64_t done = 0;
   for (const auto& tensor : file.tensors()) {
-    const GgmlType to = target_of(tensor, type);
     const bool matrix = tensor.shape.size() >= 2;
-    if (matrix && to != type) report.kept_names += (report.kept_names.empty() ? "" : ",") + tensor.name;
-    ++(matrix && to == type ? report.quantized : report.kept);
+    const GgmlType wanted = matrix ? wanted_type(mix, model, tensor.name) : GgmlType::kF32;
+    const GgmlType to = matrix ? mixed_type(mix, model, tensor.name, tensor.shape.front()) : GgmlType::kF32;
+    const bool as_wanted = matrix && to == wanted;
+    if (matrix && !as_wanted) {
+      report.kept_names += report.kept_names.empty() ? "" : ",";
+      report.kept_names +=
+          fmt::format("{} ({})", tensor.name, formats::ggml_type_name(static_cast<uint32_t>(to)));
+    }
+    ++(as_wanted ? report.quantized : report.kept);
     ErrorSum norms;  // one-dimensional tensors widen exactly and are no part of the figure
-    BANTAM_ASSIGN(auto data, convert(file, tensor, to, matrix && to == type ? error : norms));
-    BANTAM_TRY(writer.add_tensor(tensor.name, to, tensor.shape, data));
+    Conversion conversion(file, tensor, to);
+    BANTAM_TRY(conversion.run(pool, matrix ? error : norms));
+    BANTAM_TRY(writer.add_tensor(tensor.name, to, tensor.shape, conversion.data()));
     if (progress)
       progress({.step = "quantize", .done = ++done, .total = report.tensors, .note = tensor.name});
   }
@@ -104,7 +152,13 @@ Result<QuantizeReport> quantize_file(const std::string& in, const std::string& o
   BANTAM_ASSIGN(auto written, GgufFile::open(out));
   report.bytes_after = written.file_bytes();
   report.rmse = error.count == 0 ? 0 : std::sqrt(error.squares / static_cast<double>(error.count));
+  report.relative_rmse = error.values > 0 ? std::sqrt(error.squares / error.values) : 0;
   return report;
+}
+
+Result<QuantizeReport> quantize_file(const std::string& in, const std::string& out, GgmlType type,
+                                     const ProgressSink& progress) {
+  return quantize_file(in, out, pure_mix(type), progress);
 }
 
 }  // namespace bantam::compress

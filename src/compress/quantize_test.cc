@@ -50,7 +50,7 @@ TEST(Quantize, ConvertsMatricesAndReportsWhatFellBack) {
   EXPECT_EQ(report->tensors, 3U);
   EXPECT_EQ(report->quantized, 1U);
   EXPECT_EQ(report->kept, 2U);
-  EXPECT_EQ(report->kept_names, "odd.weight");
+  EXPECT_EQ(report->kept_names, "odd.weight (F16)");
   EXPECT_GT(report->rmse, 1e-4);
   EXPECT_LT(report->rmse, 1e-2);
   EXPECT_LT(report->bytes_after, report->bytes_before);
@@ -68,9 +68,10 @@ TEST(Quantize, EveryTypeRoundTripsWithinItsStep) {
   const auto in = write_input(64), out = temporary("out.gguf"), back = temporary("back.gguf");
   const auto source = GgufFile::open(in);
   const std::pair<GgmlType, float> steps[] = {
-      {GgmlType::kF32, 0.0F},
-      {GgmlType::kF16, 0x1p-11F},
-      {GgmlType::kQ8_0, 0.6F / 127},
+      {GgmlType::kF32, 0.0F},        {GgmlType::kF16, 0x1p-11F},
+      {GgmlType::kBF16, 0x1p-8F},    {GgmlType::kQ5_1, 1.0F / 31},
+      {GgmlType::kQ5_0, 1.0F / 16},  {GgmlType::kQ4_1, 1.0F / 15},
+      {GgmlType::kIQ4_NL, 1.0F / 8}, {GgmlType::kQ8_0, 0.6F / 127},
       {GgmlType::kQ4_0, 1.0F / 8}};  // the largest error over the largest value
   for (const auto& [type, step] : steps) {
     ASSERT_TRUE(quantize_file(in, out, type));
