@@ -27,10 +27,27 @@ using Ids = std::vector<TokenId>;
 struct Plan {
   Ids prompt;
   std::vector<std::string> answers;  // what the caller sees; empty: generate freely
-  std::vector<Ids> choices;       // what the model says for each
+  std::vector<Ids> choices;          // what the model says for each
   std::vector<std::string> stop;     // of the model's chat template
   double temperature = 1;            // of the choice's calibration
   std::vector<std::string> notes;
+};
+
+/// Counts a request whose prompt is being made. It ends before the scheduler counts the same request, which
+/// has the last word on how many may wait; a request counted twice would turn another away that has a place.
+class Planned {
+ public:
+  explicit Planned(std::atomic<size_t>& count) : count_(count) { ++count_; }
+  Planned(const Planned&) = delete;
+  Planned& operator=(const Planned&) = delete;
+  ~Planned() { end(); }
+  void end() {
+    if (!std::exchange(ended_, true)) --count_;
+  }
+
+ private:
+  std::atomic<size_t>& count_;
+  bool ended_ = false;
 };
 
 class Local final : public ChatModel {
@@ -70,14 +87,13 @@ class Local final : public ChatModel {
     if (const auto now = load(); now.running + now.waiting >= options_.sessions + options_.max_waiting) {
       co_return fail(Code::kBusy, "{}: {} requests wait already", name(), now.waiting);
     }
-    ++planned_;
-    asio::post(planners_, [this, call] {
+    asio::post(planners_, [this, call, planned = std::make_shared<Planned>(planned_)] {
       try {
-        if (Status begun = begin(call); !begun) call->finish(std::unexpected(std::move(begun).error()));
+        if (Status begun = begin(call, *planned); !begun)
+          call->finish(std::unexpected(std::move(begun).error()));
       } catch (const std::exception& e) {
         call->finish(fail(Code::kInternal, "{}: {}", name(), e.what()));
       }
-      --planned_;
     });
     for (LocalCall::Part part = call->take(); !part.done; part = call->take()) {
       bool more = true;
@@ -141,13 +157,14 @@ class Local final : public ChatModel {
   }
 
   /// On a thread of the planners: what takes long before the engine's turn comes.
-  Status begin(const std::shared_ptr<LocalCall>& call) {
+  Status begin(const std::shared_ptr<LocalCall>& call, Planned& planned) {
     const Request& request = call->request();
     BANTAM_TRY(check_supported(request));
     BANTAM_ASSIGN(Plan made, info_ ? task_plan(request) : chat_plan(request));
     auto plan = std::make_shared<Plan>(std::move(made));
-    if (!plan->answers.empty()) return choose(call, plan);
+    if (!plan->answers.empty()) return choose(call, plan, planned);
     BANTAM_ASSIGN(auto options, generation_options(*call, *plan));
+    planned.end();
     auto ticket = scheduler_.generate(plan->prompt, std::move(options), [this, call, plan](auto generation) {
       call->finish(written(*call, *plan, std::move(generation)));
     });
@@ -245,7 +262,7 @@ class Local final : public ChatModel {
     return {};
   }
 
-  Status choose(const std::shared_ptr<LocalCall>& call, const std::shared_ptr<Plan>& plan) {
+  Status choose(const std::shared_ptr<LocalCall>& call, const std::shared_ptr<Plan>& plan, Planned& planned) {
     size_t longest = 0;
     for (const Ids& choice : plan->choices) longest = std::max(longest, choice.size());
     const auto job = [call, plan](Result<runtime::Session*> session) {
@@ -261,6 +278,7 @@ class Local final : public ChatModel {
       call->put(reply.text);
       call->finish(std::move(reply));
     };
+    planned.end();
     auto ticket = scheduler_.run(plan->prompt, longest, job, call->stop());
     if (!ticket) return std::unexpected(std::move(ticket).error().in(name()));
     return {};

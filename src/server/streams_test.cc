@@ -186,7 +186,9 @@ TEST(Queue, OneRequestMoreThanMayWaitIsToldToComeAgain) {
     request.method = method;
     request.url = *net::parse_url((*server)->url() + target);
     request.cancel = cancel;
-    json body = {{"model", "plain"}, {"messages", json::array({{{"role", "user"}, {"content", text}}})}};
+    json body = {{"model", "plain"},
+                 {"max_tokens", 5000},
+                 {"messages", json::array({{{"role", "user"}, {"content", text}}})}};
     if (method == "POST") request.body = net::to_text(body);
     return net::wait(client->send(request));
   };
@@ -198,8 +200,11 @@ TEST(Queue, OneRequestMoreThanMayWaitIsToldToComeAgain) {
   }
   auto until = std::chrono::steady_clock::now() + 30s;
   std::string metrics;
-  while (metrics.find("bantam_model_waiting{model=\"plain\"} 1") == std::string::npos &&
-         std::chrono::steady_clock::now() < until)
+  // One runs and one waits.
+  const auto gauge = [&metrics](std::string_view name) {
+    return metrics.find(fmt::format("bantam_model_{}{{model=\"plain\"}} 1", name)) != std::string::npos;
+  };
+  while (!(gauge("running") && gauge("waiting")) && std::chrono::steady_clock::now() < until)
     metrics = send("GET", "/metrics", "", {})->body;
   auto refused = send("POST", "/v1/chat/completions", "hi", {});
   ASSERT_TRUE(refused);
@@ -207,7 +212,11 @@ TEST(Queue, OneRequestMoreThanMayWaitIsToldToComeAgain) {
   EXPECT_EQ(refused->headers.get("retry-after"), "1");
   stop.request_stop();  // the clients leave, and their requests end
   busy.clear();
+  // The server notices in its own time.
   auto after = send("POST", "/v1/chat/completions", "hi", {});
+  for (until = std::chrono::steady_clock::now() + 60s;
+       after && after->status == 429 && std::chrono::steady_clock::now() < until;)
+    after = send("POST", "/v1/chat/completions", "hi", {});
   ASSERT_TRUE(after);
   EXPECT_EQ(after->status, 200) << after->body;
 }
