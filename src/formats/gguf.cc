@@ -314,14 +314,21 @@ uint64_t GgufTensor::elements() const {
 Result<GgufFile> GgufFile::open(const std::string& path) {
   BANTAM_ASSIGN(auto map, MappedFile::open(path));
   BANTAM_ASSIGN(auto out, parse(map.bytes(), path));
-  out.map_ = std::move(map);
+  out.maps_.push_back(std::move(map));
+  BANTAM_TRY(out.add_shards());
+  return out;
+}
+
+uint64_t GgufFile::file_bytes() const {
+  uint64_t out = 0;
+  for (const auto& bytes : bytes_) out += bytes.size();
   return out;
 }
 
 Result<GgufFile> GgufFile::parse(std::span<const std::byte> bytes, std::string name) {
   GgufFile out;
   out.path_ = std::move(name);
-  out.bytes_ = bytes;
+  out.bytes_ = {bytes};
   Reader in(bytes, out.path_);
   BANTAM_ASSIGN(auto header, read_header(in));
   BANTAM_ASSIGN(out.metadata_, read_metadata(in, header.pairs));

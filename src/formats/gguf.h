@@ -67,27 +67,32 @@ struct GgufTensor {
   std::vector<uint64_t> shape;  // fastest-varying dimension first, 1 to 4 of them, none zero
   uint64_t offset = 0;          // from the start of the file
   uint64_t bytes = 0;
+  uint32_t shard = 0;  // which of the files of a split model holds it
   uint64_t elements() const;
 };
 
-/// A parsed file. open() maps it and owns the map; parse() only looks at the caller's bytes, which must
-/// outlive the object.
+/// A parsed file, or all files of a model that is split ("NAME-00001-of-00003.gguf" with the split.* keys).
+/// open() maps them and owns the maps; parse() only looks at the caller's bytes, which must outlive the
+/// object.
 class GgufFile {
  public:
-  /// Errors: those of MappedFile::open; kCorrupt naming the file, the field, what was found and expected;
-  /// kUnsupported for a version, endianness or tensor type we do not read (the message names it).
+  /// `path` is the first file of a split model; metadata are that one's. Errors: those of MappedFile::open;
+  /// kCorrupt naming the file, the field, what was found and expected; kUnsupported for a version, endianness
+  /// or tensor type we do not read (the message names it); kInvalidArgument for a later file of a split
+  /// model.
   static Result<GgufFile> open(const std::string& path);
   static Result<GgufFile> parse(std::span<const std::byte> bytes, std::string name = "gguf");
 
   const std::string& path() const { return path_; }
-  uint64_t file_bytes() const { return bytes_.size(); }
+  /// Of all files.
+  uint64_t file_bytes() const;
   const std::vector<std::pair<std::string, GgufValue>>& metadata() const { return metadata_; }
   const std::vector<GgufTensor>& tensors() const { return tensors_; }
 
   const GgufValue* find(std::string_view key) const;
   const GgufTensor* find_tensor(std::string_view name) const;
   std::span<const std::byte> data(const GgufTensor& tensor) const {
-    return bytes_.subspan(tensor.offset, tensor.bytes);
+    return bytes_[tensor.shard].subspan(tensor.offset, tensor.bytes);
   }
 
   /// Typed metadata. A missing key is kNotFound, a key of another type kCorrupt (both name file and key).
@@ -106,9 +111,11 @@ class GgufFile {
   Result<std::string> get_string_or(std::string_view key, std::string fallback) const;
 
  private:
+  Status add_shards();
+
   std::string path_;
-  std::optional<MappedFile> map_;
-  std::span<const std::byte> bytes_;
+  std::vector<MappedFile> maps_;                   // of open()
+  std::vector<std::span<const std::byte>> bytes_;  // of each file
   std::vector<std::pair<std::string, GgufValue>> metadata_;
   std::vector<GgufTensor> tensors_;
 };
@@ -124,7 +131,7 @@ class GgufWriter {
   /// kInvalidArgument.
   Status add_tensor(std::string name, GgmlType type, std::vector<uint64_t> shape,
                     std::span<const std::byte> data);
-  /// Copies every metadata pair of `file` (not the tensors).
+  /// Copies every metadata pair of `file` but split.* (not the tensors).
   void copy_metadata(const GgufFile& file);
   /// The alignment is 32 (a copied general.alignment is left out). Errors: kNoSpace, kIo; the old file, if
   /// any, is then untouched.

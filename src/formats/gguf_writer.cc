@@ -102,7 +102,9 @@ Status GgufWriter::add_tensor(std::string name, GgmlType type, std::vector<uint6
 }
 
 void GgufWriter::copy_metadata(const GgufFile& file) {
-  for (const auto& [key, value] : file.metadata()) set(key, value);
+  for (const auto& [key, value] : file.metadata()) {
+    if (!key.starts_with("split.")) set(key, value);
+  }
 }
 
 Status GgufWriter::write(const std::string& path) const {
