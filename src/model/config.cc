@@ -1,6 +1,10 @@
 #include "model/config.h"
 
+#include <algorithm>
+#include <cmath>
+
 #include "kernels/table.h"
+#include "model/family.h"
 
 namespace bantam::model {
 namespace {
@@ -9,49 +13,135 @@ using formats::GgufFile;
 
 constexpr uint32_t kLargest = 1U << 24;  // of any size; products of two then fit 48 bits
 constexpr uint32_t kMostLayers = 1U << 12;
-constexpr std::string_view kArchitecture = "llama";
+constexpr double kLargestFactor = 1e9;  // of any scale, cap or base
 
-/// A size under the architecture's prefix. Errors name file, key, found and expected.
-Result<uint32_t> size_of(const GgufFile& file, std::string_view name, std::optional<uint64_t> fallback = {}) {
-  const std::string key = fmt::format("{}.{}", kArchitecture, name);
-  BANTAM_ASSIGN(uint64_t value, fallback ? file.get_uint_or(key, *fallback) : file.get_uint(key));
-  if (value == 0 || value > kLargest) {
-    return fail(Code::kCorrupt, "{}: {}: found {}, expected 1 to {}", file.path(), key, value, kLargest);
+/// Reads keys under the architecture's prefix. Errors name file, key, found and expected.
+class Keys {
+ public:
+  Keys(const GgufFile& file, std::string architecture)
+      : file_(file), architecture_(std::move(architecture)) {}
+
+  std::string key(std::string_view name) const { return fmt::format("{}.{}", architecture_, name); }
+  Result<uint32_t> size(std::string_view name, std::optional<uint64_t> fallback = {}) const {
+    BANTAM_ASSIGN(uint64_t value,
+                  fallback ? file_.get_uint_or(key(name), *fallback) : file_.get_uint(key(name)));
+    if (value == 0 || value > kLargest) {
+      return fail(Code::kCorrupt, "{}: {}: found {}, expected 1 to {}", file_.path(), key(name), value,
+                  kLargest);
+    }
+    return static_cast<uint32_t>(value);
   }
-  return static_cast<uint32_t>(value);
-}
+  /// As size, where 0 means "none".
+  Result<uint32_t> size_or_none(std::string_view name, uint32_t fallback = 0) const {
+    BANTAM_ASSIGN(uint64_t value, file_.get_uint_or(key(name), fallback));
+    return value == 0 ? Result<uint32_t>(0U) : size(name);
+  }
+  /// A finite number above zero.
+  Result<float> positive(std::string_view name, double fallback) const {
+    BANTAM_ASSIGN(double value, file_.get_float_or(key(name), fallback));
+    if (!(value > 0 && value < kLargestFactor)) {
+      return fail(Code::kCorrupt, "{}: {}: found {}, expected above 0 and below {}", file_.path(), key(name),
+                  value, kLargestFactor);
+    }
+    return static_cast<float>(value);
+  }
+  /// The same, or 0.
+  Result<float> positive_or_none(std::string_view name) const {
+    BANTAM_ASSIGN(double value, file_.get_float_or(key(name), 0.0));
+    return value == 0 ? Result<float>(0.0F) : positive(name, 1);
+  }
+  const GgufFile& file() const { return file_; }
+
+ private:
+  const GgufFile& file_;
+  std::string architecture_;
+};
 
 /// Refuses what would change the mathematics and is not implemented, so that it is never ignored.
-Status check_supported(const GgufFile& file) {
-  BANTAM_ASSIGN(std::string scaling, file.get_string_or("llama.rope.scaling.type", "none"));
-  if (scaling != "none") {
-    return fail(Code::kUnsupported, "{}: llama.rope.scaling.type: found \"{}\", expected none", file.path(),
-                scaling);
-  }
-  for (const char* key : {"llama.rope.scaling.factor", "llama.rope.scale_linear"}) {
-    BANTAM_ASSIGN(double factor, file.get_float_or(key, 1.0));
-    if (factor != 1.0)
-      return fail(Code::kUnsupported, "{}: {}: found {}, expected 1", file.path(), key, factor);
-  }
-  for (const char* key : {"llama.expert_count", "llama.attention.sliding_window"}) {
-    BANTAM_ASSIGN(uint64_t count, file.get_uint_or(key, 0));
-    if (count != 0) return fail(Code::kUnsupported, "{}: {}: found {}, expected 0", file.path(), key, count);
+Status check_supported(const Keys& keys) {
+  BANTAM_ASSIGN(uint64_t experts, keys.file().get_uint_or(keys.key("expert_count"), 0));
+  if (experts != 0) {
+    return fail(Code::kUnsupported, "{}: {}: found {}, expected 0", keys.file().path(),
+                keys.key("expert_count"), experts);
   }
   return {};
 }
 
-/// The width of one head, which keys, values and the rotation must agree on.
-Result<uint32_t> read_head_dim(const GgufFile& file, const Config& config) {
-  BANTAM_ASSIGN(uint32_t head_dim,
-                size_of(file, "attention.key_length", std::max(1U, config.dim / config.heads)));
-  for (const char* name : {"attention.value_length", "rope.dimension_count"}) {
-    BANTAM_ASSIGN(uint32_t other, size_of(file, name, head_dim));
-    if (other != head_dim) {
-      return fail(Code::kUnsupported, "{}: llama.{}: found {}, expected the key length {}", file.path(), name,
-                  other, head_dim);
+Result<RopeScaling> read_scaling(const Keys& keys) {
+  RopeScaling out;
+  auto named = keys.file().get_string_or(keys.key("rope.scaling.type"), "");
+  if (!named) return std::unexpected(std::move(named).error());
+  const std::string& type = *named;
+  if (type != "" && type != "none" && type != "linear" && type != "yarn" && type != "longrope") {
+    return fail(Code::kUnsupported, "{}: {}: found \"{}\", expected none, linear, yarn or longrope",
+                keys.file().path(), keys.key("rope.scaling.type"), type);
+  }
+  BANTAM_ASSIGN(double old_factor, keys.file().get_float_or(keys.key("rope.scale_linear"), 1.0));
+  BANTAM_ASSIGN(double factor, keys.file().get_float_or(keys.key("rope.scaling.factor"), old_factor));
+  if (factor == 0) factor = 1;  // as writers say "none"
+  if (!(factor > 0 && factor < kLargestFactor)) {
+    return fail(Code::kCorrupt, "{}: {}: found {}, expected above 0", keys.file().path(),
+                keys.key("rope.scaling.factor"), factor);
+  }
+  BANTAM_ASSIGN(out.original_context, keys.size_or_none("rope.scaling.original_context_length"));
+  BANTAM_ASSIGN(out.magnitude, keys.positive("rope.scaling.attn_factor", 1.0));
+  if (type == "none" || type == "longrope" || (factor == 1 && type != "yarn")) return out;
+  out.type = type == "yarn" ? RopeScaling::Type::kYarn : RopeScaling::Type::kLinear;
+  out.factor = static_cast<float>(factor);
+  if (out.type == RopeScaling::Type::kYarn) {
+    BANTAM_ASSIGN(out.beta_fast, keys.positive("rope.scaling.yarn_beta_fast", 32.0));
+    BANTAM_ASSIGN(out.beta_slow, keys.positive("rope.scaling.yarn_beta_slow", 1.0));
+    if (out.original_context == 0) {
+      BANTAM_ASSIGN(out.original_context, keys.size("context_length"));
     }
   }
-  return head_dim;
+  return out;
+}
+
+/// The width of one head, which keys and values must agree on, and how much of it rotates.
+Status read_heads(const Keys& keys, Config& config) {
+  BANTAM_ASSIGN(config.heads, keys.size("attention.head_count"));
+  BANTAM_ASSIGN(config.kv_heads, keys.size("attention.head_count_kv", config.heads));
+  BANTAM_ASSIGN(config.head_dim, keys.size("attention.key_length", std::max(1U, config.dim / config.heads)));
+  BANTAM_ASSIGN(uint32_t values, keys.size("attention.value_length", config.head_dim));
+  if (values != config.head_dim) {
+    return fail(Code::kUnsupported, "{}: {}: found {}, expected the key length {}", keys.file().path(),
+                keys.key("attention.value_length"), values, config.head_dim);
+  }
+  BANTAM_ASSIGN(uint32_t rotated, keys.size("rope.dimension_count", config.head_dim));
+  if (rotated > config.head_dim || rotated % 2 != 0) {
+    return fail(Code::kCorrupt, "{}: {}: found {}, expected an even number up to the key length {}",
+                keys.file().path(), keys.key("rope.dimension_count"), rotated, config.head_dim);
+  }
+  config.rope_dims = rotated == config.head_dim ? 0 : rotated;
+  return {};
+}
+
+/// What the families add to a plain decoder.
+Status read_family(const Keys& keys, const Family& family, Config& config) {
+  config.rope_pairing = family.rope_pairing;
+  config.activation = family.activation;
+  config.encoder = family.encoder;
+  config.qk_norm = family.qk_norm;
+  config.post_norms = family.post_norms;
+  BANTAM_ASSIGN(config.rope_scaling, read_scaling(keys));
+  BANTAM_ASSIGN(config.sliding_window, keys.size_or_none("attention.sliding_window"));
+  if (config.sliding_window > 0) {
+    BANTAM_ASSIGN(config.window_pattern,
+                  keys.size("attention.sliding_window_pattern", family.window_pattern));
+    BANTAM_ASSIGN(config.window_rope_base, keys.positive_or_none("rope.freq_base_swa"));
+    if (config.window_rope_base == 0) config.window_rope_base = family.window_rope_base;
+  }
+  const float width = family.scaled_embedding ? std::sqrt(static_cast<float>(config.dim)) : 1.0F;
+  BANTAM_ASSIGN(config.embedding_scale, keys.positive("embedding_scale", width));
+  BANTAM_ASSIGN(config.residual_scale, keys.positive("residual_scale", 1.0));
+  BANTAM_ASSIGN(config.logit_scale, keys.positive("logit_scale", 1.0));
+  BANTAM_ASSIGN(config.attention_scale, keys.positive_or_none("attention.scale"));
+  if (config.attention_scale == 0 && family.scaled_by_width_at == config.layers)
+    config.attention_scale = 1 / std::sqrt(static_cast<float>(config.dim) / static_cast<float>(config.heads));
+  BANTAM_ASSIGN(config.attention_softcap, keys.positive_or_none("attn_logit_softcapping"));
+  BANTAM_ASSIGN(config.logit_softcap, keys.positive_or_none("final_logit_softcapping"));
+  return {};
 }
 
 }  // namespace
@@ -59,29 +149,31 @@ Result<uint32_t> read_head_dim(const GgufFile& file, const Config& config) {
 Result<Config> read_config(const GgufFile& file) {
   Config config;
   BANTAM_ASSIGN(config.architecture, file.get_string("general.architecture"));
-  if (config.architecture != kArchitecture) {
-    return fail(Code::kUnsupported, "{}: general.architecture: found \"{}\", expected \"{}\"", file.path(),
-                config.architecture, kArchitecture);
+  auto family = find_family(config.architecture);
+  if (!family) {
+    return fail(Code::kUnsupported, "{}: general.architecture: {}", file.path(), family.error().message);
   }
-  BANTAM_TRY(check_supported(file));
-  BANTAM_ASSIGN(config.context_length, size_of(file, "context_length"));
-  BANTAM_ASSIGN(config.dim, size_of(file, "embedding_length"));
-  BANTAM_ASSIGN(config.layers, size_of(file, "block_count"));
-  BANTAM_ASSIGN(config.ffn_dim, size_of(file, "feed_forward_length"));
-  BANTAM_ASSIGN(config.heads, size_of(file, "attention.head_count"));
-  BANTAM_ASSIGN(config.kv_heads, size_of(file, "attention.head_count_kv", config.heads));
-  BANTAM_ASSIGN(config.head_dim, read_head_dim(file, config));
-  BANTAM_ASSIGN(double eps, file.get_float("llama.attention.layer_norm_rms_epsilon"));
-  BANTAM_ASSIGN(double base, file.get_float_or("llama.rope.freq_base", 10000.0));
+  const Keys keys(file, config.architecture);
+  BANTAM_TRY(check_supported(keys));
+  BANTAM_ASSIGN(config.context_length, keys.size("context_length"));
+  BANTAM_ASSIGN(config.dim, keys.size("embedding_length"));
+  BANTAM_ASSIGN(config.layers, keys.size("block_count"));
+  BANTAM_ASSIGN(config.ffn_dim, keys.size("feed_forward_length"));
+  BANTAM_TRY(read_heads(keys, config));
+  BANTAM_ASSIGN(double eps,
+                file.get_float(keys.key((*family)->encoder ? "attention.layer_norm_epsilon"
+                                                           : "attention.layer_norm_rms_epsilon")));
+  BANTAM_ASSIGN(double base, file.get_float_or(keys.key("rope.freq_base"), 10000.0));
   config.rms_eps = static_cast<float>(eps);
   config.rope_base = static_cast<float>(base);
+  BANTAM_TRY(read_family(keys, **family, config));
   const auto* embedding = file.find_tensor("token_embd.weight");
   if (embedding == nullptr || embedding->shape.size() != 2) {
     return fail(Code::kCorrupt,
                 "{}: token_embd.weight: found no matrix of that name, expected [{}, vocabulary]", file.path(),
                 config.dim);
   }
-  BANTAM_ASSIGN(config.vocab_size, size_of(file, "vocab_size", embedding->shape[1]));
+  BANTAM_ASSIGN(config.vocab_size, keys.size("vocab_size", embedding->shape[1]));
   config.tied_head = file.find_tensor("output.weight") == nullptr;
   if (auto status = check(config); !status)
     return fail(Code::kCorrupt, "{}: {}", file.path(), status.error().message);
@@ -124,8 +216,8 @@ Status check(const Config& config) {
 }
 
 void write_config(const Config& config, formats::GgufWriter& file) {
-  const auto key = [](std::string_view name) { return fmt::format("{}.{}", kArchitecture, name); };
-  file.set("general.architecture", std::string(kArchitecture));
+  const auto key = [&](std::string_view name) { return fmt::format("{}.{}", config.architecture, name); };
+  file.set("general.architecture", config.architecture);
   file.set(key("context_length"), config.context_length);
   file.set(key("embedding_length"), config.dim);
   file.set(key("block_count"), config.layers);

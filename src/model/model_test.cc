@@ -83,14 +83,16 @@ TEST(Config, WrongValuesAreNamed) {
       {"general.architecture", std::string("gpt2"), Code::kUnsupported},
       {"llama.attention.head_count_kv", uint32_t{3}, Code::kCorrupt},
       {"llama.attention.key_length", uint32_t{7}, Code::kUnsupported},  // differs from value_length
-      {"llama.rope.dimension_count", uint32_t{6}, Code::kUnsupported},
+      {"llama.rope.dimension_count", uint32_t{7}, Code::kCorrupt},
+      {"llama.attention.sliding_window", std::string("wide"), Code::kCorrupt},
+      {"llama.rope.scaling.factor", -2.0F, Code::kCorrupt},
       {"llama.block_count", uint32_t{0}, Code::kCorrupt},
       {"llama.block_count", uint32_t{1} << 20, Code::kCorrupt},
       {"llama.embedding_length", uint64_t{1} << 40, Code::kCorrupt},
       {"llama.embedding_length", std::string("x"), Code::kCorrupt},
       {"llama.rope.freq_base", 0.0F, Code::kCorrupt},
       {"llama.attention.layer_norm_rms_epsilon", -1.0F, Code::kCorrupt},
-      {"llama.rope.scaling.type", std::string("yarn"), Code::kUnsupported},
+      {"llama.rope.scaling.type", std::string("sideways"), Code::kUnsupported},
       {"llama.expert_count", uint32_t{8}, Code::kUnsupported}};
   for (const auto& c : cases) {
     const auto file = changed([&](GgufWriter& writer) { writer.set(c.key, c.value); });
@@ -128,12 +130,12 @@ TEST(Weights, MissingMisshapenAndUnusedTensorsAreNamed) {
       << found.error().message;
 
   const auto unused = changed([&](GgufWriter& writer) {
-    EXPECT_TRUE(writer.add_tensor("rope_freqs.weight", DType::kF32, {6}, bytes.first(24)));
+    EXPECT_TRUE(writer.add_tensor("blk.0.extra.weight", DType::kF32, {6}, bytes.first(24)));
   });
   found = map_weights(unused, small_config());
   ASSERT_FALSE(found);
   EXPECT_EQ(found.error().code, Code::kUnsupported);
-  EXPECT_NE(found.error().message.find("rope_freqs.weight"), std::string::npos);
+  EXPECT_NE(found.error().message.find("blk.0.extra.weight"), std::string::npos);
 }
 
 TEST(Task, RoundTripsAndIsChecked) {

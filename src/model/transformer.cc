@@ -32,6 +32,10 @@ size_t head_offset(const Config& config, const KvCache& cache, uint32_t layer, s
   return (size_t{layer} * config.kv_heads + head) * cache.capacity * position_bytes;
 }
 
+void scale(float* x, size_t n, float by) {
+  for (size_t i = 0; i < n; ++i) x[i] *= by;
+}
+
 /// Calls fn(t) for t < n on as many threads as the work, given for one t, deserves.
 template <class F>
 void for_each(ThreadPool& pool, size_t n, size_t work, const F& fn) {
@@ -83,23 +87,16 @@ Result<Workspace> Workspace::create(const Config& config, uint32_t batch) {
 
 Transformer::Transformer(const Config& config, const Weights& weights, const kernels::Table& table,
                          ThreadPool& pool, uint32_t positions)
-    : config_(config), weights_(weights), table_(table), pool_(pool) {
-  const size_t half = config.head_dim / 2;
-  cos_.resize(positions * half);
-  sin_.resize(positions * half);
-  for (size_t i = 0; i < half; ++i) {
-    const double frequency =
-        std::pow(double{config.rope_base}, -2.0 * static_cast<double>(i) / config.head_dim);
-    for (size_t position = 0; position < positions; ++position) {
-      const double angle = static_cast<double>(position) * frequency;
-      cos_[position * half + i] = static_cast<float>(std::cos(angle));
-      sin_[position * half + i] = static_cast<float>(std::sin(angle));
-    }
-  }
-}
+    : config_(config),
+      weights_(weights),
+      table_(table),
+      pool_(pool),
+      rotations_(rotations(config, weights, positions)),
+      window_rotations_(window_rotations(config, positions)) {}
 
 uint64_t Transformer::rope_bytes(const Config& config, uint32_t positions) {
-  return uint64_t{positions} * config.head_dim * sizeof(float);
+  const uint64_t tables = config.sliding_window > 0 && config.window_rope_base > 0 ? 2 : 1;
+  return tables * positions * rotated_channels(config) * sizeof(float);
 }
 
 void Transformer::forward(const Batch& batch, const KvCache& cache, Workspace& ws, float* hidden) const {
@@ -160,6 +157,10 @@ void Transformer::logits(const float* hidden, size_t n, std::span<const int32_t>
   ws.activations_.set(hidden, config_.dim, n, config_.dim);
   const size_t width = rows.empty() ? config_.vocab_size : rows.size();
   kernels::matmul(table_, pool_, weights_.output, ws.activations_, logits, width, rows);
+  if (config_.logit_scale != 1) scale(logits, n * width, 1 / config_.logit_scale);
+  if (const float cap = config_.logit_softcap; cap > 0) {
+    for (size_t i = 0; i < n * width; ++i) logits[i] = cap * std::tanh(logits[i] / cap);
+  }
 }
 
 void Transformer::embed(std::span<const int32_t> tokens, float* x) const {
@@ -167,6 +168,7 @@ void Transformer::embed(std::span<const int32_t> tokens, float* x) const {
     const auto& matrix = weights_.token_embedding;
     kernels::dequantize_row(table_, matrix.type, matrix.row(tokens[t]), config_.dim, x + t * config_.dim);
   }
+  if (config_.embedding_scale != 1) scale(x, tokens.size() * config_.dim, config_.embedding_scale);
 }
 
 void Transformer::norm(const float* x, std::span<const float> weight, size_t n, float* out) const {
@@ -179,20 +181,40 @@ void Transformer::product(const MatrixView& weights, Workspace& ws, float* y) co
   kernels::matmul(table_, pool_, weights, ws.activations_, y, weights.rows);
 }
 
-void Transformer::rotate(float* x, size_t heads, uint32_t position) const {
-  const size_t half = config_.head_dim / 2;
-  const float *cos = cos_.data() + position * half, *sin = sin_.data() + position * half;
+void Transformer::rotate(float* x, size_t heads, uint32_t layer, uint32_t position) const {
+  const Rotations& turns =
+      window_rotations_.cos.empty() || !config_.has_window(layer) ? rotations_ : window_rotations_;
+  const uint32_t channels = rotated_channels(config_);
+  const size_t at = size_t{position} * (channels / 2);
   const auto rope =
       config_.rope_pairing == RopePairing::kInterleaved ? table_.rope_interleaved : table_.rope_half;
-  for (size_t head = 0; head < heads; ++head) rope(x + head * config_.head_dim, cos, sin, config_.head_dim);
+  for (size_t head = 0; head < heads; ++head)
+    rope(x + head * config_.head_dim, turns.cos.data() + at, turns.sin.data() + at, channels);
+}
+
+/// Each head's channels through an RMS norm, where there is one.
+void Transformer::norm_heads(float* x, size_t heads, std::span<const float> weight) const {
+  if (weight.empty()) return;
+  for (size_t head = 0; head < heads; ++head) {
+    float* channels = x + head * config_.head_dim;
+    table_.rms_norm(channels, weight.data(), config_.rms_eps, config_.head_dim, channels);
+  }
+}
+
+/// x += residual_scale * post_norm(what norm_ holds), for n rows.
+void Transformer::add_to_stream(std::span<const float> post_norm, size_t n, Workspace& ws) const {
+  if (!post_norm.empty()) norm(ws.norm_.data(), post_norm, n, ws.norm_.data());
+  if (config_.residual_scale != 1) scale(ws.norm_.data(), n * config_.dim, config_.residual_scale);
+  table_.add(ws.x_.data(), ws.norm_.data(), n * config_.dim);
 }
 
 /// k = rope(W_k norm), v = W_v norm into the cache. Leaves the activations set to the norm.
 void Transformer::keys_and_values(uint32_t layer, size_t n, Workspace& ws) const {
   const size_t width = kv_width(config_), stride = stride_of(config_);
+  const LayerWeights& weights = weights_.layers[layer];
   ws.activations_.set(ws.norm_.data(), config_.dim, n, config_.dim);
-  product(weights_.layers[layer].k, ws, ws.k_.data());
-  product(weights_.layers[layer].v, ws, ws.v_.data());
+  product(weights.k, ws, ws.k_.data());
+  product(weights.v, ws, ws.v_.data());
   const auto store = [&](DType type, std::byte* to, const float* from) {
     if (type == DType::kF32) {
       std::memcpy(to, from, config_.head_dim * sizeof(float));
@@ -203,7 +225,10 @@ void Transformer::keys_and_values(uint32_t layer, size_t n, Workspace& ws) const
   for_each(pool_, n, width * 16, [&](size_t t) {
     const KvCache& cache = *ws.caches_[t];
     float *k = ws.k_.data() + t * width, *v = ws.v_.data() + t * width;
-    rotate(k, config_.kv_heads, ws.positions_[t]);
+    table_.add(k, weights.k_bias.data(), weights.k_bias.size());
+    table_.add(v, weights.v_bias.data(), weights.v_bias.size());
+    norm_heads(k, config_.kv_heads, weights.k_norm);
+    rotate(k, config_.kv_heads, layer, ws.positions_[t]);
     for (size_t head = 0; head < config_.kv_heads; ++head) {
       const size_t at = head_offset(config_, cache, layer, head) +
                         ws.positions_[t] * stride * tensor::block_bytes(cache.type);
@@ -218,8 +243,12 @@ void Transformer::attention(uint32_t layer, size_t n, Workspace& ws) const {
   const LayerWeights& weights = weights_.layers[layer];
   const size_t width = query_width(config_), group = config_.heads / config_.kv_heads;
   product(weights.q, ws, ws.q_.data());
-  for_each(pool_, n, width * 8,
-           [&](size_t t) { rotate(ws.q_.data() + t * width, config_.heads, ws.positions_[t]); });
+  for_each(pool_, n, width * 8, [&](size_t t) {
+    float* q = ws.q_.data() + t * width;
+    table_.add(q, weights.q_bias.data(), weights.q_bias.size());
+    norm_heads(q, config_.heads, weights.q_norm);
+    rotate(q, config_.heads, layer, ws.positions_[t]);
+  });
   std::vector<std::pair<size_t, size_t>> chunks;  // rows of one sequence
   size_t work = 0;
   for (size_t begin = 0, end = 0; begin < n; begin = end) {
@@ -242,26 +271,34 @@ void Transformer::attention(uint32_t layer, size_t n, Workspace& ws) const {
             .values = cache.values + kv,
             .kv_stride = stride_of(config_),
             .head_dim = config_.head_dim,
-            .scale = 1.0F / std::sqrt(static_cast<float>(config_.head_dim)),
+            .scale = config_.attention_scale > 0 ? config_.attention_scale
+                                                 : 1.0F / std::sqrt(static_cast<float>(config_.head_dim)),
             .out = ws.attention_.data() + at,
-            .out_stride = width});
+            .out_stride = width,
+            .window = config_.has_window(layer) ? config_.sliding_window : 0,
+            .softcap = config_.attention_softcap});
   });
   ws.activations_.set(ws.attention_.data(), width, n, width);
   product(weights.attention_output, ws, ws.norm_.data());
-  table_.add(ws.x_.data(), ws.norm_.data(), n * config_.dim);
+  if (!weights.output_bias.empty()) {
+    for (size_t t = 0; t < n; ++t)
+      table_.add(ws.norm_.data() + t * config_.dim, weights.output_bias.data(), config_.dim);
+  }
+  add_to_stream(weights.attention_post_norm, n, ws);
 }
 
-/// x += W_down (silu(W_gate norm) * W_up norm).
+/// x += W_down (act(W_gate norm) * W_up norm).
 void Transformer::feed_forward(const LayerWeights& weights, size_t n, Workspace& ws) const {
   const size_t width = config_.ffn_dim;
   ws.activations_.set(ws.norm_.data(), config_.dim, n, config_.dim);
   product(weights.gate, ws, ws.gate_.data());
   product(weights.up, ws, ws.up_.data());
+  const auto glu = config_.activation == Activation::kGelu ? table_.geglu : table_.swiglu;
   for_each(pool_, n, width * 16,
-           [&](size_t t) { table_.swiglu(ws.gate_.data() + t * width, ws.up_.data() + t * width, width); });
+           [&](size_t t) { glu(ws.gate_.data() + t * width, ws.up_.data() + t * width, width); });
   ws.activations_.set(ws.gate_.data(), width, n, width);
   product(weights.down, ws, ws.norm_.data());
-  table_.add(ws.x_.data(), ws.norm_.data(), n * config_.dim);
+  add_to_stream(weights.ffn_post_norm, n, ws);
 }
 
 }  // namespace bantam::model

@@ -1,6 +1,7 @@
 #pragma once
-// The forward pass of a Llama-family decoder (Touvron et al. 2023): x += attention(norm(x)); x +=
-// swiglu(norm(x)), for each layer. T tokens of the batch, C dim, V vocabulary.
+// The forward pass of a decoder of the Llama family (Touvron et al. 2023) and its relatives: x += attention(
+// norm(x)); x += swiglu(norm(x)), for each layer, with what Config adds. T tokens of the batch, C dim, V
+// vocabulary.
 
 #include <cstdint>
 #include <span>
@@ -11,6 +12,7 @@
 #include "kernels/matmul.h"
 #include "kernels/table.h"
 #include "model/config.h"
+#include "model/rope.h"
 #include "model/weights.h"
 #include "tensor/storage.h"
 
@@ -83,7 +85,7 @@ class Transformer {
   void logits(const float* hidden, size_t n, std::span<const int32_t> rows, Workspace& workspace,
               float* logits) const;
 
-  /// Bytes of the table of rotations.
+  /// Bytes of the tables of rotations.
   static uint64_t rope_bytes(const Config& config, uint32_t positions);
 
  private:
@@ -94,14 +96,17 @@ class Transformer {
   void keys_and_values(uint32_t layer, size_t n, Workspace& workspace) const;
   void attention(uint32_t layer, size_t n, Workspace& workspace) const;
   void feed_forward(const LayerWeights& weights, size_t n, Workspace& workspace) const;
-  void rotate(float* x, size_t heads, uint32_t position) const;
+  void rotate(float* x, size_t heads, uint32_t layer, uint32_t position) const;
+  void norm_heads(float* x, size_t heads, std::span<const float> weight) const;
+  void add_to_stream(std::span<const float> post_norm, size_t n, Workspace& workspace) const;
   void product(const MatrixView& weights, Workspace& workspace, float* y) const;
 
   Config config_;
   const Weights& weights_;
   const kernels::Table& table_;
   ThreadPool& pool_;
-  std::vector<float> cos_, sin_;  // [positions, head_dim / 2]
+  Rotations rotations_;         // of all layers, or of those without a window
+  Rotations window_rotations_;  // of those with one, where they have a base of their own
 };
 
 }  // namespace bantam::model

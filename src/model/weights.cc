@@ -5,6 +5,7 @@
 #include <set>
 
 #include "kernels/convert.h"
+#include "model/family.h"
 
 namespace bantam::model {
 namespace {
@@ -43,13 +44,20 @@ class Reader {
     return out;
   }
 
+  const std::string& path() const { return file_.path(); }
+  bool has(const std::string& name) const { return file_.find_tensor(name) != nullptr; }
+  /// Empty where the file has no such tensor.
+  Result<std::vector<float>> vector_if_any(const std::string& name, uint64_t size) {
+    return has(name) ? vector(name, size) : std::vector<float>{};
+  }
+
   /// Errors when the file holds a tensor that nothing took.
-  Status finish() const {
+  Status finish(const std::string& architecture) const {
     for (const auto& tensor : file_.tensors()) {
       if (!taken_.contains(tensor.name)) {
         return fail(Code::kUnsupported,
-                    "{}: {}: found a tensor that architecture llama, as implemented here, does not use",
-                    file_.path(), tensor.name);
+                    "{}: {}: found a tensor that architecture {}, as implemented here, does not use",
+                    file_.path(), tensor.name, architecture);
       }
     }
     return {};
@@ -81,20 +89,68 @@ class Reader {
   std::set<std::string> taken_;
 };
 
-Result<LayerWeights> read_layer(Reader& in, const Config& config, uint32_t layer) {
+/// Rows begin .. begin + count - 1 of a matrix.
+MatrixView rows_of(const MatrixView& matrix, uint64_t begin, uint64_t count) {
+  return {matrix.type, count, matrix.columns, matrix.data + begin * matrix.row_bytes()};
+}
+
+Status read_attention(Reader& in, const Config& config, bool fused, const std::string& layer,
+                      LayerWeights& out) {
   const uint64_t c = config.dim, q = uint64_t{config.heads} * config.head_dim,
-                 kv = uint64_t{config.kv_heads} * config.head_dim, f = config.ffn_dim;
-  const auto name = [layer](std::string_view part) { return fmt::format("blk.{}.{}.weight", layer, part); };
+                 kv = uint64_t{config.kv_heads} * config.head_dim;
+  if (fused) {
+    BANTAM_ASSIGN(const MatrixView all, in.matrix(layer + "attn_qkv.weight", q + 2 * kv, c));
+    out.q = rows_of(all, 0, q);
+    out.k = rows_of(all, q, kv);
+    out.v = rows_of(all, q + kv, kv);
+  } else {
+    BANTAM_ASSIGN(out.q, in.matrix(layer + "attn_q.weight", q, c));
+    BANTAM_ASSIGN(out.k, in.matrix(layer + "attn_k.weight", kv, c));
+    BANTAM_ASSIGN(out.v, in.matrix(layer + "attn_v.weight", kv, c));
+    BANTAM_ASSIGN(out.q_bias, in.vector_if_any(layer + "attn_q.bias", q));
+    BANTAM_ASSIGN(out.k_bias, in.vector_if_any(layer + "attn_k.bias", kv));
+    BANTAM_ASSIGN(out.v_bias, in.vector_if_any(layer + "attn_v.bias", kv));
+  }
+  if (config.qk_norm) {
+    BANTAM_ASSIGN(out.q_norm, in.vector(layer + "attn_q_norm.weight", config.head_dim));
+    BANTAM_ASSIGN(out.k_norm, in.vector(layer + "attn_k_norm.weight", config.head_dim));
+  }
+  BANTAM_ASSIGN(out.attention_output, in.matrix(layer + "attn_output.weight", c, q));
+  BANTAM_ASSIGN(out.output_bias, in.vector_if_any(layer + "attn_output.bias", c));
+  return {};
+}
+
+Result<LayerWeights> read_layer(Reader& in, const Config& config, bool fused, uint32_t index) {
+  const uint64_t c = config.dim, f = config.ffn_dim;
+  const std::string layer = fmt::format("blk.{}.", index);
   LayerWeights out;
-  BANTAM_ASSIGN(out.attention_norm, in.vector(name("attn_norm"), c));
-  BANTAM_ASSIGN(out.q, in.matrix(name("attn_q"), q, c));
-  BANTAM_ASSIGN(out.k, in.matrix(name("attn_k"), kv, c));
-  BANTAM_ASSIGN(out.v, in.matrix(name("attn_v"), kv, c));
-  BANTAM_ASSIGN(out.attention_output, in.matrix(name("attn_output"), c, q));
-  BANTAM_ASSIGN(out.ffn_norm, in.vector(name("ffn_norm"), c));
-  BANTAM_ASSIGN(out.gate, in.matrix(name("ffn_gate"), f, c));
-  BANTAM_ASSIGN(out.up, in.matrix(name("ffn_up"), f, c));
-  BANTAM_ASSIGN(out.down, in.matrix(name("ffn_down"), c, f));
+  BANTAM_ASSIGN(out.attention_norm, in.vector(layer + "attn_norm.weight", c));
+  BANTAM_TRY(read_attention(in, config, fused, layer, out));
+  BANTAM_ASSIGN(out.ffn_norm, in.vector(layer + "ffn_norm.weight", c));
+  if (fused) {
+    BANTAM_ASSIGN(const MatrixView both, in.matrix(layer + "ffn_up.weight", 2 * f, c));
+    out.gate = rows_of(both, 0, f);
+    out.up = rows_of(both, f, f);
+  } else {
+    BANTAM_ASSIGN(out.gate, in.matrix(layer + "ffn_gate.weight", f, c));
+    BANTAM_ASSIGN(out.up, in.matrix(layer + "ffn_up.weight", f, c));
+  }
+  BANTAM_ASSIGN(out.down, in.matrix(layer + "ffn_down.weight", c, f));
+  if (config.post_norms) {
+    BANTAM_ASSIGN(out.attention_post_norm, in.vector(layer + "post_attention_norm.weight", c));
+    BANTAM_ASSIGN(out.ffn_post_norm, in.vector(layer + "post_ffw_norm.weight", c));
+  }
+  return out;
+}
+
+/// Angles are divided by these.
+Result<std::vector<float>> read_factors(Reader& in, const Config& config, const std::string& name) {
+  BANTAM_ASSIGN(auto out,
+                in.vector_if_any(name, (config.rope_dims > 0 ? config.rope_dims : config.head_dim) / 2));
+  for (float factor : out) {
+    if (!(factor > 0 && factor < 1e9F))
+      return fail(Code::kCorrupt, "{}: {}: found {}, expected above 0", in.path(), name, factor);
+  }
   return out;
 }
 
@@ -108,17 +164,22 @@ uint64_t Weights::bytes() const {
          {&layer.q, &layer.k, &layer.v, &layer.attention_output, &layer.gate, &layer.up, &layer.down}) {
       out += matrix->bytes();
     }
-    out += (layer.attention_norm.size() + layer.ffn_norm.size()) * sizeof(float);
+    for (const auto* vector : {&layer.attention_norm, &layer.ffn_norm, &layer.q_bias, &layer.k_bias,
+                               &layer.v_bias, &layer.output_bias, &layer.q_norm, &layer.k_norm,
+                               &layer.attention_post_norm, &layer.ffn_post_norm}) {
+      out += vector->size() * sizeof(float);
+    }
   }
   return out;
 }
 
 Result<Weights> map_weights(const GgufFile& file, const Config& config) {
+  BANTAM_ASSIGN(const Family* family, find_family(config.architecture));
   Reader in(file);
   Weights out;
   BANTAM_ASSIGN(out.token_embedding, in.matrix("token_embd.weight", config.vocab_size, config.dim));
   for (uint32_t layer = 0; layer < config.layers; ++layer) {
-    BANTAM_ASSIGN(auto weights, read_layer(in, config, layer));
+    BANTAM_ASSIGN(auto weights, read_layer(in, config, family->fused, layer));
     out.layers.push_back(std::move(weights));
   }
   BANTAM_ASSIGN(out.output_norm, in.vector("output_norm.weight", config.dim));
@@ -126,7 +187,10 @@ Result<Weights> map_weights(const GgufFile& file, const Config& config) {
   if (!config.tied_head) {
     BANTAM_ASSIGN(out.output, in.matrix("output.weight", config.vocab_size, config.dim));
   }
-  BANTAM_TRY(in.finish());
+  BANTAM_ASSIGN(out.rope_factors, read_factors(in, config, "rope_freqs.weight"));
+  BANTAM_ASSIGN(out.rope_short, read_factors(in, config, "rope_factors_short.weight"));
+  BANTAM_ASSIGN(out.rope_long, read_factors(in, config, "rope_factors_long.weight"));
+  BANTAM_TRY(in.finish(config.architecture));
   return out;
 }
 

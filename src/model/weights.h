@@ -21,8 +21,12 @@ struct LayerWeights {
   MatrixView k, v;                    // [K, C]
   MatrixView attention_output;        // [C, Q]
   std::vector<float> ffn_norm;        // [C]
-  MatrixView gate, up;                // [F, C]
-  MatrixView down;                    // [C, F]
+  // Empty where the family or the file has none:
+  std::vector<float> q_bias, k_bias, v_bias, output_bias;  // [Q], [K], [K], [C]
+  std::vector<float> q_norm, k_norm;                       // [head_dim], for each head
+  std::vector<float> attention_post_norm, ffn_post_norm;   // [C]
+  MatrixView gate, up;                                     // [F, C]
+  MatrixView down;                                         // [C, F]
 };
 
 /// Views borrow from the file they were read from, or from `owned`.
@@ -31,16 +35,19 @@ struct Weights {
   std::vector<LayerWeights> layers;
   std::vector<float> output_norm;  // [C]
   MatrixView output;               // [V, C]; token_embedding when tied
+  /// By which the angle of each pair of channels is divided, empty where the file has none: of all texts, or
+  /// of those within and beyond the context the model was trained for. [rotated channels / 2]
+  std::vector<float> rope_factors, rope_short, rope_long;
   std::vector<tensor::Storage> owned;
 
   /// Bytes of all matrices and norms, a tied head counted once.
   uint64_t bytes() const;
 };
 
-/// The tensors of `file`, used in place; norms (of any type) are copied as floats. `file` must outlive the
-/// result. Errors: kCorrupt for a tensor that is missing or of another shape (its name, found, expected);
-/// kUnsupported for a tensor that this architecture does not use, since leaving it out would change the
-/// result in silence.
+/// The tensors of `file` under its family's names (family.h), used in place; norms and biases (of any type)
+/// are copied as floats. `file` must outlive the result. Errors: kCorrupt for a tensor that is missing or of
+/// another shape (its name, found, expected); kUnsupported for a tensor that this architecture does not use,
+/// since leaving it out would change the result in silence.
 Result<Weights> map_weights(const formats::GgufFile& file, const Config& config);
 
 }  // namespace bantam::model
