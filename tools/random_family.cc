@@ -1,6 +1,6 @@
-// random_family NAME OUT [--seed N]: a small model of random weights of the family NAME as its GGUF files are, for
-// comparing our reading of them with other programs'. `random_family list` prints the names.
-// Keys and tensor names are written out here once more, not taken from src/model: what reads them is tested so.
+// random_family NAME OUT [--seed N]: a small model of random weights of the family NAME as its GGUF files
+// are, for comparing our reading of them with other programs'. `random_family list` prints the names. Keys
+// and tensor names are written out here once more, not taken from src/model: what reads them is tested so.
 
 #include <fmt/format.h>
 
@@ -25,8 +25,7 @@ using bantam::formats::GgufWriter;
 
 struct Shape {
   uint32_t vocabulary = 400,  // at most: the text may run out before
-      context = 512, dim = 128, layers = 4, heads = 4, kv_heads = 2, head_dim = 32,
-           ffn = 256;
+      context = 512, dim = 128, layers = 4, heads = 4, kv_heads = 2, head_dim = 32, ffn = 256;
 };
 
 /// Writes one model: common keys and tensors by themselves, a family's own by `key` and `vector`.
@@ -44,10 +43,11 @@ class Model {
   Status matrix(const std::string& name, uint64_t rows, uint64_t columns) {
     return tensor(name + ".weight", {columns, rows}, 0, 1 / std::sqrt(static_cast<double>(columns)));
   }
-  /// Large enough for the stream to carry more of the token than of what the layers add: as in trained models,
-  /// small errors then stay small.
-  Status embedding() {
-    return tensor("token_embd.weight", {shape_.dim, shape_.vocabulary}, 0, 0.5);
+  /// With a head of its own the stream may carry more of the token than of what the layers add: as in trained
+  /// models, small errors then stay small. Where the table is the head too, that would repeat the token for
+  /// ever.
+  Status embedding(bool tied, double multiplier) {
+    return tensor("token_embd.weight", {shape_.dim, shape_.vocabulary}, 0, (tied ? 0.5 : 1.5) / multiplier);
   }
   Status norm(const std::string& name) { return norm(name, shape_.dim); }
   Status norm(const std::string& name, uint64_t size) { return tensor(name + ".weight", {size}, 1, 0.2); }
@@ -77,7 +77,8 @@ class Model {
                                                                   .whole = {},
                                                                   .min_frequency = 2}));
     tokenizer->save(file_);
-    shape_.vocabulary = static_cast<uint32_t>(tokenizer->vocab_size());  // llama.cpp takes no row without a token
+    shape_.vocabulary =
+        static_cast<uint32_t>(tokenizer->vocab_size());  // llama.cpp takes no row without a token
     return {};
   }
 
@@ -104,6 +105,7 @@ class Model {
 /// What decoders have in a layer beside the plain ones.
 struct Parts {
   bool fused = false, biases = false, qk_norms = false, post_norms = false, head = true;
+  double embedding_multiplier = 3;  // that the architecture has, or more
 };
 
 Status decoder_layer(Model& model, const Parts& parts, uint32_t index) {
@@ -140,7 +142,7 @@ Status decoder(Model& model, const Parts& parts) {
   model.common_keys();
   BANTAM_TRY(model.vocabulary());
   const Shape& s = model.shape();
-  BANTAM_TRY(model.embedding());
+  BANTAM_TRY(model.embedding(!parts.head, parts.embedding_multiplier));
   for (uint32_t layer = 0; layer < s.layers; ++layer) BANTAM_TRY(decoder_layer(model, parts, layer));
   BANTAM_TRY(model.norm("output_norm"));
   return parts.head ? model.matrix("output", s.vocabulary, s.dim) : Status{};
@@ -202,7 +204,7 @@ Status multiplied(Model& model) {
 }
 
 std::vector<Family> families() {
-  const Parts plain, tied{.head = false};
+  const Parts plain, tied{.head = false}, multiplied_tied{.head = false, .embedding_multiplier = 12};
   Shape wide_heads, deep;
   wide_heads.head_dim = 48;
   deep.layers = 7;
@@ -213,7 +215,10 @@ std::vector<Family> families() {
   blocks.head_dim = 64;
   return {{"llama", "llama", {}, plain},
           {"llama-256", "llama", blocks, plain},
-          {"llama3", "llama", {}, tied,
+          {"llama3",
+           "llama",
+           {},
+           tied,
            [](Model& m) { return m.values("rope_freqs.weight", factors(m.shape(), 8)); }},
           {"llama-linear", "llama", {}, plain, linear_scaling},
           {"llama-yarn", "llama", {}, plain, yarn},
@@ -222,10 +227,18 @@ std::vector<Family> families() {
           {"qwen3", "qwen3", wide_heads, {.qk_norms = true, .head = false}},
           {"phi3", "phi3", {}, {.fused = true}, [](Model& m) { return phi3(m, 512); }},
           {"phi3-long", "phi3", {}, {.fused = true}, [](Model& m) { return phi3(m, 64); }},
-          {"gemma", "gemma", wide_heads, tied},
-          {"gemma2", "gemma2", wide_heads, {.post_norms = true, .head = false}, soft_capped},
-          {"gemma3", "gemma3", deep, {.qk_norms = true, .post_norms = true, .head = false}, windowed},
-          {"granite", "granite", {}, tied, multiplied}};
+          {"gemma", "gemma", wide_heads, multiplied_tied},
+          {"gemma2",
+           "gemma2",
+           wide_heads,
+           {.post_norms = true, .head = false, .embedding_multiplier = 12},
+           soft_capped},
+          {"gemma3",
+           "gemma3",
+           deep,
+           {.qk_norms = true, .post_norms = true, .head = false, .embedding_multiplier = 12},
+           windowed},
+          {"granite", "granite", {}, {.embedding_multiplier = 12}, multiplied}};
 }
 
 }  // namespace
