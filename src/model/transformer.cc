@@ -6,49 +6,28 @@
 #include <functional>
 
 #include "kernels/convert.h"
+#include "model/steps.h"
 
 namespace bantam::model {
 namespace {
 
 using tensor::DType;
 
-constexpr size_t kVector = 8;
 /// Queries of one head that one thread takes at a time.
 constexpr size_t kQueryChunk = 16;
-/// Multiply-adds, or elements of a cheap elementwise step times 8, that are worth waking another thread for.
-constexpr size_t kGrainWork = size_t{1} << 20;
-
-size_t stride_of(const Config& config) { return (config.head_dim + kVector - 1) / kVector * kVector; }
-size_t query_width(const Config& config) { return size_t{config.heads} * config.head_dim; }
-size_t kv_width(const Config& config) { return size_t{config.kv_heads} * config.head_dim; }
-
 size_t widest(const Config& config) {
   return std::max({size_t{config.dim}, query_width(config), size_t{config.ffn_dim}});
-}
-
-/// Bytes from the start of keys or values to one head's first position.
-size_t head_offset(const Config& config, const KvCache& cache, uint32_t layer, size_t head) {
-  const size_t position_bytes = stride_of(config) * tensor::block_bytes(cache.type);
-  return (size_t{layer} * config.kv_heads + head) * cache.capacity * position_bytes;
 }
 
 void scale(float* x, size_t n, float by) {
   for (size_t i = 0; i < n; ++i) x[i] *= by;
 }
 
-/// Calls fn(t) for t < n on as many threads as the work, given for one t, deserves.
-template <class F>
-void for_each(ThreadPool& pool, size_t n, size_t work, const F& fn) {
-  const auto run = [&fn](size_t begin, size_t end) {
-    for (size_t t = begin; t < end; ++t) fn(t);
-  };
-  pool.parallel_for(n, std::max<size_t>(1, kGrainWork / std::max<size_t>(1, work)), std::cref(run));
-}
-
 }  // namespace
 
 uint64_t KvCache::bytes(const Config& config, DType type, uint32_t capacity) {
-  return uint64_t{config.layers} * config.kv_heads * capacity * stride_of(config) * tensor::block_bytes(type);
+  const uint64_t layers = config.encoder ? 1 : config.layers;  // an encoder's are read once and not again
+  return layers * config.kv_heads * capacity * stride_of(config) * tensor::block_bytes(type);
 }
 
 uint64_t Workspace::bytes(const Config& config, uint32_t batch) {
@@ -215,13 +194,6 @@ void Transformer::keys_and_values(uint32_t layer, size_t n, Workspace& ws) const
   ws.activations_.set(ws.norm_.data(), config_.dim, n, config_.dim);
   product(weights.k, ws, ws.k_.data());
   product(weights.v, ws, ws.v_.data());
-  const auto store = [&](DType type, std::byte* to, const float* from) {
-    if (type == DType::kF32) {
-      std::memcpy(to, from, config_.head_dim * sizeof(float));
-    } else {
-      table_.f32_to_f16(from, reinterpret_cast<uint16_t*>(to), config_.head_dim);
-    }
-  };
   for_each(pool_, n, width * 16, [&](size_t t) {
     const KvCache& cache = *ws.caches_[t];
     float *k = ws.k_.data() + t * width, *v = ws.v_.data() + t * width;
@@ -232,8 +204,8 @@ void Transformer::keys_and_values(uint32_t layer, size_t n, Workspace& ws) const
     for (size_t head = 0; head < config_.kv_heads; ++head) {
       const size_t at = head_offset(config_, cache, layer, head) +
                         ws.positions_[t] * stride * tensor::block_bytes(cache.type);
-      store(cache.type, cache.keys + at, k + head * config_.head_dim);
-      store(cache.type, cache.values + at, v + head * config_.head_dim);
+      store_head(table_, config_, cache.type, cache.keys + at, k + head * config_.head_dim);
+      store_head(table_, config_, cache.type, cache.values + at, v + head * config_.head_dim);
     }
   });
 }

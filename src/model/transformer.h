@@ -41,6 +41,7 @@ class Workspace {
 
  private:
   friend class Transformer;
+  friend class Encoder;
   uint32_t batch_ = 0;
   tensor::Storage storage_;
   std::span<float> x_, norm_, q_, k_, v_, attention_, gate_, up_;  // [batch, width] each

@@ -1,100 +1,14 @@
 #include "model/weights.h"
 
-#include <fmt/ranges.h>
-
-#include <set>
-
-#include "kernels/convert.h"
 #include "model/family.h"
+#include "model/tensor_reader.h"
 
 namespace bantam::model {
 namespace {
 
 using formats::GgufFile;
-using formats::GgufTensor;
 
-std::string shape_text(const std::vector<uint64_t>& shape) {
-  return fmt::format("[{}]", fmt::join(shape, ", "));
-}
-
-/// Takes tensors out of a file by name and remembers which.
-class Reader {
- public:
-  explicit Reader(const GgufFile& file) : file_(file) {}
-
-  /// A matrix [rows, columns]; GGUF states the faster dimension, columns, first.
-  Result<MatrixView> matrix(const std::string& name, uint64_t rows, uint64_t columns) {
-    BANTAM_ASSIGN(const GgufTensor* tensor, take(name, {columns, rows}));
-    if (columns % tensor::block_elements(tensor->type) != 0) {
-      return fail(Code::kCorrupt, "{}: {}: found rows of {} values, expected whole blocks of {}",
-                  file_.path(), name, columns, tensor::block_elements(tensor->type));
-    }
-    return MatrixView{tensor->type, rows, columns, file_.data(*tensor).data()};
-  }
-
-  Result<std::vector<float>> vector(const std::string& name, uint64_t size) {
-    BANTAM_ASSIGN(const GgufTensor* tensor, take(name, {size}));
-    if (size % tensor::block_elements(tensor->type) != 0) {
-      return fail(Code::kCorrupt, "{}: {}: found {} values, expected whole blocks of {}", file_.path(), name,
-                  size, tensor::block_elements(tensor->type));
-    }
-    std::vector<float> out(size);
-    kernels::dequantize_row(kernels::ref::table(), tensor->type, file_.data(*tensor).data(), size,
-                            out.data());
-    return out;
-  }
-
-  const std::string& path() const { return file_.path(); }
-  bool has(const std::string& name) const { return file_.find_tensor(name) != nullptr; }
-  /// Empty where the file has no such tensor.
-  Result<std::vector<float>> vector_if_any(const std::string& name, uint64_t size) {
-    return has(name) ? vector(name, size) : std::vector<float>{};
-  }
-
-  /// Errors when the file holds a tensor that nothing took.
-  Status finish(const std::string& architecture) const {
-    for (const auto& tensor : file_.tensors()) {
-      if (!taken_.contains(tensor.name)) {
-        return fail(Code::kUnsupported,
-                    "{}: {}: found a tensor that architecture {}, as implemented here, does not use",
-                    file_.path(), tensor.name, architecture);
-      }
-    }
-    return {};
-  }
-
- private:
-  Result<const GgufTensor*> take(const std::string& name, const std::vector<uint64_t>& shape) {
-    const GgufTensor* tensor = file_.find_tensor(name);
-    if (tensor == nullptr) {
-      return fail(Code::kCorrupt, "{}: {}: found no such tensor, expected one of shape {}", file_.path(),
-                  name, shape_text(shape));
-    }
-    std::vector<uint64_t> found = tensor->shape;
-    while (found.size() > shape.size() && found.back() == 1) found.pop_back();
-    if (found != shape) {
-      return fail(Code::kCorrupt, "{}: {}: found shape {}, expected {}", file_.path(), name,
-                  shape_text(tensor->shape), shape_text(shape));
-    }
-    const size_t unit = tensor->type == tensor::DType::kF32 ? alignof(float) : alignof(uint16_t);
-    if (reinterpret_cast<uintptr_t>(file_.data(*tensor).data()) % unit != 0) {
-      return fail(Code::kUnsupported, "{}: {}: found its data at byte {}, expected a multiple of {}",
-                  file_.path(), name, tensor->offset, unit);
-    }
-    taken_.insert(name);
-    return tensor;
-  }
-
-  const GgufFile& file_;
-  std::set<std::string> taken_;
-};
-
-/// Rows begin .. begin + count - 1 of a matrix.
-MatrixView rows_of(const MatrixView& matrix, uint64_t begin, uint64_t count) {
-  return {matrix.type, count, matrix.columns, matrix.data + begin * matrix.row_bytes()};
-}
-
-Status read_attention(Reader& in, const Config& config, bool fused, const std::string& layer,
+Status read_attention(TensorReader& in, const Config& config, bool fused, const std::string& layer,
                       LayerWeights& out) {
   const uint64_t c = config.dim, q = uint64_t{config.heads} * config.head_dim,
                  kv = uint64_t{config.kv_heads} * config.head_dim;
@@ -120,7 +34,7 @@ Status read_attention(Reader& in, const Config& config, bool fused, const std::s
   return {};
 }
 
-Result<LayerWeights> read_layer(Reader& in, const Config& config, bool fused, uint32_t index) {
+Result<LayerWeights> read_layer(TensorReader& in, const Config& config, bool fused, uint32_t index) {
   const uint64_t c = config.dim, f = config.ffn_dim;
   const std::string layer = fmt::format("blk.{}.", index);
   LayerWeights out;
@@ -144,7 +58,7 @@ Result<LayerWeights> read_layer(Reader& in, const Config& config, bool fused, ui
 }
 
 /// Angles are divided by these.
-Result<std::vector<float>> read_factors(Reader& in, const Config& config, const std::string& name) {
+Result<std::vector<float>> read_factors(TensorReader& in, const Config& config, const std::string& name) {
   BANTAM_ASSIGN(auto out,
                 in.vector_if_any(name, (config.rope_dims > 0 ? config.rope_dims : config.head_dim) / 2));
   for (float factor : out) {
@@ -175,7 +89,7 @@ uint64_t Weights::bytes() const {
 
 Result<Weights> map_weights(const GgufFile& file, const Config& config) {
   BANTAM_ASSIGN(const Family* family, find_family(config.architecture));
-  Reader in(file);
+  TensorReader in(file);
   Weights out;
   BANTAM_ASSIGN(out.token_embedding, in.matrix("token_embd.weight", config.vocab_size, config.dim));
   for (uint32_t layer = 0; layer < config.layers; ++layer) {
