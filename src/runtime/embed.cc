@@ -51,6 +51,16 @@ Result<std::vector<float>> Session::embed(std::span<const TokenId> tokens, std::
   BANTAM_TRY(state.check_tokens(tokens, 0));
   state.rewind(0);
   const size_t dim = state.engine->config.dim, batch = state.workspace->batch();
+  if (state.engine->encoder) {
+    if (cancel.stop_requested()) return fail(Code::kCancelled, "cancelled before the text was read");
+    std::vector<float> all(tokens.size() * dim);
+    state.engine->encoder->forward(tokens, state.cache, *state.workspace, all.data());
+    Pooled pooled(dim);
+    pooled.add(all.data(), tokens.size(), 0, state.engine->pooling);
+    auto out = pooled.vector();
+    if (!out) return std::unexpected(std::move(out).error().in(state.engine->file.path()));
+    return out;
+  }
   std::vector<float> hidden(std::min(batch, tokens.size()) * dim);
   Pooled pooled(dim);
   for (size_t begin = 0; begin < tokens.size(); begin += batch) {

@@ -30,14 +30,17 @@ Result<EngineOptions> complete(EngineOptions options, const model::Config& confi
   return options;
 }
 
-MemoryPlan plan_of(const Engine::Impl& engine) {
+MemoryPlan plan_of(const Engine::Impl& engine, uint64_t weights) {
   const auto& config = engine.config;
   const auto& options = engine.options;
-  return {.weights = engine.weights.bytes(),
+  // Logits and the last hidden state; of an encoder the hidden states of a whole text.
+  const uint64_t outputs = config.encoder ? uint64_t{options.context_length} * config.dim
+                                          : uint64_t{config.vocab_size} + config.dim;
+  return {.weights = weights,
           .kv_cache = 2 * model::KvCache::bytes(config, options.kv_cache, options.context_length),
           .buffers = model::Workspace::bytes(config, options.batch) +
                      model::Transformer::rope_bytes(config, options.context_length) +
-                     (uint64_t{config.vocab_size} + config.dim) * sizeof(float)};
+                     outputs * sizeof(float)};
 }
 
 /// The vocabulary must cover what the model can say; a model may have more rows than tokens (padding).
@@ -72,13 +75,23 @@ Result<std::shared_ptr<const Engine>> Engine::load(const std::string& path, cons
   BANTAM_ASSIGN(impl->options, complete(options, impl->config));
   BANTAM_ASSIGN(impl->tokenizer, text::load_tokenizer(impl->file));
   BANTAM_TRY(check_vocabulary(*impl));
-  BANTAM_ASSIGN(impl->weights, model::map_weights(impl->file, impl->config));
+  model::EncoderWeights encoder;
+  if (impl->config.encoder) {
+    BANTAM_ASSIGN(encoder, model::map_encoder(impl->file, impl->config));
+  } else {
+    BANTAM_ASSIGN(impl->weights, model::map_weights(impl->file, impl->config));
+  }
   BANTAM_TRY(load_task(*impl));
   BANTAM_ASSIGN(impl->chat_template, impl->file.get_string_or("tokenizer.chat_template", ""));
   BANTAM_ASSIGN(impl->pooling, read_pooling(impl->file, impl->config.architecture));
-  impl->plan = plan_of(*impl);
+  impl->plan = plan_of(*impl, impl->config.encoder ? encoder.bytes : impl->weights.bytes());
   BANTAM_TRY(check_memory(impl->plan.total(), path));
   impl->pool = std::make_unique<ThreadPool>(options.threads);
+  if (impl->config.encoder) {
+    impl->encoder = std::make_unique<model::Encoder>(impl->config, std::move(encoder), *table, *impl->pool,
+                                                     impl->options.context_length);
+    return std::shared_ptr<const Engine>(new Engine(std::move(impl)));
+  }
   impl->transformer = std::make_unique<model::Transformer>(impl->config, impl->weights, *table, *impl->pool,
                                                            impl->options.context_length);
   return std::shared_ptr<const Engine>(new Engine(std::move(impl)));

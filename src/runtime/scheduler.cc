@@ -199,6 +199,11 @@ void Scheduler::start(Waiting job, std::unique_ptr<Session> session) {
   auto one = std::make_unique<Running>();
   one->from = std::move(job);
   one->session = std::move(session);
+  if (one->from.job && engine_->config().encoder) {  // has no prompt to read ahead
+    one->from.job(one->session.get());
+    keep(std::move(one->session));
+    return;
+  }
   std::span<const TokenId> prompt = one->from.prompt;
   GenerateOptions options = std::move(one->from.options);
   if (one->from.job) {

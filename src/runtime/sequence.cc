@@ -24,6 +24,7 @@ Sequence::Sequence(Session::State& state, GenerateOptions options)
 Result<std::unique_ptr<Sequence>> Sequence::begin(Session::State& state, std::span<const TokenId> prompt,
                                                   GenerateOptions options) {
   BANTAM_TRY(check(options.sampling));
+  BANTAM_TRY(state.check_decoder());
   BANTAM_TRY(state.check_tokens(prompt, 0));
   BANTAM_TRY(state.check_bias(options.sampling));
   std::unique_ptr<Sequence> out(new Sequence(state, std::move(options)));

@@ -49,6 +49,12 @@ Status Session::State::check_tokens(std::span<const TokenId> tokens, size_t more
   return {};
 }
 
+Status Session::State::check_decoder() const {
+  if (!engine->encoder) return {};
+  return fail(Code::kUnsupported, "{}: found an encoder ({}), which makes vectors; expected a decoder",
+              engine->file.path(), engine->config.architecture);
+}
+
 Status Session::State::check_bias(const SamplingOptions& sampling) const {
   for (const auto& [token, bias] : sampling.logit_bias) {
     if (static_cast<uint32_t>(token) >= engine->config.vocab_size) {
@@ -115,7 +121,9 @@ Result<Generation> Session::generate(std::span<const TokenId> prompt, const Gene
 void Session::continue_greedily(std::span<const TokenId> tokens, size_t most, std::vector<TokenId>& out) {
   auto& state = *state_;
   out.clear();
-  if (most == 0 || !state.check_tokens(tokens, most) || !state.feed_prompt(tokens, {})) return;
+  if (most == 0 || !state.check_decoder() || !state.check_tokens(tokens, most) ||
+      !state.feed_prompt(tokens, {}))
+    return;
   state.vocabulary.resize(state.engine->config.vocab_size);
   while (true) {
     state.logits(state.hidden.data(), 1, {}, state.vocabulary.data());
@@ -129,6 +137,7 @@ void Session::continue_greedily(std::span<const TokenId> tokens, size_t most, st
 Result<Choice> Session::choose(std::span<const TokenId> prompt, std::span<const std::vector<TokenId>> choices,
                                double temperature, std::stop_token cancel) {
   auto& state = *state_;
+  BANTAM_TRY(state.check_decoder());
   if (choices.empty()) return fail(Code::kInvalidArgument, "choices: found none, expected at least one");
   if (!(temperature > 0 && std::isfinite(temperature))) {
     return fail(Code::kInvalidArgument, "temperature: found {}, expected a positive number", temperature);
@@ -164,6 +173,7 @@ Result<Choice> Session::choose(std::span<const TokenId> prompt, std::span<const 
 Status Session::logits(std::span<const TokenId> tokens,
                        const std::function<void(size_t, std::span<const float>)>& sink) {
   auto& state = *state_;
+  BANTAM_TRY(state.check_decoder());
   BANTAM_TRY(state.check_tokens(tokens, 0));
   state.rewind(0);
   const auto& config = state.engine->config;

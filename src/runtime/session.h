@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "base/thread_pool.h"
+#include "model/encoder.h"
 #include "model/task_prompt.h"
 #include "model/transformer.h"
 #include "runtime/engine.h"
@@ -50,7 +51,8 @@ struct Engine::Impl {
   mutable std::unique_ptr<ThreadPool> pool;
   mutable std::once_flag vocabulary_made;
   mutable std::shared_ptr<const grammar::Vocabulary> vocabulary;
-  std::unique_ptr<model::Transformer> transformer;
+  std::unique_ptr<model::Transformer> transformer;  // of a decoder,
+  std::unique_ptr<model::Encoder> encoder;          // or this
 };
 
 /// The cache of one sequence, what is in it, and the buffers to add to it.
@@ -71,6 +73,8 @@ struct Session::State {
   /// Errors: kInvalidArgument for no tokens or one outside the vocabulary, kLimit for tokens + `more` over
   /// the context.
   Status check_tokens(std::span<const TokenId> tokens, size_t more) const;
+  /// Errors: kUnsupported for an encoder.
+  Status check_decoder() const;
   /// Errors: kInvalidArgument for a bias on a token outside the vocabulary.
   Status check_bias(const SamplingOptions& sampling) const;
   void rewind(size_t tokens) { past.resize(tokens); }
