@@ -82,6 +82,27 @@ class Model {
     return {};
   }
 
+  /// WordPiece, as encoders have it; words begin with U+2581 in a GGUF.
+  Status encoder_vocabulary() {
+    std::vector<std::string> tokens{"[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"};
+    for (char c = 'a'; c <= 'z'; ++c) {
+      tokens.push_back(std::string("\xe2\x96\x81") + c);
+      tokens.emplace_back(1, c);
+    }
+    std::vector<int32_t> types(tokens.size(), 1);
+    std::fill_n(types.begin(), 5, 3);
+    shape_.vocabulary = static_cast<uint32_t>(tokens.size());
+    file_.set("tokenizer.ggml.model", std::string("bert"));
+    file_.set("tokenizer.ggml.pre", std::string("default"));
+    file_.set("tokenizer.ggml.tokens", bantam::formats::GgufArray(tokens));
+    file_.set("tokenizer.ggml.token_type", bantam::formats::GgufArray(types));
+    file_.set("tokenizer.ggml.token_type_count", uint32_t{2});
+    const std::pair<const char*, uint32_t> ids[] = {
+        {"unknown", 1}, {"cls", 2}, {"bos", 2}, {"seperator", 3}, {"eos", 3}, {"padding", 0}, {"mask", 4}};
+    for (const auto& [name, id] : ids) file_.set(fmt::format("tokenizer.ggml.{}_token_id", name), id);
+    return {};
+  }
+
   const Shape& shape() const { return shape_; }
   uint64_t queries() const { return uint64_t{shape_.heads} * shape_.head_dim; }
   uint64_t keys() const { return uint64_t{shape_.kv_heads} * shape_.head_dim; }
@@ -148,6 +169,43 @@ Status decoder(Model& model, const Parts& parts) {
   return parts.head ? model.matrix("output", s.vocabulary, s.dim) : Status{};
 }
 
+/// BERT where `gated` is false, else Nomic's.
+Status encoder(Model& model, bool gated) {
+  model.common_keys();
+  model.key("attention.layer_norm_epsilon", 1e-12F);
+  model.key("attention.causal", false);
+  model.key("pooling_type", uint32_t{gated ? 1U : 2U});  // the mean, or the first token
+  BANTAM_TRY(model.encoder_vocabulary());
+  const Shape& s = model.shape();
+  const auto norm = [&](const std::string& name) -> Status {
+    BANTAM_TRY(model.norm(name));
+    return model.bias(name, s.dim);
+  };
+  const auto linear = [&](const std::string& name, uint64_t rows, uint64_t columns) -> Status {
+    BANTAM_TRY(model.matrix(name, rows, columns));
+    return gated ? Status{} : model.bias(name, rows);
+  };
+  BANTAM_TRY(model.embedding(false, 3));
+  BANTAM_TRY(model.matrix("token_types", 2, s.dim));
+  if (!gated) BANTAM_TRY(model.matrix("position_embd", s.context, s.dim));
+  BANTAM_TRY(norm("token_embd_norm"));
+  for (uint32_t layer = 0; layer < s.layers; ++layer) {
+    const auto name = [&](std::string_view part) { return fmt::format("blk.{}.{}", layer, part); };
+    if (gated) {
+      BANTAM_TRY(linear(name("attn_qkv"), 3 * s.dim, s.dim));
+      BANTAM_TRY(linear(name("ffn_gate"), s.ffn, s.dim));
+    } else {
+      for (const char* part : {"attn_q", "attn_k", "attn_v"}) BANTAM_TRY(linear(name(part), s.dim, s.dim));
+    }
+    BANTAM_TRY(linear(name("attn_output"), s.dim, s.dim));
+    BANTAM_TRY(norm(name("attn_output_norm")));
+    BANTAM_TRY(linear(name("ffn_up"), s.ffn, s.dim));
+    BANTAM_TRY(linear(name("ffn_down"), s.dim, s.ffn));
+    BANTAM_TRY(norm(name("layer_output_norm")));
+  }
+  return {};
+}
+
 /// Growing from 1 to `most`, one for each pair of channels.
 std::vector<float> factors(const Shape& shape, double most) {
   std::vector<float> out(shape.head_dim / 2);
@@ -161,6 +219,7 @@ struct Family {
   Shape shape;
   Parts parts;
   std::function<Status(Model&)> more = [](Model&) { return Status{}; };
+  bool encodes = false;
 };
 
 Status linear_scaling(Model& model) {
@@ -209,6 +268,8 @@ std::vector<Family> families() {
   wide_heads.head_dim = 48;
   deep.layers = 7;
   deep.head_dim = 48;
+  Shape all_heads;
+  all_heads.kv_heads = all_heads.heads;
   Shape blocks;  // rows of whole super-blocks
   blocks.dim = 256;
   blocks.ffn = 768;
@@ -238,7 +299,9 @@ std::vector<Family> families() {
            deep,
            {.qk_norms = true, .post_norms = true, .head = false, .embedding_multiplier = 12},
            windowed},
-          {"granite", "granite", {}, {.embedding_multiplier = 12}, multiplied}};
+          {"granite", "granite", {}, {.embedding_multiplier = 12}, multiplied},
+          {"bert", "bert", all_heads, {}, [](Model& m) { return encoder(m, false); }, true},
+          {"nomic-bert", "nomic-bert", all_heads, {}, [](Model& m) { return encoder(m, true); }, true}};
 }
 
 }  // namespace
@@ -249,7 +312,8 @@ int main(int argc, char** argv) {
     if (argc == 2 && std::string_view(args[1]) == "list") fmt::print("{}\n", family.name);
     if (argc < 3 || family.name != args[1]) continue;
     Model model(family.architecture, family.shape, argc > 4 ? std::stoull(args[4]) : 1);
-    auto status = decoder(model, family.parts);
+    Status status;
+    if (!family.encodes) status = decoder(model, family.parts);
     if (status) status = family.more(model);
     if (status) status = model.write(args[2]);
     if (status) return 0;

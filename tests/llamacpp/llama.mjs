@@ -15,6 +15,16 @@ export async function openModel(modelPath, {contextSize = 512, cache = "F32"} = 
   return {model, sequence: context.getSequence()};
 }
 
+/** The vector of these tokens by an encoder. */
+export async function embedding(modelPath, tokens) {
+  llama ??= await getLlama({gpu: false, build: "never", maxThreads: 0, logLevel: "error", progressLogs: false});
+  const model = await llama.loadModel({modelPath, gpuLayers: 0});
+  const context = await model.createEmbeddingContext({contextSize: 256, threads: 1});
+  const {vector} = await context.getEmbeddingFor(tokens);
+  await model.dispose();
+  return vector;
+}
+
 /** At most `count` greedy tokens after `prompt` (ids); ends before an end-of-generation token. */
 export async function greedy({sequence}, prompt, count) {
   await sequence.clearHistory();
