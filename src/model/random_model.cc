@@ -60,7 +60,7 @@ Status add_layer(TensorWriter& out, const Config& config, uint32_t layer) {
 }  // namespace
 
 Status write_random_model(const std::string& path, const Config& config, DType type, uint64_t seed,
-                          const std::vector<std::string>& labels) {
+                          const std::vector<std::string>& labels, const std::string& chat_template) {
   BANTAM_TRY(check(config));
   formats::GgufWriter file;
   write_config(config, file);
@@ -70,6 +70,7 @@ Status write_random_model(const std::string& path, const Config& config, DType t
                                                         .whole = labels,
                                                         .min_frequency = 2}));
   tokenizer->save(file);
+  if (!chat_template.empty()) file.set("tokenizer.chat_template", chat_template);
   if (!labels.empty()) {
     Task task;
     task.name = "random";

@@ -111,6 +111,10 @@ std::shared_ptr<const grammar::Vocabulary> Engine::vocabulary() const {
   return impl_->vocabulary;
 }
 
+std::shared_ptr<const grammar::Vocabulary> Engine::vocabulary(std::span<const TokenId> shown) const {
+  return std::make_shared<const grammar::Vocabulary>(tokenizer(), shown);
+}
+
 const std::string& Engine::path() const { return impl_->file.path(); }
 uint64_t Engine::file_bytes() const { return impl_->file.file_bytes(); }
 const model::Config& Engine::config() const { return impl_->config; }

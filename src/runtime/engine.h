@@ -137,6 +137,8 @@ class Engine {
   Result<std::unique_ptr<Session>> new_session() const;
   /// The vocabulary as grammars need it; made at the first call (some 0.1 s for 100,000 tokens).
   std::shared_ptr<const grammar::Vocabulary> vocabulary() const;
+  /// Another one, in which these control tokens stand for their text.
+  std::shared_ptr<const grammar::Vocabulary> vocabulary(std::span<const TokenId> shown) const;
 
   const std::string& path() const;
   uint64_t file_bytes() const;

@@ -128,7 +128,8 @@ Result<bool> Sequence::draw(std::span<const float> row, bool full) {
   }
   if (grammar_ && !grammar_->accept(token))
     return fail(Code::kInternal, "the grammar refuses its own token {}", token);
-  const auto step = filter_.push(engine.tokenizer->piece(token));
+  const auto step =
+      grammar_ ? filter_.push(grammar_->piece(token)) : filter_.push(engine.tokenizer->piece(token));
   if (step != StopFilter::Step::kGo) {
     done_ = true;
     out_.finish = step == StopFilter::Step::kStopped ? Finish::kStop : Finish::kCancelled;

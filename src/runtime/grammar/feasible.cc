@@ -6,9 +6,9 @@
 namespace bantam::runtime::grammar {
 namespace {
 
-bool possible(const std::deque<Node>& nodes, int value) { return nodes[static_cast<size_t>(value)].possible; }
+bool possible(const Nodes& nodes, int value) { return nodes.of(value).possible; }
 
-bool array_possible(const std::deque<Node>& nodes, const ArraySpec& spec) {
+bool array_possible(const Nodes& nodes, const ArraySpec& spec) {
   for (uint32_t i = 0; i < spec.least; ++i) {
     const bool first = i < spec.first.size();
     if (!possible(nodes, first ? spec.first[i] : spec.rest)) return false;
@@ -18,8 +18,7 @@ bool array_possible(const std::deque<Node>& nodes, const ArraySpec& spec) {
 }
 
 /// The declared keys that may be there at all, or nothing where the object cannot be completed.
-std::optional<std::vector<bool>> possible_keys(const std::deque<Node>& nodes, const ObjectSpec& spec,
-                                               bool& others) {
+std::optional<std::vector<bool>> possible_keys(const Nodes& nodes, const ObjectSpec& spec, bool& others) {
   std::vector<bool> usable(spec.required.size());
   others = false;
   for (const KeyRule& rule : spec.rules) {
@@ -51,14 +50,14 @@ std::optional<std::vector<bool>> possible_keys(const std::deque<Node>& nodes, co
   return usable;
 }
 
-bool alternative_possible(const std::deque<Node>& nodes, Machine& machine, const Alternative& a) {
+bool alternative_possible(const Nodes& nodes, Machine& machine, const Alternative& a) {
   if (a.array >= 0) return array_possible(nodes, machine.array(a.array));
   bool others = false;
   if (a.object >= 0) return possible_keys(nodes, machine.object(a.object), others).has_value();
   return true;
 }
 
-void finish_array(const std::deque<Node>& nodes, ArraySpec& spec) {
+void finish_array(const Nodes& nodes, ArraySpec& spec) {
   for (size_t i = 0; i < spec.first.size(); ++i) {
     if (!possible(nodes, spec.first[i])) {
       spec.most = std::min(spec.most, static_cast<uint32_t>(i));
@@ -68,7 +67,7 @@ void finish_array(const std::deque<Node>& nodes, ArraySpec& spec) {
   if (spec.rest >= 0 && !possible(nodes, spec.rest)) spec.rest = -1;
 }
 
-void finish_object(const std::deque<Node>& nodes, ObjectSpec& spec) {
+void finish_object(const Nodes& nodes, ObjectSpec& spec) {
   bool others = false;
   const auto usable = possible_keys(nodes, spec, others);
   for (int& rule : spec.rule_of) {
@@ -81,11 +80,11 @@ void finish_object(const std::deque<Node>& nodes, ObjectSpec& spec) {
 
 }  // namespace
 
-void judge(std::deque<Node>& nodes, Machine& machine) {
-  for (Node& node : nodes) node.possible = !node.done;
+void judge(Nodes& nodes, Machine& machine) {
+  for (Node& node : nodes.all) node.possible = !node.done;
   for (bool changed = true; changed;) {
     changed = false;
-    for (Node& node : nodes) {
+    for (Node& node : nodes.all) {
       for (Alternative& a : node.alternatives) {
         a.possible = alternative_possible(nodes, machine, a);
         if (a.possible && !node.possible) node.possible = changed = true;
@@ -94,10 +93,10 @@ void judge(std::deque<Node>& nodes, Machine& machine) {
   }
 }
 
-void finish(const std::deque<Node>& nodes, Machine& machine) {
-  for (size_t i = 0; i < nodes.size(); ++i) {
+void finish(const Nodes& nodes, Machine& machine) {
+  for (size_t i = 0; i < nodes.all.size(); ++i) {
     Value states;
-    for (const Alternative& a : nodes[i].alternatives) {
+    for (const Alternative& a : nodes.all[i].alternatives) {
       if (!a.possible) continue;
       states.push_back(a.state);
       if (a.array >= 0) finish_array(nodes, machine.array(a.array));
@@ -105,7 +104,7 @@ void finish(const std::deque<Node>& nodes, Machine& machine) {
     }
     std::ranges::sort(states);
     states.erase(std::unique(states.begin(), states.end()), states.end());
-    machine.value(static_cast<int>(i)) = std::move(states);
+    machine.value(nodes.first + static_cast<int>(i)) = std::move(states);
   }
 }
 

@@ -15,18 +15,25 @@ struct Alternative {
   bool possible = false;
 };
 
-/// Schemas that must all hold, as alternatives; the machine's value of the same index.
+/// Schemas that must all hold, as alternatives.
 struct Node {
   Together all;
   std::vector<Alternative> alternatives;
   bool done = false, possible = false;
 };
 
+/// One document's; the machine's values from `first` on.
+struct Nodes {
+  int first = 0;
+  std::deque<Node> all;
+  const Node& of(int value) const { return all[static_cast<size_t>(value - first)]; }
+};
+
 /// Sets `possible` everywhere: the least fixed point, what can be completed in finitely many steps. Nodes not
 /// yet compiled count as possible.
-void judge(std::deque<Node>& nodes, Machine& machine);
+void judge(Nodes& nodes, Machine& machine);
 
 /// Hands the machine what judge() found possible and takes the rest away.
-void finish(const std::deque<Node>& nodes, Machine& machine);
+void finish(const Nodes& nodes, Machine& machine);
 
 }  // namespace bantam::runtime::grammar

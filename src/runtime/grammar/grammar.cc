@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "base/utf8.h"
+#include "runtime/grammar/calls.h"
 #include "runtime/grammar/masker.h"
 #include "runtime/grammar/regex.h"
 #include "runtime/grammar/schema.h"
@@ -23,7 +24,13 @@ struct Grammar::Impl {
   grammar::Masker masker;
   std::vector<Thread> start;
   std::vector<std::string> notes;
-  std::mutex mutex;  // of machine and masker
+  bool calls = false;  // made by Grammar::calls
+  std::mutex mutex;    // of machine and masker
+
+  /// Any text may stand here, and with it tokens that add nothing to it.
+  bool in_text(const std::vector<Thread>& threads) const {
+    return calls && std::ranges::any_of(threads, [this](Thread t) { return machine.in_text(t.state); });
+  }
 };
 
 struct GrammarState::Impl {
@@ -85,6 +92,15 @@ Result<std::shared_ptr<const Grammar>> Grammar::choices(std::span<const std::str
   return std::shared_ptr<const Grammar>(new Grammar(std::move(impl)));
 }
 
+Result<std::shared_ptr<const Grammar>> Grammar::calls(const CallRules& rules,
+                                                      std::shared_ptr<const Vocabulary> vocabulary) {
+  auto impl = std::make_unique<Impl>(MachineOptions{true, true}, std::move(vocabulary));
+  BANTAM_ASSIGN(int value, grammar::compile_calls(rules, impl->machine, impl->notes));
+  impl->start = impl->machine.start(value);
+  impl->calls = true;
+  return std::shared_ptr<const Grammar>(new Grammar(std::move(impl)));
+}
+
 GrammarState::GrammarState(std::shared_ptr<const Grammar> grammar) : impl_(std::make_unique<Impl>()) {
   impl_->threads = grammar->impl_->start;
   impl_->grammar = std::move(grammar);
@@ -103,6 +119,9 @@ void GrammarState::mask(std::vector<uint64_t>& out) const {
   std::lock_guard lock(all.mutex);
   const auto& mask = all.masker.mask(impl_->threads);
   out.assign(mask.begin(), mask.end());
+  if (!all.in_text(impl_->threads)) return;
+  const auto& silent = all.vocabulary->silent();
+  for (size_t i = 0; i < out.size(); ++i) out[i] |= silent[i];
 }
 
 bool GrammarState::accept(text::TokenId token) {
@@ -110,7 +129,13 @@ bool GrammarState::accept(text::TokenId token) {
   if (token < 0 || static_cast<size_t>(token) >= all.vocabulary->size()) return false;
   if (all.vocabulary->is_end(token)) return may_end();
   const auto& piece = all.vocabulary->piece(token);
-  return !piece.empty() && accept_bytes(piece);
+  if (!piece.empty()) return accept_bytes(piece);
+  std::lock_guard lock(all.mutex);
+  return all.in_text(impl_->threads);
+}
+
+std::string_view GrammarState::piece(text::TokenId token) const {
+  return impl_->grammar->impl_->vocabulary->piece(token);
 }
 
 bool GrammarState::accept_bytes(std::string_view bytes) {

@@ -1,6 +1,6 @@
 #pragma once
 // Constrained generation: which tokens may come next so that the whole text is JSON of a schema, a match of a
-// pattern or one of several texts.
+// pattern, one of several texts, or calls functions as it may.
 
 #include <memory>
 #include <mutex>
@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "base/result.h"
+#include "text/call_form.h"
 #include "text/tokenizer.h"
 
 namespace bantam::runtime {
@@ -24,6 +25,18 @@ struct GrammarOptions {
   /// One space, or a line end and up to 40 characters of indentation, may stand where JSON allows white
   /// space; else none.
   bool spaces = true;
+};
+
+/// Which calls of functions an answer may hold, and in which form.
+struct CallRules {
+  text::CallForm form;
+  struct Function {
+    std::string name, arguments;  // a JSON schema, of objects
+  };
+  std::vector<Function> functions;
+  bool several = true;      // more than one call, where the form has a place for them
+  bool required = false;    // nothing but calls; else any text before them, or instead of them
+  std::string text_schema;  // where a call is not required: what an answer without one must be JSON of
 };
 
 /// A schema, pattern or list of texts, made ready for a vocabulary. Safe to use from many threads, which take
@@ -49,6 +62,11 @@ class Grammar {
   /// One of several texts. Errors: kInvalidArgument for none, or one that is not UTF-8.
   static Result<std::shared_ptr<const Grammar>> choices(
       std::span<const std::string> texts, std::shared_ptr<const grammar::Vocabulary> vocabulary);
+
+  /// Calls, or text, by rules. Control tokens without a place in the vocabulary stay allowed where any text
+  /// is. Errors: kInvalidArgument for no functions; those of json_schema, opened by the function's name.
+  static Result<std::shared_ptr<const Grammar>> calls(const CallRules& rules,
+                                                      std::shared_ptr<const grammar::Vocabulary> vocabulary);
 
   /// What of the schema had no effect.
   const std::vector<std::string>& notes() const;
@@ -82,6 +100,8 @@ class GrammarState {
   bool may_end() const;
   /// The text must end here.
   bool must_end() const;
+  /// The bytes that a token adds to the text.
+  std::string_view piece(text::TokenId token) const;
 
  private:
   struct Impl;

@@ -50,6 +50,10 @@ int Machine::intern(const State& state) {
   if (state.kind == State::kNumber)
     ends = can_end(numbers_[static_cast<size_t>(state.a)], number_state(state));
   if (state.kind == State::kRaw && between_characters(state)) ends = dfa(state.a).accepts(state.b);
+  if (state.kind == State::kSequence) {
+    const auto& values = sequences_[static_cast<size_t>(state.a)];
+    ends = std::all_of(values.begin() + state.b, values.end(), [this](int value) { return nullable(value); });
+  }
   ends_.push_back(ends ? 1 : 0);
   rows_.emplace_back();
   return place->second;
@@ -98,6 +102,16 @@ int Machine::raw(CharDfa dfa) {
   return intern({.kind = State::kRaw, .a = index, .b = start});
 }
 
+int Machine::sequence(std::vector<int> values) {
+  sequences_.push_back(std::move(values));
+  return intern({.kind = State::kSequence, .a = static_cast<int32_t>(sequences_.size()) - 1});
+}
+
+int Machine::until(CharDfa dfa) {
+  const int start = dfa.start(), index = add_dfa(std::move(dfa));
+  return intern({.kind = State::kUntil, .a = index, .b = start});
+}
+
 int Machine::number(NumberSpec spec) {
   numbers_.push_back(std::move(spec));
   return intern(with_number({.kind = State::kNumber, .a = static_cast<int32_t>(numbers_.size()) - 1}, {}));
@@ -133,8 +147,23 @@ std::vector<Thread> Machine::start(int value) {
 
 bool Machine::complete(Thread thread) const {
   if (thread.state == kDoneState) return thread.stack == kEmpty;
+  if (in_text(thread.state)) return true;
   if (!may_end(thread.state) || thread.stack <= kBase) return false;
-  return pop(thread.stack).state == kDoneState;
+  return complete(pop(thread.stack));
+}
+
+bool Machine::in_text(int id) const {
+  const State& s = state(id);
+  if (s.kind != State::kSequence) return s.kind == State::kUntil && between_characters(s);
+  const auto& values = sequences_[static_cast<size_t>(s.a)];
+  if (static_cast<size_t>(s.b) == values.size()) return false;
+  const Value& next = values_[static_cast<size_t>(values[static_cast<size_t>(s.b)])];
+  return std::ranges::any_of(next, [this](int state) { return in_text(state); });
+}
+
+bool Machine::nullable(int value) const {
+  return std::ranges::any_of(values_[static_cast<size_t>(value)],
+                             [this](int state) { return may_end(state); });
 }
 
 void Machine::step(Thread thread, uint8_t byte, std::vector<Thread>& out, bool& popped) {

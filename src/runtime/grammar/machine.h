@@ -21,15 +21,18 @@ namespace bantam::runtime::grammar {
 /// What may follow in one frame of the stack. The meaning of a … f depends on the kind.
 struct State {
   enum Kind : uint8_t {
-    kDone,     // the whole text
-    kLiteral,  // a: literal, b: byte
-    kFree,     // a string in quotes; a: Free, b: least, c: most characters (-1: any), d: characters so far
-    kText,     // a string in quotes by a CharDfa; a: automaton, b: its state, e, f: an unfinished character
-    kRaw,      // likewise without quotes and escapes
-    kNumber,   // a: number, b: phase and flags, c … f: whole part
-    kObject,   // a: object, b: situation, c: state in the key, d: rule of the key, e, f: an unfinished
-               // character
-    kArray,    // a: array, b: index
+    kDone,      // the whole text
+    kLiteral,   // a: literal, b: byte
+    kFree,      // a string in quotes; a: Free, b: least, c: most characters (-1: any), d: characters so far
+    kText,      // a string in quotes by a CharDfa; a: automaton, b: its state, e, f: an unfinished character
+    kRaw,       // likewise without quotes and escapes
+    kNumber,    // a: number, b: phase and flags, c … f: whole part
+    kObject,    // a: object, b: situation, c: state in the key, d: rule of the key, e, f: an unfinished
+                // character
+    kArray,     // a: array, b: index
+    kSequence,  // a: sequence, b: index of the value that comes next
+    kUntil,     // any text up to a marker; a: automaton of texts that hold it, b: its state (-1: it can no
+                // longer come), e, f: an unfinished character
   };
   Kind kind = kDone;
   uint8_t phase = 0;
@@ -94,6 +97,7 @@ class Machine {
   // Building. Indices are the order of calls.
   int intern(const State& state);
   int add_value(Value value);
+  size_t values() const { return values_.size(); }
   Value& value(int index) { return values_[static_cast<size_t>(index)]; }
   int literal(std::string text);  // a state
   int free_string(uint32_t least, uint32_t most);
@@ -104,6 +108,11 @@ class Machine {
   int add_object(ObjectSpec spec);
   ArraySpec& array(int index) { return arrays_[static_cast<size_t>(index)]; }
   ObjectSpec& object(int index) { return objects_[static_cast<size_t>(index)]; }
+  /// Values one behind the other. All but the last must begin with a byte that is theirs alone: no sequences.
+  int sequence(std::vector<int> values);
+  /// UTF-8 up to the end of the first marker, which may be missing: the whole text may end before it. `dfa`
+  /// accepts the texts that hold the marker.
+  int until(CharDfa dfa);
   int add_dfa(CharDfa dfa);
   const CharDfa& dfa(int index) const { return dfas_[static_cast<size_t>(index)]; }
   int array_state(int index);
@@ -115,8 +124,10 @@ class Machine {
   /// Appends to `out` where `byte` leads from `thread`. `popped` is set when the frame on kBase has ended
   /// with it.
   void step(Thread thread, uint8_t byte, std::vector<Thread>& out, bool& popped);
-  /// Whether the frame may end before the next byte (only numbers and unquoted texts can).
+  /// Whether the frame may end before the next byte (only numbers, unquoted texts and sequences can).
   bool may_end(int state) const { return ends_[static_cast<size_t>(state)] != 0; }
+  /// Whether it is text before a marker, between two characters.
+  bool in_text(int state) const;
   bool complete(Thread thread) const;
   /// All of it for one text.
   bool matches(int value, std::string_view text);
@@ -162,6 +173,9 @@ class Machine {
   void raw_moves(const State& s, uint8_t byte, Moves& out);
   void number_moves(const State& s, uint8_t byte, Moves& out);
   void array_moves(const State& s, uint8_t byte, Moves& out);
+  void sequence_moves(const State& s, uint8_t byte, Moves& out);
+  void until_moves(const State& s, uint8_t byte, Moves& out);
+  bool nullable(int value) const;
   void object_moves(const State& s, uint8_t byte, Moves& out);
   void key_moves(const State& s, uint8_t byte, Moves& out);
   bool item(const ArraySpec& spec, int32_t index, int& value) const;
@@ -182,6 +196,7 @@ class Machine {
   std::vector<CharDfa> dfas_;
   std::vector<NumberSpec> numbers_;
   std::vector<ArraySpec> arrays_;
+  std::vector<std::vector<int>> sequences_;
   std::vector<ObjectSpec> objects_;
   std::vector<Situation> situations_;
   std::map<std::tuple<int, std::vector<bool>, uint32_t>, int> situation_ids_;

@@ -40,6 +40,10 @@ void Machine::moves(int id, uint8_t byte, Moves& out) {
       return array_moves(s, byte, out);
     case State::kObject:
       return object_moves(s, byte, out);
+    case State::kSequence:
+      return sequence_moves(s, byte, out);
+    case State::kUntil:
+      return until_moves(s, byte, out);
   }
 }
 
@@ -116,6 +120,38 @@ void Machine::raw_moves(const State& s, uint8_t byte, Moves& out) {
   if (s.b == CharDfa::kDead) return;
   State next = s;
   if (read_byte(dfa(s.a), byte, false, next, &State::b)) out.push_back({intern(next)});
+}
+
+void Machine::until_moves(const State& s, uint8_t byte, Moves& out) {
+  static const CharDfa kAny = CharDfa::lengths(0, UINT32_MAX);
+  State next = s;
+  if (s.b != CharDfa::kDead && read_byte(dfa(s.a), byte, false, next, &State::b)) {
+    const bool marked = between_characters(next) && dfa(s.a).accepts(next.b);
+    out.push_back({marked ? kPop : intern(next)});
+    return;
+  }
+  next = s;  // any character, and no marker behind it
+  int32_t State::*nowhere = &State::c;
+  if (!read_byte(kAny, byte, false, next, nowhere)) return;
+  next.b = between_characters(next) ? CharDfa::kDead : s.b;
+  next.c = 0;
+  out.push_back({intern(next)});
+}
+
+/// The last value takes the sequence's place, so that what repeats itself needs no deeper stack.
+void Machine::sequence_moves(const State& s, uint8_t byte, Moves& out) {
+  const std::vector<int> values = sequences_[static_cast<size_t>(s.a)];
+  for (auto i = static_cast<size_t>(s.b); i < values.size(); ++i) {
+    if (i + 1 < values.size()) {
+      State next = s;
+      next.b = static_cast<int32_t>(i) + 1;
+      enter(values[i], byte, intern(next), out);
+    } else {
+      const Value last = values_[static_cast<size_t>(values[i])];
+      for (int state : last) moves(state, byte, out);
+    }
+    if (!nullable(values[i])) return;
+  }
 }
 
 void Machine::number_moves(const State& s, uint8_t byte, Moves& out) {

@@ -41,6 +41,7 @@ Status check_depth(std::string_view text) {
 class Compiler {
  public:
   Compiler(const Json& root, Machine& machine) : shaper_(root), machine_(machine) {
+    nodes_.first = static_cast<int>(machine.values());
     overlap_ = [this](const Json* a, const Json* b) { return overlap(a, b); };
   }
 
@@ -48,7 +49,7 @@ class Compiler {
     BANTAM_ASSIGN(int value, node_of({&root}));
     BANTAM_TRY(drain());
     judge(nodes_, machine_);
-    if (!nodes_[static_cast<size_t>(value)].possible) {
+    if (!nodes_.of(value).possible) {
       return fail(Code::kInvalidArgument,
                   "schema: found one that accepts nothing, expected one that accepts something");
     }
@@ -61,18 +62,18 @@ class Compiler {
   Result<int> node_of(Together all) {
     std::ranges::sort(all);
     all.erase(std::unique(all.begin(), all.end()), all.end());
-    const auto [place, fresh] = ids_.emplace(all, static_cast<int>(nodes_.size()));
+    const auto [place, fresh] = ids_.emplace(all, nodes_.first + static_cast<int>(nodes_.all.size()));
     if (!fresh) return place->second;
-    if (nodes_.size() >= kMostNodes)
+    if (nodes_.all.size() >= kMostNodes)
       return fail(Code::kLimit, "schema: found more than {} parts", kMostNodes);
-    nodes_.push_back({.all = std::move(all), .alternatives = {}});
+    nodes_.all.push_back({.all = std::move(all), .alternatives = {}});
     machine_.add_value({});
     return place->second;
   }
 
   /// Compiles what was asked for and is not yet, from `first` on.
   Status drain() {
-    for (; drained_ < nodes_.size();) {
+    for (; drained_ < nodes_.all.size();) {
       const size_t at = drained_++;
       BANTAM_TRY(compile_node(at));
     }
@@ -80,15 +81,15 @@ class Compiler {
   }
 
   Status compile_node(size_t at) {
-    const Together all = nodes_[at].all;
+    const Together all = nodes_.all[at].all;
     BANTAM_ASSIGN(auto shapes, shaper_.shapes(all, overlap_));
     for (const Shape& shape : shapes) {
       std::vector<Alternative> made;
       BANTAM_TRY(add_shape(shape, made));
-      auto& alternatives = nodes_[at].alternatives;
+      auto& alternatives = nodes_.all[at].alternatives;
       alternatives.insert(alternatives.end(), made.begin(), made.end());
     }
-    nodes_[at].done = true;
+    nodes_.all[at].done = true;
     return {};
   }
 
@@ -101,7 +102,7 @@ class Compiler {
     BANTAM_ASSIGN(int value, node_of({a, b}));
     BANTAM_TRY(drain());
     judge(nodes_, machine_);
-    return nodes_[static_cast<size_t>(value)].possible;
+    return nodes_.of(value).possible;
   }
 
   // Values of one shape.
@@ -466,7 +467,7 @@ class Compiler {
   Shaper shaper_;
   Machine& machine_;
   Shaper::Overlap overlap_;
-  std::deque<Node> nodes_;
+  Nodes nodes_;
   std::map<Together, int> ids_;
   std::map<std::string, int> texts_;
   size_t drained_ = 0;
@@ -485,7 +486,7 @@ Result<int> compile_schema(std::string_view schema, Machine& machine, std::vecto
   try {
     Compiler compiler(root, machine);
     BANTAM_ASSIGN(int value, compiler.compile(root));
-    notes.assign(compiler.shaper().notes().begin(), compiler.shaper().notes().end());
+    notes.insert(notes.end(), compiler.shaper().notes().begin(), compiler.shaper().notes().end());
     return value;
   } catch (const Json::exception& error) {  // a keyword's value of a type that nothing above expected
     return fail(Code::kInvalidArgument, "schema: {}", error.what());

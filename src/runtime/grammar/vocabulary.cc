@@ -6,14 +6,14 @@
 
 namespace bantam::runtime::grammar {
 
-Vocabulary::Vocabulary(const text::Tokenizer& tokenizer) {
+Vocabulary::Vocabulary(const text::Tokenizer& tokenizer, std::span<const TokenId> shown) {
   pieces_.resize(tokenizer.vocab_size());
   for (size_t i = 0; i < pieces_.size(); ++i) {
     const auto id = static_cast<TokenId>(i);
     if (tokenizer.is_end(id)) {
       ends_.push_back(id);
     } else {
-      pieces_[i] = tokenizer.piece(id);
+      pieces_[i] = tokenizer.piece(id, std::ranges::find(shown, id) != shown.end());
     }
   }
   build();
@@ -28,6 +28,10 @@ bool Vocabulary::is_end(TokenId id) const { return std::ranges::find(ends_, id) 
 
 void Vocabulary::build() {
   constexpr size_t kLongest = 4096;  // no real token is that long; a longer one is never allowed
+  silent_.assign(words(), 0);
+  for (size_t i = 0; i < pieces_.size(); ++i) {
+    if (pieces_[i].empty() && !is_end(static_cast<TokenId>(i))) silent_[i / 64] |= uint64_t{1} << (i % 64);
+  }
   for (size_t i = 0; i < pieces_.size(); ++i) {
     if (!pieces_[i].empty() && pieces_[i].size() <= kLongest) order_.push_back(static_cast<TokenId>(i));
   }

@@ -18,8 +18,9 @@ using text::TokenId;
 /// root.
 class Vocabulary {
  public:
-  /// Tokens without bytes of their own (control tokens) are left out; those that end a generation are noted.
-  explicit Vocabulary(const text::Tokenizer& tokenizer);
+  /// Tokens without bytes of their own (control tokens) are left out, but for those `shown`, which stand for
+  /// their text; those that end a generation are noted.
+  explicit Vocabulary(const text::Tokenizer& tokenizer, std::span<const TokenId> shown = {});
   /// For tests: the pieces by id; an empty one is left out.
   explicit Vocabulary(std::vector<std::string> pieces, std::vector<TokenId> ends = {});
 
@@ -37,6 +38,8 @@ class Vocabulary {
   const std::string& piece(TokenId id) const { return pieces_[static_cast<size_t>(id)]; }
   std::span<const TokenId> ends() const { return ends_; }
   bool is_end(TokenId id) const;
+  /// Tokens that were left out, as a mask.
+  const std::vector<uint64_t>& silent() const { return silent_; }
   size_t deepest() const { return deepest_; }
 
   /// Inside a JSON string, from where a character may begin: the tokens that stay in it with at most n
@@ -66,7 +69,7 @@ class Vocabulary {
   std::vector<Node> nodes_;
   std::vector<std::vector<uint64_t>> inside_;
   std::vector<Quote> quotes_;
-  std::vector<uint64_t> canonical_inside_;
+  std::vector<uint64_t> canonical_inside_, silent_;
   std::vector<uint32_t> canonical_quotes_;
   size_t deepest_ = 0;
 };
