@@ -31,6 +31,8 @@ struct Plan {
   std::vector<std::string> stop;     // of the model's chat template
   double temperature = 1;            // of the choice's calibration
   std::vector<std::string> notes;
+  const CallStyle* style = nullptr;    // where tools may be called
+  std::unique_ptr<CallReader> reader;  // likewise
 };
 
 /// Counts a request whose prompt is being made. It ends before the scheduler counts the same request, which
@@ -97,7 +99,7 @@ class Local final : public ChatModel {
     });
     for (LocalCall::Part part = call->take(); !part.done; part = call->take()) {
       bool more = true;
-      if (!part.text.empty()) more = co_await sink(TextDelta(std::move(part.text), std::move(part.logprobs)));
+      for (size_t i = 0; more && i < part.events.size(); ++i) more = co_await sink(std::move(part.events[i]));
       if (!more) {
         scope.stop();
         co_return fail(Code::kCancelled, "{}: the caller stopped the answer", name());
@@ -130,7 +132,7 @@ class Local final : public ChatModel {
   }
 
  private:
-  Awaitable<Result<Tokens>> tokens_of(const TokenizeRequest& request) const {
+  Awaitable<Result<Tokens>> tokens_of(const TokenizeRequest& request) {
     const text::Tokenizer& tokenizer = engine_->tokenizer();
     auto ids = request.prompt.messages.empty()
                    ? tokenizer.encode(request.prompt.prompt, {request.add_special, request.parse_special})
@@ -150,7 +152,7 @@ class Local final : public ChatModel {
     }
     co_return tokenizer.decode(ids, /*special=*/true);
   }
-  Result<Ids> prompt_ids(const Request& request) const {
+  Result<Ids> prompt_ids(const Request& request) {
     BANTAM_TRY(check_supported(request));
     BANTAM_ASSIGN(Plan plan, info_ ? task_plan(request) : chat_plan(request));
     return std::move(plan.prompt);
@@ -176,11 +178,8 @@ class Local final : public ChatModel {
     auto refuse = [this](std::string_view field) {
       return fail(Code::kUnsupported, "{}: '{}', which runs here, has no such thing", field, name());
     };
-    if (!request.tools.empty() && request.tool_choice.mode != ToolChoice::Mode::kNone) return refuse("tools");
-    for (const Message& m : request.messages) {
-      if (m.role == "tool" || !m.tool_calls.empty()) return refuse("messages: calls of tools");
-    }
-    if (!info_ && request.choices.empty()) return {};
+    if (!info_ && request.choices.empty()) return check_tool_choice(request);
+    if (may_call(request)) return refuse("tools");
     const Sampling& s = request.sampling;
     if (request.format.kind != ResponseFormat::Kind::kText) return refuse("response_format");
     if (request.logprobs) return refuse("logprobs");
@@ -188,6 +187,17 @@ class Local final : public ChatModel {
     if (s.presence_penalty.value_or(0) != 0) return refuse("presence_penalty");
     if (!s.logit_bias.empty()) return refuse("logit_bias");
     return {};
+  }
+
+  Status check_tool_choice(const Request& request) const {
+    const auto& choice = request.tool_choice;
+    const bool needs_one =
+        choice.mode == ToolChoice::Mode::kRequired || choice.mode == ToolChoice::Mode::kFunction;
+    if (!needs_one ||
+        std::ranges::any_of(request.tools, [&](const Tool& tool) { return may_be_called(tool, choice); }))
+      return {};
+    return fail(Code::kInvalidArgument, "tool_choice: found '{}', expected one of the {} tools",
+                choice.function.empty() ? "required" : choice.function, request.tools.size());
   }
 
   Result<Plan> task_plan(const Request& request) const {
@@ -221,12 +231,29 @@ class Local final : public ChatModel {
     return plan;
   }
 
-  Result<Plan> chat_plan(const Request& request) const {
+  /// The conversation as a prompt, in the template's own form for tools or, where it refuses that, in the
+  /// stated one.
+  Result<Prompt> prompt_of(const Request& request, Plan& plan) {
+    const bool tools = concerns_tools(request);
+    const CallStyle* style = tools ? &formats_.call_style() : nullptr;
+    static const CallStyle kNone;
+    auto prompt = chat_prompt(*engine_, request, tools ? *style : kNone);
+    if (!prompt && tools && style->native) {
+      style = &formats_.stated_style();
+      const std::string why = prompt.error().message;
+      prompt = chat_prompt(*engine_, request, *style);
+      if (prompt) prompt->notes.push_back("tools and calls were told to the model in text: " + why);
+    }
+    if (may_call(request)) plan.style = style;
+    return prompt;
+  }
+
+  Result<Plan> chat_plan(const Request& request) {
     Plan plan;
     if (request.messages.empty()) {
       BANTAM_ASSIGN(plan.prompt, engine_->tokenizer().encode(request.prompt, {}));
     } else {
-      BANTAM_ASSIGN(Prompt prompt, chat_prompt(*engine_, request.messages));
+      BANTAM_ASSIGN(Prompt prompt, prompt_of(request, plan));
       plan.prompt = std::move(prompt.tokens);
       plan.stop = std::move(prompt.stop);
       plan.notes = std::move(prompt.notes);
@@ -299,19 +326,38 @@ class Local final : public ChatModel {
     for (const auto& [token, bias] : wanted.logit_bias) {
       sampling.logit_bias.emplace_back(static_cast<TokenId>(std::min<uint32_t>(token, INT32_MAX)), bias);
     }
-    BANTAM_ASSIGN(options.grammar, formats_.grammar(request.format, plan.notes));
+    if (plan.style) {
+      BANTAM_ASSIGN(options.grammar, formats_.call_grammar(request, *plan.style, plan.notes));
+      plan.reader = reader_of(request, *plan.style);
+    } else {
+      BANTAM_ASSIGN(options.grammar, formats_.grammar(request.format, plan.notes));
+    }
     options.max_tokens = request.max_tokens.value_or(engine_->context_length());
     options.stop = request.stop;
     options.stop.insert(options.stop.end(), plan.stop.begin(), plan.stop.end());
     options.cancel = call.stop();
     // The call outlives the job: the job's end holds it.
-    options.on_text = [&call](std::string_view text) { return call.put(text); };
+    options.on_text = [&call, reader = plan.reader.get()](std::string_view text) {
+      return reader ? call.put(reader->push(text)) : call.put(text);
+    };
     options.paused = [&call] { return call.full(); };
     if (request.logprobs) {
       options.top_logprobs = request.top_logprobs;
       options.on_logprobs = [this, &call](const runtime::TokenLogprobs& token) { call.put(logprob(token)); };
     }
     return options;
+  }
+
+  static std::unique_ptr<CallReader> reader_of(const Request& request, const CallStyle& style) {
+    using Mode = CallReader::Mode;
+    std::vector<std::string> names;
+    for (const Tool& tool : request.tools) {
+      if (may_be_called(tool, request.tool_choice)) names.push_back(tool.name);
+    }
+    const Mode mode = request.tool_choice.mode != ToolChoice::Mode::kAuto  ? Mode::kRequired
+                      : request.format.kind == ResponseFormat::Kind::kText ? Mode::kAfterText
+                                                                           : Mode::kInsteadOfText;
+    return std::make_unique<CallReader>(style.form, std::move(names), mode);
   }
 
   TokenLogprob logprob(const runtime::TokenLogprobs& token) const {
@@ -321,8 +367,7 @@ class Local final : public ChatModel {
     return out;
   }
 
-  Result<Reply> written(const LocalCall& call, const Plan& plan,
-                        Result<runtime::Generation> generation) const {
+  Result<Reply> written(LocalCall& call, const Plan& plan, Result<runtime::Generation> generation) const {
     if (call.stop().stop_requested()) return fail(Code::kCancelled, "cancelled");
     if (!generation) return std::unexpected(std::move(generation).error());
     if (generation->finish == runtime::Finish::kCancelled) return fail(Code::kCancelled, "cancelled");
@@ -332,7 +377,21 @@ class Local final : public ChatModel {
     reply.usage = {generation->prompt_tokens, generation->tokens.size(), generation->cached_tokens};
     for (const auto& token : generation->logprobs) reply.logprobs.push_back(logprob(token));
     reply.notes = plan.notes;
+    if (plan.reader) separate(call, *plan.reader, reply);
     return reply;
+  }
+
+  /// The calls in an answer, and the text before them.
+  static void separate(LocalCall& call, CallReader& reader, Reply& reply) {
+    call.put(reader.finish());
+    reply.text = reader.text();
+    reply.tool_calls = reader.calls();
+    if (reply.tool_calls.empty()) return;
+    if (reply.finish_reason == "stop") reply.finish_reason = "tool_calls";
+    size_t bytes = 0, tokens = 0;  // log-probabilities are the text's
+    while (tokens < reply.logprobs.size() && bytes < reply.text.size())
+      bytes += reply.logprobs[tokens++].text.size();
+    reply.logprobs.resize(tokens);
   }
 
   std::shared_ptr<const runtime::Engine> engine_;

@@ -24,7 +24,9 @@ struct LocalOptions {
 /// options (also said in notes); stop strings, and a max_tokens below the longest choice, are refused there
 /// (kInvalidArgument), and so are formats and log-probabilities. Elsewhere a response format is kept to token
 /// by token, whether strict or not; what of its schema is not implemented is kUnsupported and named. Tools
-/// are kUnsupported. The same request gives the same answer whatever runs beside it. All work, tokenisation
+/// are told in the form of the model's chat template or, where it has none, in a stated one (docs/server.md);
+/// calls are written under a grammar of their schemas, so that they are always well formed unless max_tokens
+/// cuts them. The same request gives the same answer whatever runs beside it. All work, tokenisation
 /// included, is done on threads of the model's own. Errors of make: kInvalidArgument for no sessions.
 Result<std::shared_ptr<ChatModel>> make_local(std::shared_ptr<const runtime::Engine> engine,
                                               LocalOptions options);

@@ -9,10 +9,45 @@ constexpr size_t kHighWater = 16 << 10;  // bytes of text that may wait for a sl
 
 }  // namespace
 
+/// Under the lock.
+void LocalCall::add(Event event) {
+  if (auto* call = std::get_if<ToolCallDelta>(&event)) {
+    bytes_ += call->arguments.size();
+    logprobs_.clear();
+    auto* last = events_.empty() ? nullptr : std::get_if<ToolCallDelta>(&events_.back());
+    if (last && last->index == call->index && call->id.empty() && !last->arguments.empty())
+      last->arguments += call->arguments;
+    else
+      events_.push_back(std::move(event));
+    return;
+  }
+  auto* text = std::get_if<TextDelta>(&event);
+  if (!text || text->text.empty()) return;
+  bytes_ += text->text.size();
+  auto* last = events_.empty() ? nullptr : std::get_if<TextDelta>(&events_.back());
+  if (!last) {
+    events_.push_back(std::move(event));
+    last = std::get_if<TextDelta>(&events_.back());
+  } else {
+    last->text += text->text;
+  }
+  last->logprobs.insert(last->logprobs.end(), logprobs_.begin(), logprobs_.end());
+  logprobs_.clear();
+}
+
 bool LocalCall::put(std::string_view text) {
   if (wanted_) {
     std::lock_guard lock(mutex_);
-    text_.append(text);
+    add(TextDelta(std::string(text)));
+    if (listener_) listener_->set();
+  }
+  return !stop_.stop_requested();
+}
+
+bool LocalCall::put(std::vector<Event> events) {
+  if (wanted_ && !events.empty()) {
+    std::lock_guard lock(mutex_);
+    for (Event& event : events) add(std::move(event));
     if (listener_) listener_->set();
   }
   return !stop_.stop_requested();
@@ -26,7 +61,7 @@ void LocalCall::put(TokenLogprob token) {
 
 bool LocalCall::full() const {
   std::lock_guard lock(mutex_);
-  return text_.size() >= kHighWater;
+  return bytes_ >= kHighWater;
 }
 
 void LocalCall::finish(Result<Reply> result) {
@@ -39,11 +74,11 @@ LocalCall::Part LocalCall::take() {
   Part out;
   {
     std::lock_guard lock(mutex_);
-    out.text = std::exchange(text_, {});
-    if (!out.text.empty()) out.logprobs = std::exchange(logprobs_, {});
-    out.done = out.text.empty() && result_;
+    out.events = std::exchange(events_, {});
+    bytes_ = 0;
+    out.done = out.events.empty() && result_;
     // The end comes with no event of its own after the last text.
-    if (!out.text.empty() && result_ && listener_) listener_->set();
+    if (!out.events.empty() && result_ && listener_) listener_->set();
   }
   return out;
 }

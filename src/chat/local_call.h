@@ -27,14 +27,15 @@ class LocalCall {
   const std::stop_token& stop() const { return stop_; }
   /// Never waits: where more is put than is taken, full() says so. False: stopped.
   bool put(std::string_view text);
-  /// A token whose text comes with the next put().
+  bool put(std::vector<Event> events);
+  /// A token whose text comes with the next put(). Those of calls are dropped.
   void put(TokenLogprob token);
   /// Much of what was put is not yet taken.
   bool full() const;
   void finish(Result<Reply> result);
 
   // The coroutine's side.
-  /// Wakes the coroutine for new text, the end and the stop, as long as it exists.
+  /// Wakes the coroutine for new events, the end and the stop, as long as it exists.
   class Listener {
    public:
     Listener(LocalCall& call, asio::any_io_executor executor);
@@ -49,9 +50,8 @@ class LocalCall {
     std::stop_callback<std::function<void()>> on_stop_;
   };
   struct Part {
-    std::string text;  // what was put since the last take()
-    std::vector<TokenLogprob> logprobs;
-    bool done = false;  // and there will be no more; with the last text it is still false
+    std::vector<Event> events;  // what was put since the last take(), texts joined
+    bool done = false;          // and there will be no more; with the last event it is still false
   };
   Part take();
   /// After take() said done.
@@ -60,9 +60,12 @@ class LocalCall {
  private:
   const Request request_;
   const std::stop_token stop_;
+  void add(Event event);
+
   const bool wanted_;
   mutable std::mutex mutex_;
-  std::string text_;
+  std::vector<Event> events_;
+  size_t bytes_ = 0;  // in them
   std::vector<TokenLogprob> logprobs_;
   std::optional<Result<Reply>> result_;
   net::AsyncEvent* listener_ = nullptr;

@@ -8,7 +8,6 @@
 
 #include "base/usage.h"
 #include "chat/events.h"
-#include "chat/local_format.h"
 #include "model/random_model.h"
 #include "net/http.h"
 
@@ -23,8 +22,8 @@ using testing::ElementsAre;
 using testing::HasSubstr;
 using testing::StartsWith;
 
-std::shared_ptr<const runtime::Engine> engine(const std::vector<std::string>& labels,
-                                              uint32_t context = 512) {
+std::shared_ptr<const runtime::Engine> engine(const std::vector<std::string>& labels, uint32_t context = 512,
+                                              const std::string& chat_template = {}) {
   auto path = (std::filesystem::temp_directory_path() / net::random_id("bantam_local_")).string() + ".gguf";
   model::Config config;
   config.vocab_size = 300;
@@ -35,7 +34,7 @@ std::shared_ptr<const runtime::Engine> engine(const std::vector<std::string>& la
   config.head_dim = 16;
   config.ffn_dim = 32;
   config.tied_head = true;
-  auto written = model::write_random_model(path, config, tensor::DType::kF32, 3, labels);
+  auto written = model::write_random_model(path, config, tensor::DType::kF32, 3, labels, chat_template);
   EXPECT_TRUE(written) << written.error().message;
   auto loaded = runtime::Engine::load(path, {.threads = 1, .context_length = context});
   EXPECT_TRUE(loaded) << loaded.error().message;
@@ -177,7 +176,20 @@ TEST(LocalChat, RefusesWhatTheEngineDoesNotDo) {
     change(r);
     return answer(*model, r).error().message;
   };
-  EXPECT_THAT(code([](Request& r) { r.tools = {{"f"}}; }), StartsWith("tools: "));
+  EXPECT_THAT(code([](Request& r) {
+                r.tools = {{"f"}};
+                r.choices = {"a"};
+              }),
+              StartsWith("tools: "));
+  EXPECT_THAT(code([](Request& r) {
+                r.tools = {{"f", "", R"({"contains": {}})", /*strict=*/true}};
+              }),
+              AllOf(StartsWith("tools: "), HasSubstr("'f'"), HasSubstr("contains")));
+  EXPECT_THAT(code([](Request& r) {
+                r.tools = {{"f"}};
+                r.tool_choice = {ToolChoice::Mode::kFunction, "g"};
+              }),
+              StartsWith("tool_choice: "));
   EXPECT_THAT(code([](Request& r) {
                 r.format.kind = ResponseFormat::Kind::kJsonSchema;
                 r.format.schema = R"({"contains": {}})";
@@ -188,6 +200,9 @@ TEST(LocalChat, RefusesWhatTheEngineDoesNotDo) {
   Request r = ask("x");
   r.logprobs = true;
   EXPECT_THAT(answer(*task, r).error().message, StartsWith("logprobs: "));
+  r.logprobs = false;
+  r.tools = {{"f"}};
+  EXPECT_THAT(answer(*task, r).error().message, StartsWith("tools: "));
 }
 
 TEST(LocalChat, KeepsToAFormat) {
@@ -263,28 +278,153 @@ TEST(Local, EmbedsTexts) {
   EXPECT_EQ(wait(model->embed(r)).error().code, Code::kLimit);
 }
 
-TEST(Local, ConstrainsCallsToTheirTools) {
-  LocalFormats formats(engine({}));
-  std::vector<std::string> notes;
-  const std::vector<Tool> tools{
-      {"add", "", R"({"type":"object","properties":{"a":{"type":"integer"}},"required":["a"],
-      "additionalProperties":false})"},
-      {"stop"}};
-  auto accepts = [](const std::shared_ptr<const runtime::Grammar>& grammar, std::string_view text) {
-    runtime::GrammarState state(grammar);
-    return state.accept_bytes(text) && state.may_end();
-  };
-  auto any = formats.call_grammar(tools, {}, notes);
-  ASSERT_TRUE(any) << any.error().message;
-  EXPECT_TRUE(accepts(*any, R"({"name": "add", "arguments": {"a": 3}})"));
-  EXPECT_TRUE(accepts(*any, R"({"name":"stop","arguments":{}})"));
-  EXPECT_FALSE(accepts(*any, R"({"name":"add","arguments":{}})"));
-  EXPECT_FALSE(accepts(*any, R"({"name":"other","arguments":{}})"));
-  auto one = formats.call_grammar(tools, {ToolChoice::Mode::kFunction, "stop"}, notes);
-  ASSERT_TRUE(one);
-  EXPECT_FALSE(accepts(*one, R"({"name":"add","arguments":{"a":3}})"));
-  EXPECT_EQ(formats.call_grammar(tools, {ToolChoice::Mode::kFunction, "x"}, notes).error().code,
-            Code::kInvalidArgument);
+const std::vector<Tool> kTools{
+    {"add", "", R"({"type":"object","properties":{"a":{"type":"integer","maximum":99,"minimum":0}},
+    "required":["a"],"additionalProperties":false})"},
+    {"stop"}};
+
+/// The turns of calls are a control token, then a list.
+constexpr const char* kTemplate =
+    "{% if tools %}Tools: {{ tools | tojson }}\n{% endif %}{% for m in messages %}{{ m.role }}: "
+    "{% if m.tool_calls %}<|answer|>[{% for c in m.tool_calls %}"
+    R"({"name": "{{ c.function.name }}", "arguments": {{ c.function.arguments | tojson }}})"
+    "{% if not loop.last %}, {% endif %}{% endfor %}]"
+    "{% else %}{{ m.content }}{% endif %}<|end|>{% endfor %}{% if add_generation_prompt %}assistant: {% "
+    "endif %}";
+
+TEST(LocalTools, CallsAreValidInEveryMode) {
+  for (const char* chat_template : {"", kTemplate}) {
+    auto model = *make_local(engine({}, 2048, chat_template), {.name = "plain"});
+    for (uint64_t seed = 0; seed < 12; ++seed) {
+      Request r = ask("the quick");
+      r.tools = kTools;
+      r.sampling.temperature = 1.0F;
+      r.sampling.seed = seed;
+      r.max_tokens = 300;
+      r.parallel_tool_calls = seed % 2 == 0;
+      r.tool_choice.mode = ToolChoice::Mode::kRequired;
+      if (seed % 3 == 0) r.tool_choice = {ToolChoice::Mode::kFunction, "add"};
+      std::vector<ToolCall> streamed;
+      auto reply = wait(model->generate(r, [&](Event event) -> Awaitable<bool> {
+        auto& call = std::get<ToolCallDelta>(event);
+        if (!call.name.empty()) streamed.push_back({call.id, call.name});
+        streamed[call.index].arguments += call.arguments;
+        co_return true;
+      }));
+      ASSERT_TRUE(reply) << reply.error().message;
+      EXPECT_EQ(reply->text, "");
+      ASSERT_FALSE(reply->tool_calls.empty());
+      ASSERT_EQ(streamed.size(), reply->tool_calls.size());
+      for (size_t i = 0; i < streamed.size(); ++i) {
+        EXPECT_EQ(streamed[i].id, reply->tool_calls[i].id);
+        EXPECT_EQ(streamed[i].arguments, reply->tool_calls[i].arguments);
+      }
+      if (reply->finish_reason == "length") continue;
+      EXPECT_EQ(reply->finish_reason, "tool_calls");
+      EXPECT_TRUE(r.parallel_tool_calls || streamed.size() == 1);
+      for (const ToolCall& call : reply->tool_calls) {
+        EXPECT_TRUE(seed % 3 != 0 || call.name == "add") << call.name;
+        std::string packed = call.arguments;
+        std::erase_if(packed, [](char c) { return c == ' ' || c == '\n' || c == '\t'; });
+        EXPECT_THAT(packed, call.name == "add" ? testing::ContainsRegex("^\\{\"a\":[0-9]+\\}$")
+                                               : testing::ContainsRegex("^\\{\\}$"));
+      }
+    }
+  }
+}
+
+TEST(LocalTools, AutoLeavesTextAsItIsAndNoneForbidsCalls) {
+  auto model = *make_local(engine({}, 512, kTemplate), {.name = "plain"});
+  Request r = ask("the quick");
+  r.tools = kTools;
+  r.max_tokens = 30;
+  r.logprobs = true;
+  std::string streamed;
+  auto reply = answer(*model, r, [&](std::string_view t) {
+    streamed += t;
+    return true;
+  });
+  ASSERT_TRUE(reply) << reply.error().message;
+  EXPECT_EQ(streamed, reply->text);
+  EXPECT_TRUE(reply->tool_calls.empty());  // random weights
+  EXPECT_EQ(reply->logprobs.size(), reply->usage.completion_tokens);
+  r.tool_choice.mode = ToolChoice::Mode::kNone;
+  auto none = answer(*model, r);
+  ASSERT_TRUE(none);
+  EXPECT_LT(none->usage.prompt_tokens, reply->usage.prompt_tokens)
+      << "tools that may not be called are not told";
+}
+
+TEST(LocalTools, EarlierCallsArePartOfThePrompt) {
+  for (const char* chat_template : {"", kTemplate}) {
+    auto model = *make_local(engine({}, 2048, chat_template), {.name = "plain"});
+    TokenizeRequest r;
+    r.prompt = ask("What is 1 + 2?");
+    r.prompt.tools = kTools;
+    r.prompt.messages.push_back({.role = "assistant", .tool_calls = {{"c1", "add", R"({"a":12})"}}});
+    r.prompt.messages.push_back({.role = "tool", .content = "three", .tool_call_id = "c1"});
+    auto tokens = wait(model->tokenize(r));
+    ASSERT_TRUE(tokens) << tokens.error().message;
+    std::string text;
+    for (const std::string& piece : tokens->pieces) text += piece;
+    EXPECT_THAT(text,
+                AllOf(HasSubstr(R"("add", "arguments": {"a":)"), HasSubstr("three"), HasSubstr("maximum")));
+    EXPECT_EQ(text.find("<tool_call>") == std::string::npos, *chat_template != '\0') << text;
+  }
+}
+
+/// A template that refuses two calls in a turn: the stated form takes its place, and is said to.
+TEST(LocalTools, WhatTheTemplateRefusesIsToldInText) {
+  std::string one_call = kTemplate;
+  const std::string_view more = "{% if not loop.last %}, {% endif %}";
+  one_call.replace(one_call.find(more), more.size(),
+                   "{% if not loop.last %}{{ raise_exception('one call') }}{% endif %}");
+  auto model = *make_local(engine({}, 2048, one_call), {.name = "plain"});
+  Request r = ask("What?");
+  r.tools = kTools;
+  r.max_tokens = 4;
+  auto reply = answer(*model, r);
+  ASSERT_TRUE(reply) << reply.error().message;
+  EXPECT_THAT(reply->notes, testing::Not(Contains(HasSubstr("told to the model in text"))));
+  r.messages.push_back({.role = "assistant", .tool_calls = {{"c1", "stop", "{}"}, {"c2", "stop", "{}"}}});
+  r.messages.push_back({.role = "tool", .content = "x", .tool_call_id = "c1"});
+  r.messages.push_back({.role = "tool", .content = "y", .tool_call_id = "c2"});
+  reply = answer(*model, r);
+  ASSERT_TRUE(reply) << reply.error().message;
+  EXPECT_THAT(reply->notes, Contains(HasSubstr("one call")));
+}
+
+TEST(LocalTools, ASchemaThatIsNotImplementedIsSaidWhereItIsNotStrict) {
+  auto model = *make_local(engine({}, 2048), {.name = "plain"});
+  Request r = ask("x");
+  r.tools = {{"f", "", R"({"type":"object","properties":{"a":{"type":"array","contains":{}}}})"}};
+  r.tool_choice.mode = ToolChoice::Mode::kRequired;
+  r.max_tokens = 40;
+  auto reply = answer(*model, r);
+  ASSERT_TRUE(reply) << reply.error().message;
+  EXPECT_THAT(reply->notes, Contains(AllOf(HasSubstr("'f'"), HasSubstr("contains"))));
+  r.tools[0].parameters = R"({"type":"string"})";
+  EXPECT_THAT(answer(*model, r).error().message, AllOf(StartsWith("tools: "), HasSubstr("type")));
+}
+
+TEST(LocalTools, AFormatOrCalls) {
+  auto model = *make_local(engine({}, 2048), {.name = "plain"});
+  Request r = ask("x");
+  r.tools = kTools;
+  r.format.kind = ResponseFormat::Kind::kJsonSchema;
+  r.format.schema = R"({"enum": ["yes", "no"]})";
+  r.max_tokens = 100;
+  for (uint64_t seed = 0; seed < 8; ++seed) {
+    r.sampling.temperature = 2.0F;
+    r.sampling.seed = seed;
+    auto reply = answer(*model, r);
+    ASSERT_TRUE(reply) << reply.error().message;
+    if (reply->tool_calls.empty() && reply->finish_reason == "stop") {
+      EXPECT_THAT(reply->text, AnyOf("\"yes\"", "\"no\""));
+    } else {
+      EXPECT_EQ(reply->text, "");
+    }
+  }
 }
 
 TEST(LocalChat, GivesLogProbabilitiesThatSpellTheText) {

@@ -1,15 +1,18 @@
 #include "chat/prompt.h"
 
+#include <map>
 #include <nlohmann/json.hpp>
 
-#include "text/chat_template.h"
+#include "net/json.h"
 
 namespace bantam::chat {
 namespace {
 
+using Json = nlohmann::ordered_json;
+
 /// A message as OpenAI's API writes it, which is what templates read.
-nlohmann::ordered_json as_json(const Message& message) {
-  nlohmann::ordered_json out = {{"role", message.role}, {"content", message.content}};
+Json as_json(const Message& message) {
+  Json out = {{"role", message.role}, {"content", message.content}};
   for (const ToolCall& call : message.tool_calls) {
     out["tool_calls"].push_back({{"id", call.id},
                                  {"type", "function"},
@@ -20,19 +23,62 @@ nlohmann::ordered_json as_json(const Message& message) {
   return out;
 }
 
+/// Ids of nine letters and digits, as some templates want them, by their order.
+std::vector<Message> with_short_ids(std::vector<Message> messages) {
+  std::map<std::string, std::string> names;
+  auto shorten = [&](std::string& id) {
+    if (id.empty()) return;
+    const auto [place, fresh] = names.try_emplace(id);
+    if (fresh) place->second = fmt::format("call{:05}", names.size());
+    id = place->second;
+  };
+  for (Message& message : messages) {
+    for (ToolCall& call : message.tool_calls) shorten(call.id);
+    shorten(message.tool_call_id);
+  }
+  return messages;
+}
+
+Json tools_json(const std::vector<Tool>& tools) {
+  Json out = Json::array();
+  for (const Tool& tool : tools) {
+    auto parameters = net::parse_ordered_json(tool.parameters, "parameters");
+    if (!parameters) parameters = Json{{"type", "object"}, {"properties", Json::object()}};
+    out.push_back(
+        {{"type", "function"},
+         {"function",
+          {{"name", tool.name}, {"description", tool.description}, {"parameters", std::move(*parameters)}}}});
+  }
+  return out;
+}
+
 }  // namespace
 
-Result<Prompt> chat_prompt(const runtime::Engine& engine, const std::vector<Message>& messages) {
-  auto turns = nlohmann::ordered_json::array();
-  for (const Message& m : messages) turns.push_back(as_json(m));
-  text::ChatOptions options;
+text::ChatOptions chat_options(const runtime::Engine& engine) {
+  text::ChatOptions out;
   const text::Tokenizer& tokenizer = engine.tokenizer();
-  if (tokenizer.bos()) options.bos = tokenizer.piece(*tokenizer.bos(), /*special=*/true);
-  if (tokenizer.eos()) options.eos = tokenizer.piece(*tokenizer.eos(), /*special=*/true);
+  if (tokenizer.bos()) out.bos = tokenizer.piece(*tokenizer.bos(), /*special=*/true);
+  if (tokenizer.eos()) out.eos = tokenizer.piece(*tokenizer.eos(), /*special=*/true);
+  return out;
+}
+
+Result<Prompt> chat_prompt(const runtime::Engine& engine, const Request& request, const CallStyle& style) {
+  text::ChatOptions options = chat_options(engine);
+  std::vector<Message> messages = request.messages;
+  Json tools;
+  if (concerns_tools(request) && !style.native) {
+    messages = with_tools_as_text(request);
+  } else if (concerns_tools(request)) {
+    if (style.form.short_ids) messages = with_short_ids(std::move(messages));
+    if (may_call(request)) tools = tools_json(request.tools);
+    if (may_call(request)) options.tools = &tools;
+  }
+  auto turns = Json::array();
+  for (const Message& m : messages) turns.push_back(as_json(m));
   auto rendered = text::render_chat(engine.chat_template(), turns, options);
   if (!rendered) return std::unexpected(std::move(rendered).error().in("messages"));
   Prompt out;
-  auto tokens = text::encode_chat(tokenizer, *rendered);
+  auto tokens = text::encode_chat(engine.tokenizer(), *rendered);
   if (!tokens) return std::unexpected(std::move(tokens).error().in("messages"));
   out.tokens = std::move(*tokens);
   out.stop = std::move(rendered->stop);

@@ -3,7 +3,9 @@
 #include <vector>
 
 #include "chat/chat_model.h"
+#include "chat/tool_calls.h"
 #include "runtime/engine.h"
+#include "text/chat_template.h"
 
 namespace bantam::chat {
 
@@ -13,8 +15,12 @@ struct Prompt {
   std::vector<std::string> notes;  // what a caller should know, for Reply::notes
 };
 
-/// The conversation as the model's prompt, ready for its answer, in the form of the model's chat template.
-/// Errors: those of text::render_chat and text::encode_chat, opened by "messages: ". Internal to chat.
-Result<Prompt> chat_prompt(const runtime::Engine& engine, const std::vector<Message>& messages);
+/// What the model's template is told beside a conversation.
+text::ChatOptions chat_options(const runtime::Engine& engine);
+
+/// The request's conversation as the model's prompt, ready for its answer, in the form of the model's chat
+/// template; tools and their calls as `style` says. Errors: those of text::render_chat and text::encode_chat,
+/// opened by "messages: ". Internal to chat.
+Result<Prompt> chat_prompt(const runtime::Engine& engine, const Request& request, const CallStyle& style);
 
 }  // namespace bantam::chat

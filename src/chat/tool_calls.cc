@@ -10,64 +10,60 @@ namespace bantam::chat {
 namespace {
 
 using json = nlohmann::ordered_json;
+using text::CallForm;
+using text::kIdSlot;
 
-constexpr std::string_view kOpen = "<tool_call>", kClose = "</tool_call>";
 constexpr std::string_view kSpaces = " \t\r\n";
 
-std::string_view trimmed(std::string_view text) {
-  size_t begin = text.find_first_not_of(kSpaces);
-  if (begin == std::string_view::npos) return {};
-  return text.substr(begin, text.find_last_not_of(kSpaces) - begin + 1);
+std::string call_text(const std::vector<ToolCall>& calls) {
+  const CallForm& form = stated_form();
+  std::string out;
+  for (const ToolCall& call : calls) {
+    out += (out.empty() ? form.open : form.between) + call.name + form.after_name;
+    out += call.arguments.empty() ? "{}" : call.arguments;
+  }
+  return out + form.close;
 }
 
 /// How many bytes at the end of `text` might begin the marker.
-size_t partial_marker(std::string_view text) {
-  for (size_t n = std::min(text.size(), kOpen.size() - 1); n > 0; --n) {
-    if (text.ends_with(kOpen.substr(0, n))) return n;
+size_t partial_marker(std::string_view text, std::string_view marker) {
+  for (size_t n = std::min(text.size(), marker.size() - 1); n > 0; --n) {
+    if (text.ends_with(marker.substr(0, n))) return n;
   }
   return 0;
 }
 
-/// One call; llama's templates say "parameters" where others say "arguments".
-bool add_call(const json& value, const std::vector<Tool>& tools, std::vector<ToolCall>& out) {
-  if (!value.is_object()) return false;
-  auto name = value.find("name");
-  if (name == value.end() || !name->is_string()) return false;
-  bool known = std::any_of(tools.begin(), tools.end(), [&](const Tool& t) { return *name == t.name; });
-  auto arguments = value.find("arguments");
-  if (arguments == value.end()) arguments = value.find("parameters");
-  if (!known || (arguments != value.end() && !arguments->is_object())) return false;
-  out.push_back({net::random_id("call_"), name->get<std::string>(),
-                 arguments == value.end() ? "{}" : net::ordered_text(*arguments)});
-  return true;
+bool fits(char found, char wanted) {
+  if (wanted != kIdSlot) return found == wanted;
+  return (found >= '0' && found <= '9') || (found >= 'A' && found <= 'Z') || (found >= 'a' && found <= 'z');
 }
 
-bool add_calls(std::string_view text, const std::vector<Tool>& tools, std::vector<ToolCall>& out) {
-  auto value = net::parse_ordered_json(text, "the call");
-  if (!value) return false;
-  if (!value->is_array()) return add_call(*value, tools, out);
-  return !value->empty() && std::all_of(value->begin(), value->end(),
-                                        [&](const json& one) { return add_call(one, tools, out); });
+}  // namespace
+
+const CallForm& stated_form() {
+  static const CallForm kForm{.open = "<tool_call>\n{\"name\": \"",
+                              .after_name = "\", \"arguments\": ",
+                              .between = "}\n</tool_call>\n<tool_call>\n{\"name\": \"",
+                              .close = "}\n</tool_call>",
+                              .marker = "<tool_call>"};
+  return kForm;
 }
 
 bool may_be_called(const Tool& tool, const ToolChoice& choice) {
   return choice.mode != ToolChoice::Mode::kFunction || tool.name == choice.function;
 }
 
-std::string call_text(const std::vector<ToolCall>& calls) {
-  json list = json::array();
-  for (const ToolCall& call : calls) {
-    auto arguments = net::parse_ordered_json(call.arguments, "arguments");
-    list.push_back(
-        {{"name", call.name}, {"arguments", arguments ? std::move(*arguments) : json(call.arguments)}});
-  }
-  return net::ordered_text(list.size() == 1 ? list[0] : list);
+bool may_call(const Request& request) {
+  return !request.tools.empty() && request.tool_choice.mode != ToolChoice::Mode::kNone;
 }
 
-}  // namespace
+bool concerns_tools(const Request& request) {
+  return may_call(request) || std::ranges::any_of(request.messages, [](const Message& m) {
+           return m.role == "tool" || !m.tool_calls.empty();
+         });
+}
 
 std::string tools_text(const std::vector<Tool>& tools, const ToolChoice& choice, bool parallel) {
-  using Mode = ToolChoice::Mode;
   std::string out = "You can call these functions:\n";
   for (const Tool& tool : tools) {
     if (!may_be_called(tool, choice)) continue;
@@ -77,11 +73,13 @@ std::string tools_text(const std::vector<Tool>& tools, const ToolChoice& choice,
     if (parameters) line["parameters"] = std::move(*parameters);
     out += net::ordered_text(line) + "\n";
   }
-  out += choice.mode == Mode::kAuto ? "Either answer in plain text, or call a function by writing nothing but"
-                                    : "Call a function by writing nothing but";
-  out += R"( {"name": FUNCTION, "arguments": {…}})";
-  if (parallel) out += ", or several calls as a list of these";
-  return out + ". The result comes with the next message.";
+  const CallForm& form = stated_form();
+  out += "A function is called by writing\n" + form.open + "FUNCTION" + form.after_name + "{…}" + form.close;
+  out += parallel ? "\nonce for each call, one behind the other. " : "\nonce. ";
+  out += choice.mode == ToolChoice::Mode::kAuto
+             ? "Answer in plain text where no function is needed. "
+             : "Call " + std::string(parallel ? "at least one" : "one") + ", and write nothing else. ";
+  return out + "Results come with the next message.";
 }
 
 std::vector<Message> with_tools_as_text(const Request& request) {
@@ -94,10 +92,16 @@ std::vector<Message> with_tools_as_text(const Request& request) {
     } else if (message.role == "tool") {
       turn.role = "user";
       turn.content = "Result of the function call " + message.tool_call_id + ":\n" + message.content;
+    } else {
+      turn.name = message.name;
     }
-    out.push_back(std::move(turn));
+    const bool joins = !out.empty() && turn.role == "user" && out.back().role == "user";
+    if (joins)
+      out.back().content += "\n\n" + turn.content;
+    else
+      out.push_back(std::move(turn));
   }
-  if (request.tools.empty() || request.tool_choice.mode == ToolChoice::Mode::kNone) return out;
+  if (!may_call(request)) return out;
   std::string text = tools_text(request.tools, request.tool_choice, request.parallel_tool_calls);
   bool has_system = !out.empty() && (out[0].role == "system" || out[0].role == "developer");
   if (has_system)
@@ -107,69 +111,126 @@ std::vector<Message> with_tools_as_text(const Request& request) {
   return out;
 }
 
-Result<std::string> calls_schema(const std::vector<Tool>& tools, const ToolChoice& choice, bool parallel) {
-  json calls = json::array();
-  for (const Tool& tool : tools) {
-    if (!may_be_called(tool, choice)) continue;
-    json parameters = {{"type", "object"}, {"properties", json::object()}, {"additionalProperties", false}};
-    if (!tool.parameters.empty()) {
-      auto given = net::parse_ordered_json(tool.parameters, "parameters");
-      if (!given || !given->is_object())
-        return fail(Code::kInvalidArgument, "tools: the parameters of '{}' are no JSON object", tool.name);
-      parameters = std::move(*given);
-    }
-    calls.push_back({{"type", "object"},
-                     {"properties", {{"name", {{"const", tool.name}}}, {"arguments", std::move(parameters)}}},
-                     {"required", {"name", "arguments"}},
-                     {"additionalProperties", false}});
+CallReader::CallReader(CallForm form, std::vector<std::string> names, Mode mode)
+    : form_(std::move(form)), names_(std::move(names)), lead_(form_.open) {
+  if (mode == Mode::kRequired) {
+    at_ = At::kOpen;
+  } else if (mode == Mode::kInsteadOfText) {
+    at_ = At::kUndecided;
+  } else {
+    // Spaces before the marker are text's.
+    at_ = form_.anywhere ? At::kText : At::kUndecided;
+    lead_ = form_.open.substr(form_.open.find(form_.marker));
   }
-  json one = calls.size() == 1 ? std::move(calls[0]) : json{{"anyOf", std::move(calls)}};
-  if (!parallel) return net::ordered_text(one);
-  json list = {{"type", "array"}, {"items", one}, {"minItems", 1}};
-  return net::ordered_text({{"anyOf", json::array({std::move(one), std::move(list)})}});
 }
 
-std::string ToolCallReader::push(std::string_view piece) {
+std::vector<Event> CallReader::push(std::string_view piece) {
+  std::vector<Event> out;
   held_ += piece;
-  if (holding_) return "";
-  if (!begun_) {
-    size_t first = held_.find_first_not_of(kSpaces);
-    if (first == std::string::npos) return "";
-    begun_ = true;
-    if (held_[first] == '{' || held_[first] == '[') {
-      holding_ = true;
-      return "";
+  while (!held_.empty() && step(out)) {
+  }
+  return out;
+}
+
+/// False: more is needed.
+bool CallReader::step(std::vector<Event>& out) {
+  switch (at_) {
+    case At::kText:
+      return read_text(out);
+    case At::kOnlyText:
+      say(held_.size(), out);
+      return false;
+    case At::kArguments:
+      return read_arguments(out);
+    default:
+      return read_name(out);
+  }
+}
+
+void CallReader::say(size_t bytes, std::vector<Event>& out) {
+  if (bytes == 0) return;
+  text_.append(held_, 0, bytes);
+  out.emplace_back(TextDelta(held_.substr(0, bytes)));
+  held_.erase(0, bytes);
+}
+
+bool CallReader::read_text(std::vector<Event>& out) {
+  const size_t marker = held_.find(form_.marker);
+  const bool found = marker != std::string::npos;
+  const size_t safe = found ? marker : held_.size() - partial_marker(held_, form_.marker);
+  // Spaces wait: those before a call are no part of the text.
+  const size_t last = std::string_view(held_).substr(0, safe).find_last_not_of(kSpaces);
+  const size_t spaces = safe - (last == std::string::npos ? 0 : last + 1);
+  say(safe - spaces, out);
+  if (!found) return false;
+  held_.erase(0, spaces);
+  at_ = At::kOpen;
+  return true;
+}
+
+CallReader::Match CallReader::find_name(std::string_view lead, size_t& function, size_t& length) const {
+  Match best = Match::kNo;
+  for (size_t i = 0; i < names_.size(); ++i) {
+    const std::string whole = std::string(lead) + names_[i] + form_.after_name;
+    const size_t n = std::min(whole.size(), held_.size());
+    if (!std::equal(whole.begin(), whole.begin() + static_cast<std::ptrdiff_t>(n), held_.begin(),
+                    [](char wanted, char found) { return fits(found, wanted); }))
+      continue;
+    if (n < whole.size()) return Match::kPartly;  // a longer name may still come
+    if (best == Match::kNo || whole.size() > length) {
+      function = i;
+      length = whole.size();
+    }
+    best = Match::kYes;
+  }
+  return best;
+}
+
+bool CallReader::read_name(std::vector<Event>& out) {
+  size_t function = 0, length = 0;
+  const Match match = find_name(lead_, function, length);
+  if (match == Match::kYes) {
+    held_.erase(0, length);
+    calls_.push_back({net::random_id("call_"), names_[function]});
+    out.emplace_back(
+        ToolCallDelta(static_cast<uint32_t>(calls_.size()) - 1, calls_.back().id, names_[function]));
+    lead_ = form_.between;
+    depth_ = 0;
+    at_ = At::kArguments;
+    return true;
+  }
+  if (match == Match::kPartly || at_ != At::kUndecided) return false;
+  at_ = At::kOnlyText;
+  return true;
+}
+
+bool CallReader::read_arguments(std::vector<Event>& out) {
+  size_t n = 0;
+  bool done = false;
+  for (; n < held_.size() && !done; ++n) {
+    const char c = held_[n];
+    if (quoted_) {
+      if (!escaped_ && c == '"') quoted_ = false;
+      escaped_ = !escaped_ && c == '\\';
+    } else if (c == '"') {
+      quoted_ = true;
+    } else if (c == '{' || c == '[') {
+      ++depth_;
+    } else if (c == '}' || c == ']') {
+      done = --depth_ == 0;
     }
   }
-  size_t marker = held_.find(kOpen);
-  holding_ = marker != std::string::npos;
-  size_t safe = holding_ ? marker : held_.size() - partial_marker(held_);
-  std::string out = held_.substr(0, safe);
-  held_.erase(0, safe);
-  return out;
+  calls_.back().arguments.append(held_, 0, n);
+  out.emplace_back(ToolCallDelta(static_cast<uint32_t>(calls_.size()) - 1, "", "", held_.substr(0, n)));
+  held_.erase(0, n);
+  if (done) at_ = At::kAfter;
+  return done;
 }
 
-ToolCallReader::End ToolCallReader::finish() {
-  End out;
-  if (holding_) out.calls = read_calls(held_, tools_);
-  if (out.calls.empty()) out.text = std::move(held_);
-  return out;
-}
-
-std::vector<ToolCall> read_calls(std::string_view text, const std::vector<Tool>& tools) {
-  std::vector<ToolCall> out;
-  text = trimmed(text);
-  if (!text.starts_with(kOpen)) {
-    if (!add_calls(text, tools, out)) out.clear();
-    return out;
-  }
-  while (text.starts_with(kOpen)) {
-    text.remove_prefix(kOpen.size());
-    size_t end = text.find(kClose);
-    if (!add_calls(trimmed(text.substr(0, end)), tools, out)) return {};
-    text = end == std::string_view::npos ? "" : trimmed(text.substr(end + kClose.size()));
-  }
-  if (!text.empty()) return {};  // more was said than calls
+std::vector<Event> CallReader::finish() {
+  std::vector<Event> out;
+  if (at_ == At::kText || at_ == At::kUndecided || at_ == At::kOnlyText) say(held_.size(), out);
+  held_.clear();
   return out;
 }
 
