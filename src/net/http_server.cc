@@ -20,7 +20,7 @@ using asio::ip::tcp;
 using boost::system::error_code;
 using Clock = std::chrono::steady_clock;
 
-ServerResponse plain_error(int status, const std::string& message) {
+ServerResponse plain_error(const ServerRequest&, int status, const std::string& message) {
   return {status, {{"content-type", "text/plain; charset=utf-8"}}, message + "\n"};
 }
 

@@ -67,20 +67,20 @@ struct Route {
 struct AccessRecord {
   std::string id, method, path;
   std::string route;  // the Route::path that answered; empty: none did
-  int status = 0;  // 499: the client left before an answer began
+  int status = 0;     // 499: the client left before an answer began
   uint64_t body_bytes = 0;
   double seconds = 0;
   bool client_gone = false;
 };
 
 struct ServerOptions {
-  std::string host = "127.0.0.1";      // an address, or "localhost"
-  uint16_t port = 0;                   // 0: one the system chooses
-  std::string certificate_file;        // PEM, with its chain; empty: plain HTTP
-  std::string key_file;                // PEM
-  size_t max_connections = 1024;       // one more gets 503
-  size_t max_header_bytes = 16 << 10;  // more: 431
-  size_t max_body_bytes = 8 << 20;     // more: 413
+  std::string host = "127.0.0.1";                  // an address, or "localhost"
+  uint16_t port = 0;                               // 0: one the system chooses
+  std::string certificate_file;                    // PEM, with its chain; empty: plain HTTP
+  std::string key_file;                            // PEM
+  size_t max_connections = 1024;                   // one more gets 503
+  size_t max_header_bytes = 16 << 10;              // more: 431
+  size_t max_body_bytes = 8 << 20;                 // more: 413
   std::chrono::milliseconds idle_timeout{75'000};  // between two requests of a connection
   std::chrono::milliseconds header_timeout{
       10'000};  // from a request's first byte to the end of its header; then it is closed
@@ -90,8 +90,9 @@ struct ServerOptions {
       30'000};  // for requests in work after a stop request; then they are cancelled
 
   /// The body of the answers the server gives by itself: 400, 404, 405, 413, 429, 431, 500, 503.
-  /// Default: plain text.
-  std::function<ServerResponse(int status, const std::string& message)> error_response;
+  /// Default: plain text. Of a request whose header could not be read only the id is known.
+  std::function<ServerResponse(const ServerRequest& request, int status, const std::string& message)>
+      error_response;
   /// Looks at a request's header before its body is read; a response given here is the answer. On the I/O
   /// thread: must not block.
   std::function<std::optional<ServerResponse>(const ServerRequest&)> gate;
@@ -104,8 +105,8 @@ struct ServerOptions {
 class HttpServer {
  public:
   /// Binds and listens; connections are taken once run() is called. Errors: kInvalidArgument (host that is no
-  /// address, a bad option), kIo naming address and port, kNotFound and kCorrupt for a certificate or key that
-  /// is missing or of no use.
+  /// address, a bad option), kIo naming address and port, kNotFound and kCorrupt for a certificate or key
+  /// that is missing or of no use.
   static Result<std::unique_ptr<HttpServer>> listen(ServerOptions options, std::vector<Route> routes);
   virtual ~HttpServer() = default;
 

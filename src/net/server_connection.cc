@@ -23,7 +23,6 @@ constexpr size_t kReadAhead = 64 << 10;  // bytes of a next request taken while 
 
 /// Fills in what the header says; a message when it is not acceptable.
 std::optional<std::string> read_head(const http::request_header<>& head, ServerRequest& request) {
-  request.id = random_id("req_");
   request.method = head.method_string();
   for (const auto& field : head)
     request.headers.add(std::string(field.name_string()), std::string(field.value()));
@@ -148,7 +147,8 @@ Awaitable<bool> Connection::answer(ServerRequest request, const Route& route, bo
   co_await (handle(exchange, route.handler) || watch(exchange));
   --host_.busy;
   exchange_ = nullptr;
-  exchange.respond(error(500, "The request could not be completed."));  // no effect after an answer
+  exchange.respond(
+      error(exchange.request(), 500, "The request could not be completed."));  // no effect after an answer
   bool done = co_await exchange.finish();
   log(exchange.request(), route.path, exchange.head_sent() ? exchange.status() : 499, !done);
   co_return done&& exchange.keep_alive();
@@ -165,20 +165,21 @@ Awaitable<bool> Connection::wait_for_first_byte() {
   co_return !ec;
 }
 
-Awaitable<bool> Connection::refuse_header(error_code ec) {
-  ServerRequest unknown;
-  unknown.id = random_id("req_");
+Awaitable<bool> Connection::refuse_header(error_code ec, ServerRequest request) {
   if (ec == http::error::header_limit || ec == http::error::buffer_overflow) {
     co_await answer_whole(
-        unknown, error(431, fmt::format("The header is longer than {} bytes.", options_.max_header_bytes)),
+        request,
+        error(request, 431, fmt::format("The header is longer than {} bytes.", options_.max_header_bytes)),
         false);
   } else if (ec == http::error::body_limit) {
     co_await answer_whole(
-        unknown, error(413, fmt::format("The body is longer than {} bytes.", options_.max_body_bytes)),
+        request,
+        error(request, 413, fmt::format("The body is longer than {} bytes.", options_.max_body_bytes)),
         false);
   } else if (ec.category() == http::make_error_code(http::error::bad_method).category() &&
              ec != http::error::end_of_stream && ec != http::error::partial_message) {
-    co_await answer_whole(unknown, error(400, "The request is not valid HTTP: " + ec.message() + "."), false);
+    co_await answer_whole(request,
+                          error(request, 400, "The request is not valid HTTP: " + ec.message() + "."), false);
   } else {
     co_return false;  // the connection ended or was silent for too long
   }
@@ -195,7 +196,7 @@ Awaitable<bool> Connection::read_body(HeaderParser& header, ServerRequest& reque
   }
   socket_.tcp().expires_after(options_.body_timeout);
   auto [ec, n] = co_await http::async_read(socket_, buffer_, body, kTuple);
-  if (ec) co_return co_await refuse_header(ec);
+  if (ec) co_return co_await refuse_header(ec, std::move(request));
   request.body = std::move(body.get().body());
   co_return true;
 }
@@ -210,22 +211,25 @@ Awaitable<bool> Connection::one_request() {
   parser.body_limit(options_.max_body_bytes);
   socket_.tcp().expires_after(options_.header_timeout);
   auto [ec, n] = co_await http::async_read_header(socket_, buffer_, parser, kTuple);
-  if (ec) co_return co_await refuse_header(ec);
-
   ServerRequest request;
+  request.id = random_id("req_");
+  // A body that is announced as too long shows in the header, which is then known.
+  if (ec == http::error::body_limit) (void)read_head(parser.get(), request);
+  if (ec) co_return co_await refuse_header(ec, std::move(request));
   auto problem = read_head(parser.get(), request);
   http_1_0_ = parser.get().version() < 11;
   head_only_ = request.method == "HEAD";
   bool keep_alive = parser.keep_alive() && !host_.draining;
   bool no_body = parser.is_done() || (!parser.chunked() && parser.content_length().value_or(0) == 0);
   std::optional<ServerResponse> early;
-  if (problem) early = error(400, *problem);
+  if (problem) early = error(request, 400, *problem);
   if (!early && options_.gate) early = options_.gate(request);
   ConnectionHost::Match match = host_.match(request.method, request.path);
   if (!early && !match.route) {
-    early = match.allow.empty() ? error(404, fmt::format("There is no {} here.", request.path))
-                                : error(405, fmt::format("{} does not take {}; it takes {}.", request.path,
-                                                         request.method, match.allow));
+    early = match.allow.empty() ? error(request, 404, fmt::format("There is no {} here.", request.path))
+                                : error(request, 405,
+                                        fmt::format("{} does not take {}; it takes {}.", request.path,
+                                                    request.method, match.allow));
     if (!match.allow.empty()) early->headers.set("allow", match.allow);
   }
   if (early) {
@@ -266,7 +270,8 @@ Awaitable<void> Connection::serve(std::shared_ptr<Connection> self, bool full) {
 Awaitable<void> Connection::refuse() {
   ServerRequest unknown;
   unknown.id = random_id("req_");
-  ServerResponse full = error(503, "The server has as many connections as it may have; try again later.");
+  ServerResponse full =
+      error(unknown, 503, "The server has as many connections as it may have; try again later.");
   full.headers.set("retry-after", "1");
   co_await answer_whole(unknown, std::move(full), false);
   co_await linger();

@@ -65,7 +65,7 @@ class Connection {
   Awaitable<void> refuse();
   Awaitable<bool> one_request();
   Awaitable<bool> wait_for_first_byte();
-  Awaitable<bool> refuse_header(boost::system::error_code error);
+  Awaitable<bool> refuse_header(boost::system::error_code error, ServerRequest request);
   Awaitable<bool> read_body(HeaderParser& header, ServerRequest& request);
   Awaitable<bool> answer(ServerRequest request, const Route& route, bool keep_alive);
   Awaitable<bool> answer_whole(const ServerRequest& request, ServerResponse response, bool keep_alive);
@@ -75,8 +75,8 @@ class Connection {
   Awaitable<void> linger();
   std::string head_bytes(const ServerRequest& request, ServerResponse& head, bool streaming, bool keep_alive);
   void log(const ServerRequest& request, const std::string& route, int status, bool gone);
-  ServerResponse error(int status, const std::string& message) const {
-    return options_.error_response(status, message);
+  ServerResponse error(const ServerRequest& request, int status, const std::string& message) const {
+    return options_.error_response(request, status, message);
   }
 
   ConnectionHost& host_;

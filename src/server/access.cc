@@ -52,10 +52,11 @@ Result<Access> Access::open(const ServerConfig& config, std::shared_ptr<collab::
   for (const std::string& host : config.allowed_hosts) out.hosts_.push_back(net::lower_case(host));
   BANTAM_ASSIGN(out.keyring_, Keyring::open(config, std::move(recorder)));
   if (!out.loopback_ && !out.keyring_.needed()) {
-    return fail(Code::kInvalidArgument,
-                "server.host: found {}, which others can reach: set server.api_key_env, [[keys]] or ledger.keys, "
-                "or use 127.0.0.1",
-                config.host);
+    return fail(
+        Code::kInvalidArgument,
+        "server.host: found {}, which others can reach: set server.api_key_env, [[keys]] or ledger.keys, "
+        "or use 127.0.0.1",
+        config.host);
   }
   return out;
 }
@@ -90,14 +91,14 @@ std::optional<net::ServerResponse> Access::check(const net::ServerRequest& reque
         .status = 403,
         .message = "The Host field names a host this server does not answer for (see allowed_hosts).",
         .code = "host_not_allowed"}
-        .response();
+        .response(request);
   }
   auto origin = request.headers.get("origin");
   if (origin && !origin_allowed(*origin)) {
     return ApiError{.status = 403,
                     .message = "Pages of this origin may not use this server (see cors_origins).",
                     .code = "origin_not_allowed"}
-        .response();
+        .response(request);
   }
   if (request.method == "OPTIONS" && origin) return preflight(request);
   const std::string& path = request.path;
@@ -109,7 +110,7 @@ std::optional<net::ServerResponse> Access::check(const net::ServerRequest& reque
                                    ? "Incorrect API key provided."
                                    : "You didn't provide an API key: send it as 'Authorization: Bearer KEY'.",
                     .code = "invalid_api_key"}
-        .response(error_form(path));
+        .response(request);
   }
   return std::nullopt;
 }
@@ -117,6 +118,7 @@ std::optional<net::ServerResponse> Access::check(const net::ServerRequest& reque
 void Access::decorate(const net::ServerRequest& request, net::Headers& headers) const {
   auto origin = request.headers.get("origin");
   headers.set("vary", "Origin");
+  if (error_form(request.path) == ErrorForm::kAnthropic) headers.set("request-id", request.id);
   if (!origin || !origin_allowed(*origin)) return;
   headers.set("access-control-allow-origin", std::string(*origin));
   headers.set("access-control-expose-headers", "x-request-id, retry-after");

@@ -70,20 +70,23 @@ ErrorForm error_form(std::string_view path) {
                                                                      : ErrorForm::kOpenAi;
 }
 
-std::string ApiError::json(ErrorForm form) const {
+std::string ApiError::json(ErrorForm form, std::string_view request_id) const {
   if (form == ErrorForm::kAnthropic) {
     std::string text =
         param.empty() || message.find(param) != std::string::npos ? message : param + ": " + message;
-    return net::to_text(
-        {{"type", "error"}, {"error", {{"type", anthropic_type(status)}, {"message", text}}}});
+    nlohmann::json out = {{"type", "error"},
+                          {"error", {{"type", anthropic_type(status)}, {"message", text}}}};
+    if (!request_id.empty()) out["request_id"] = request_id;
+    return net::to_text(out);
   }
   return net::to_text(
       {{"error",
         {{"message", message}, {"type", type}, {"param", or_null(param)}, {"code", or_null(code)}}}});
 }
 
-net::ServerResponse ApiError::response(ErrorForm form) const {
-  net::ServerResponse out{status, {{"content-type", "application/json"}}, json(form)};
+net::ServerResponse ApiError::response(const net::ServerRequest& request) const {
+  net::ServerResponse out{
+      status, {{"content-type", "application/json"}}, json(error_form(request.path), request.id)};
   // Remote models were asked again already; a client that did the same on top would multiply the calls.
   bool no_use = status == 502 || status == 504 || code == "insufficient_quota";
   if (no_use) out.headers.set("x-should-retry", "false");

@@ -9,7 +9,7 @@
 namespace bantam::server {
 
 /// Whose client an error is for. OpenAI's: {"error": {message, type, param, code}}; Anthropic's: {"type":
-/// "error", "error": {type, message}}, with a type for each status.
+/// "error", "error": {type, message}, "request_id"}, with a type for each status.
 enum class ErrorForm { kOpenAi, kAnthropic };
 
 /// The form in which the clients of a path expect errors.
@@ -23,8 +23,10 @@ struct ApiError {
   std::string param = {};  // empty: null
   std::string code = {};   // empty: null
 
-  std::string json(ErrorForm form = ErrorForm::kOpenAi) const;
-  net::ServerResponse response(ErrorForm form = ErrorForm::kOpenAi) const;
+  /// `request_id`: where the form has one; empty: left out.
+  std::string json(ErrorForm form = ErrorForm::kOpenAi, std::string_view request_id = {}) const;
+  /// The answer to a request, in the form that its path's clients expect.
+  net::ServerResponse response(const net::ServerRequest& request) const;
 };
 
 /// A model's error: kLimit is context_length_exceeded; the param is the field's name that opens the message,

@@ -108,6 +108,36 @@ std::vector<std::string> BodyReader::texts(const std::string& name, const json& 
   return out;
 }
 
+std::vector<std::string> BodyReader::one_or_more(const std::string& name, const json& value, size_t most) {
+  if (!value.is_string()) return texts(name, value, most);
+  if (value.get_ref<const std::string&>().empty()) wrong_value(name, "an empty string", "text");
+  return {value.get<std::string>()};
+}
+
+bool BodyReader::is_token_ids(const json& value) {
+  return value.is_array() && !value.empty() && (value[0].is_number() || value[0].is_array());
+}
+
+std::vector<std::vector<int32_t>> BodyReader::token_ids(const std::string& name, const json& value,
+                                                        size_t most) {
+  constexpr size_t kMostTokens = 4 << 20;
+  std::vector<std::vector<int32_t>> out;
+  auto add = [&](const std::string& entry, const json& list) {
+    if (!is_array(entry, list, 1, kMostTokens)) return;
+    out.emplace_back();
+    for (size_t i = 0; i < list.size() && ok(); ++i) {
+      auto id = whole(fmt::format("{}[{}]", entry, i), list[i], 0, INT32_MAX);
+      if (id) out.back().push_back(static_cast<int32_t>(*id));
+    }
+  };
+  if (value[0].is_number()) {
+    add(name, value);
+  } else if (is_array(name, value, 1, most)) {
+    for (size_t i = 0; i < value.size() && ok(); ++i) add(fmt::format("{}[{}]", name, i), value[i]);
+  }
+  return out;
+}
+
 std::string BodyReader::object_text(const std::string& name, const json& value) {
   return is_object(name, value) ? net::ordered_text(value) : "";
 }

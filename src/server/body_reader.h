@@ -47,6 +47,12 @@ class BodyReader {
   /// A name as functions and schemas have it: 1..64 of A-Z a-z 0-9 _ -.
   std::string identifier(const std::string& name, const json& value);
   std::vector<std::string> texts(const std::string& name, const json& value, size_t most);
+  /// A text, or `most` texts at most: prompts and inputs.
+  std::vector<std::string> one_or_more(const std::string& name, const json& value, size_t most);
+  /// Whether a value is token ids: a list of numbers, or of such lists.
+  static bool is_token_ids(const json& value);
+  /// Those, one list for each text.
+  std::vector<std::vector<int32_t>> token_ids(const std::string& name, const json& value, size_t most);
   /// The JSON text of an object, its members in their order.
   std::string object_text(const std::string& name, const json& value);
   bool is_object(const std::string& name, const json& value);
@@ -72,6 +78,8 @@ class BodyReader {
     }
   }
 
+  void model(const std::string& name, const json& value) { model_ = text(name, value).value_or(""); }
+
   // Parameters whose every value, or whose one value, changes nothing.
   void label(const std::string& name, const json& value) { text(name, value); }
   void metadata(const std::string& name, const json& value);
@@ -87,9 +95,19 @@ class BodyReader {
   void nothing(const std::string&, const json&) {}
 
   std::optional<ApiError> error_;
+  std::string model_;
 };
 
 /// The body as JSON. Errors: 400 invalid_json, or invalid_type for what is no object.
 std::expected<nlohmann::ordered_json, ApiError> parse_body(std::string_view body);
+
+/// What `reader` makes of the body: its read(json, more...).
+template <class Reader, class... More>
+auto read_body(std::string_view text, Reader reader, More... more)
+    -> decltype(reader.read(BodyReader::json(), more...)) {
+  auto body = parse_body(text);
+  if (!body) return std::unexpected(std::move(body).error());
+  return reader.read(*body, more...);
+}
 
 }  // namespace bantam::server

@@ -10,7 +10,7 @@ namespace {
 
 using json = BodyReader::json;
 
-constexpr size_t kMaxMessages = 4096, kMaxParts = 4096, kMaxTools = 128, kMaxCalls = 128;
+constexpr size_t kMaxMessages = 4096, kMaxParts = 4096, kMaxCalls = 128;
 
 class ChatReader final : public GenerationReader {
  public:
@@ -27,23 +27,15 @@ class ChatReader final : public GenerationReader {
   std::string content(const std::string& name, const json& value, bool assistant);
   std::string content_part(const std::string& name, const json& value, bool assistant);
   void tool_calls(const std::string& name, const json& value, chat::Message& out);
-  void tools(const std::string& name, const json& value);
-  void tool_choice(const std::string& name, const json& value) { tool_choice_ = {name, &value}; }
-  void read_tool_choice(const std::string& name, const json& value);
-  void allowed_tools(const std::string& name, const json& value);
-  void response_format(const std::string& name, const json& value);
+  void tools(const std::string& name, const json& value) { functions(name, value, Members::kNested); }
+  void response_format(const std::string& name, const json& value) { format(name, value, Members::kNested); }
   void logprobs(const std::string& name, const json& value) {
     chat_.logprobs = flag(name, value).value_or(false);
-  }
-  void top_logprobs(const std::string& name, const json& value) {
-    chat_.top_logprobs = static_cast<uint32_t>(whole(name, value, 0, 20).value_or(0));
   }
   void no_functions(const std::string& name, const json& value) { only(name, value, {"none", "auto"}); }
   void text_modality(const std::string& name, const json& value) {
     only(name, value, {json::array({"text"})});
   }
-
-  std::pair<std::string, const json*> tool_choice_{"", nullptr};  // read once the tools are known
 };
 
 // The parameters of the API reference of 2026, then ours.
@@ -182,73 +174,10 @@ void ChatReader::tool_calls(const std::string& name, const json& value, chat::Me
   }
 }
 
-void ChatReader::tools(const std::string& name, const json& value) {
-  if (!is_array(name, value, 0, kMaxTools)) return;
-  for (size_t i = 0; i < value.size() && ok(); ++i) {
-    std::string entry = fmt::format("{}[{}]", name, i);
-    if (!is_object(entry, value[i])) return;
-    const json* type = required(entry, value[i], "type");
-    if (!type) return;
-    if (*type != "function") return only(entry + ".type", *type, {"function"});
-    const json* function = required(entry, value[i], "function");
-    if (function) chat_.tools.push_back(function_tool(entry + ".function", *function));
-  }
-}
-
-void ChatReader::read_tool_choice(const std::string& name, const json& value) {
-  const char* expected = "'none', 'auto', 'required' or an object that names a function";
-  if (value.is_string() && tool_mode(value.get<std::string>())) return;
-  const json* type = member(value, "type");
-  if (!type) return wrong_value(name, shown(value), expected);
-  if (*type == "allowed_tools") {
-    if (const json* allowed = required(name, value, "allowed_tools"))
-      allowed_tools(name + ".allowed_tools", *allowed);
-    return;
-  }
-  if (*type != "function") return only(name + ".type", *type, {"function", "allowed_tools"});
-  const json* function = required(name, value, "function");
-  const json* called = function ? required(name + ".function", *function, "name") : nullptr;
-  if (!called) return;
-  chat_.tool_choice.mode = chat::ToolChoice::Mode::kFunction;
-  chat_.tool_choice.function = text(name + ".function.name", *called).value_or("");
-}
-
-void ChatReader::allowed_tools(const std::string& name, const json& value) {
-  const json* mode = required(name, value, "mode");
-  const json* list = required(name, value, "tools");
-  if (!mode || !list || !is_array(name + ".tools", *list, 1, kMaxTools)) return;
-  if (!mode->is_string() || *mode == "none" || !tool_mode(mode->get<std::string>()))
-    return wrong_value(name + ".mode", "another word", "'auto' or 'required'");
-  std::vector<std::string> allowed;
-  for (size_t i = 0; i < list->size() && ok(); ++i) {
-    std::string entry = fmt::format("{}.tools[{}]", name, i);
-    const json* function = required(entry, (*list)[i], "function");
-    const json* called = function ? required(entry + ".function", *function, "name") : nullptr;
-    if (called) allowed.push_back(text(entry + ".function.name", *called).value_or(""));
-  }
-  if (ok()) allow_tools(name + ".tools", allowed);
-}
-
-void ChatReader::response_format(const std::string& name, const json& value) {
-  if (!is_object(name, value)) return;
-  const json* type = required(name, value, "type");
-  if (!type) return;
-  const json* schema = member(value, "json_schema");
-  if (*type == "json_schema") {
-    if (!schema) return missing(name + ".json_schema");
-    if (!is_object(name + ".json_schema", *schema)) return;
-    if (required(name + ".json_schema", *schema, "name")) json_schema(name + ".json_schema", *schema);
-  } else if (*type == "json_object") {
-    chat_.format.kind = chat::ResponseFormat::Kind::kJsonObject;
-  } else {
-    only(name + ".type", *type, {"text", "json_object", "json_schema"});
-  }
-}
-
 std::expected<Generation, ApiError> ChatReader::read(const json& body) {
   for (const char* key : {"model", "messages"}) required("", body, key);
   read_members(*this, "", body, kFields);
-  if (tool_choice_.second && ok()) read_tool_choice(tool_choice_.first, *tool_choice_.second);
+  read_tool_choice(Members::kNested);
   check_together(body);
   if (chat_.top_logprobs > 0 && !chat_.logprobs)
     wrong_value("top_logprobs", std::to_string(chat_.top_logprobs), "0, since 'logprobs' is not true");
@@ -264,9 +193,7 @@ std::expected<Generation, ApiError> ChatReader::read(const json& body) {
 }  // namespace
 
 std::expected<Generation, ApiError> read_chat_request(std::string_view text, const WireLimits& limits) {
-  auto body = parse_body(text);
-  if (!body) return std::unexpected(std::move(body).error());
-  return ChatReader(limits).read(*body);
+  return read_body(text, ChatReader(limits));
 }
 
 }  // namespace bantam::server

@@ -244,7 +244,7 @@ TEST(ApiErrors, AreOpenAis) {
   EXPECT_EQ(api_error(Error{Code::kLimit, "too long"}).code, "context_length_exceeded");
   EXPECT_EQ(api_error(Error{Code::kInvalidArgument, "stop: no"}).param, "stop");
   EXPECT_EQ(api_error(Error{Code::kInvalidArgument, "remote: no"}).param, "");
-  EXPECT_EQ(api_error(Error{Code::kUnavailable, "x"}).response().headers.get("x-should-retry"), "false");
+  EXPECT_EQ(api_error(Error{Code::kUnavailable, "x"}).response({}).headers.get("x-should-retry"), "false");
 }
 
 }  // namespace

@@ -23,13 +23,11 @@ class EmbeddingsReader final : public BodyReader {
 
  private:
   static const Field<EmbeddingsReader> kFields[];
-  void model(const std::string& name, const json& value) { out_.model = text(name, value).value_or(""); }
   void input(const std::string& name, const json& value) {
-    bool ids = value.is_array() && !value.empty() && (value[0].is_number() || value[0].is_array());
-    if (ids) return wrong_value(name, "ids of tokens", "text");
-    out_.embed.inputs =
-        value.is_string() ? std::vector{value.get<std::string>()} : texts(name, value, kMaxInputs);
-    if (value.is_string() && out_.embed.inputs[0].empty()) wrong_value(name, "an empty string", "text");
+    if (is_token_ids(value))
+      out_.ids = token_ids(name, value, kMaxInputs);
+    else
+      out_.embed.inputs = one_or_more(name, value, kMaxInputs);
   }
   void dimensions(const std::string& name, const json& value) {
     if (auto v = whole(name, value, 1, kMaxDimensions)) out_.embed.dimensions = static_cast<uint32_t>(*v);
@@ -54,6 +52,7 @@ std::expected<EmbeddingsRequest, ApiError> EmbeddingsReader::read(const json& bo
   for (const char* key : {"model", "input"}) required("", body, key);
   read_members(*this, "", body, kFields);
   if (error_) return std::unexpected(*error_);
+  out_.model = std::move(model_);
   return std::move(out_);
 }
 
@@ -63,7 +62,6 @@ class RerankReader final : public BodyReader {
 
  private:
   static const Field<RerankReader> kFields[];
-  void model(const std::string& name, const json& value) { out_.model = text(name, value).value_or(""); }
   void query(const std::string& name, const json& value) {
     query_ = text(name, value).value_or("");
     if (query_.empty()) wrong_value(name, "an empty string", "text");
@@ -109,6 +107,7 @@ std::expected<RerankRequest, ApiError> RerankReader::read(const json& body) {
   for (const char* key : {"model", "query", "documents"}) required("", body, key);
   read_members(*this, "", body, kFields);
   if (error_) return std::unexpected(*error_);
+  out_.model = std::move(model_);
   out_.embed.inputs.push_back(std::move(query_));
   for (std::string& document : documents_) out_.embed.inputs.push_back(std::move(document));
   out_.top_n = std::min(top_n_.value_or(documents_.size()), documents_.size());
@@ -150,9 +149,7 @@ nlohmann::json bantam_of(const chat::Embeddings& embeddings) {
 }  // namespace
 
 std::expected<EmbeddingsRequest, ApiError> read_embeddings_request(std::string_view text) {
-  auto body = parse_body(text);
-  if (!body) return std::unexpected(std::move(body).error());
-  return EmbeddingsReader().read(*body);
+  return read_body(text, EmbeddingsReader());
 }
 
 std::string embeddings_reply(const EmbeddingsRequest& request, const chat::Embeddings& embeddings) {
@@ -173,9 +170,7 @@ std::string embeddings_reply(const EmbeddingsRequest& request, const chat::Embed
 }
 
 std::expected<RerankRequest, ApiError> read_rerank_request(std::string_view text) {
-  auto body = parse_body(text);
-  if (!body) return std::unexpected(std::move(body).error());
-  return RerankReader().read(*body);
+  return read_body(text, RerankReader());
 }
 
 std::string rerank_reply(const RerankRequest& request, const chat::Embeddings& embeddings) {

@@ -16,7 +16,8 @@ namespace bantam::server {
 struct EmbeddingsRequest {
   std::string model;
   chat::EmbedRequest embed;
-  bool base64 = false;  // 32-bit floats, little-endian, instead of numbers
+  std::vector<std::vector<int32_t>> ids = {};  // in place of embed.inputs, where those came as ids of tokens
+  bool base64 = false;                         // 32-bit floats, little-endian, instead of numbers
 };
 
 /// The body of a POST to /v1/embeddings. Source: OpenAI API reference, "Create embeddings".

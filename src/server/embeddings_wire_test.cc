@@ -32,7 +32,8 @@ TEST(EmbeddingsWire, FloatsAndBase64) {
 TEST(EmbeddingsWire, RefusesByName) {
   for (auto [members, param] :
        {std::pair(R"("input":"")", "input"), std::pair(R"("input":[])", "input"),
-        std::pair(R"("input":["a",""])", "input[1]"), std::pair(R"("input":[1,2])", "input"),
+        std::pair(R"("input":["a",""])", "input[1]"), std::pair(R"("input":[1,-2])", "input[1]"),
+        std::pair(R"("input":[[1],[]])", "input[1]"),
         std::pair(R"("input":"a","dimensions":0)", "dimensions"),
         std::pair(R"("input":"a","encoding_format":"hex")", "encoding_format"),
         std::pair(R"("user":"u")", "input")}) {
@@ -40,6 +41,13 @@ TEST(EmbeddingsWire, RefusesByName) {
     ASSERT_FALSE(r) << members;
     EXPECT_EQ(r.error().param, param) << members;
   }
+}
+
+TEST(EmbeddingsWire, InputsOfTokenIds) {
+  auto r = read_embeddings_request(R"({"model":"m","input":[[1,2],[3]]})");
+  ASSERT_TRUE(r) << r.error().message;
+  EXPECT_THAT(r->ids, ElementsAre(ElementsAre(1, 2), ElementsAre(3)));
+  EXPECT_TRUE(r->embed.inputs.empty());
 }
 
 TEST(RerankWire, RanksByCosine) {

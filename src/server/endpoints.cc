@@ -1,5 +1,7 @@
 #include "server/endpoints.h"
 
+#include <algorithm>
+
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/this_coro.hpp>
 
@@ -16,8 +18,28 @@ namespace {
 
 using chat::Awaitable;
 
-net::ServerResponse json_response(std::string body) {
-  return {200, {{"content-type", "application/json"}}, std::move(body)};
+/// The text of token ids, which models take in its place. Errors: where the text has other ids, so that
+/// nothing but what was asked for is answered; those of tokenize() and detokenize(); all opened by `param`.
+Awaitable<Result<std::string>> text_of(chat::ChatModel& model, const std::vector<int32_t>& ids,
+                                       std::string param) {
+  chat::TokenizeRequest request;
+  auto lead = co_await model.tokenize(request);  // what stands before every text
+  if (!lead) co_return std::unexpected(std::move(lead).error().in(param));
+  const size_t led =
+      ids.size() > lead->ids.size() && std::equal(lead->ids.begin(), lead->ids.end(), ids.begin())
+          ? lead->ids.size()
+          : 0;
+  const std::vector<int32_t> said(ids.begin() + static_cast<std::ptrdiff_t>(led), ids.end());
+  auto text = co_await model.detokenize(said);
+  if (!text) co_return std::unexpected(std::move(text).error().in(param));
+  request.prompt.prompt = *text;
+  request.add_special = led > 0;
+  auto tokens = co_await model.tokenize(request);
+  if (!tokens) co_return std::unexpected(std::move(tokens).error().in(param));
+  if (tokens->ids == ids) co_return std::move(*text);
+  co_return fail(Code::kUnsupported,
+                 "{}: found ids that are not how '{}' reads their text; send the text instead", param,
+                 model.name());
 }
 
 /// Asks for all answers at once, in any order of ending; the first error in the order of the requests counts.
@@ -69,6 +91,10 @@ struct Endpoints::Call {
   Generation& generation;
 };
 
+net::ServerResponse json_response(std::string body) {
+  return {200, {{"content-type", "application/json"}}, std::move(body)};
+}
+
 ApiError no_such_model(const std::string& name) {
   return {.status = 404,
           .message = fmt::format("The model '{}' does not exist.", name.substr(0, 200)),
@@ -98,7 +124,7 @@ std::shared_ptr<chat::ChatModel> Endpoints::find(net::Exchange& e, const std::st
   auto model = registry_.find(name);
   auto caller = access_.caller(e.request());
   if (!caller || !caller->may_ask(name)) model = nullptr;  // that there is one is not told either
-  if (!model) e.respond(no_such_model(name).response(error_form(e.request().path)));
+  if (!model) e.respond(no_such_model(name).response(e.request()));
   return model;
 }
 
@@ -112,12 +138,17 @@ void Endpoints::equip(const net::Exchange& e, Request& request) const {
 
 Awaitable<void> Endpoints::generate(net::Exchange& e, const Generating& endpoint) const {
   auto generation = endpoint.read(e.request().body, {.max_answers = config_.max_answers});
-  if (!generation) co_return e.respond(generation.error().response(error_form(e.request().path)));
+  if (!generation) co_return e.respond(generation.error().response(e.request()));
   auto model = find(e, generation->model);
   if (!model) co_return;
   for (chat::Request& request : generation->chats) {
     equip(e, request);
     request.conversation = e.request().headers.get("x-conversation-id").value_or("");
+  }
+  for (size_t i = 0; i < generation->prompt_ids.size(); ++i) {
+    auto text = co_await text_of(*model, generation->prompt_ids[i], "prompt");
+    if (!text) co_return refuse(e, text.error());
+    generation->chats[i].prompt = std::move(*text);
   }
   Call call{e, *model, *generation};
   if (generation->stream)
@@ -171,71 +202,75 @@ Awaitable<void> Endpoints::stream(Call& call) const {
   }
 }
 
-Awaitable<void> Endpoints::embeddings(net::Exchange& e) const {
-  auto request = read_embeddings_request(e.request().body);
-  if (!request) co_return e.respond(request.error().response());
+/// `ask` gives what a model says to the request, `write` the body of the answer.
+template <class Request, class Ask, class Write>
+Awaitable<void> Endpoints::answer(net::Exchange& e, std::expected<Request, ApiError> request, Ask ask,
+                                  Write write) const {
+  if (!request) co_return e.respond(request.error().response(e.request()));
   auto model = find(e, request->model);
   if (!model) co_return;
-  equip(e, request->embed);
-  auto vectors = co_await model->embed(request->embed);
-  if (!vectors) {
-    log_failure(e, request->model, vectors.error());
-    co_return refuse(e, vectors.error());
+  auto said = co_await ask(*model, *request);
+  if (!said) {
+    log_failure(e, request->model, said.error());
+    co_return refuse(e, said.error());
   }
-  e.respond(json_response(embeddings_reply(*request, *vectors)));
+  e.respond(json_response(write(*request, *said)));
+}
+
+Awaitable<Result<chat::Embeddings>> Endpoints::embed(net::Exchange& e, chat::ChatModel& model,
+                                                     EmbeddingsRequest& request) const {
+  for (size_t i = 0; i < request.ids.size(); ++i) {
+    auto text = co_await text_of(model, request.ids[i], "input");
+    if (!text) co_return std::unexpected(std::move(text).error());
+    request.embed.inputs.push_back(std::move(*text));
+  }
+  equip(e, request.embed);
+  co_return co_await model.embed(request.embed);
+}
+
+Awaitable<void> Endpoints::embeddings(net::Exchange& e) const {
+  return answer(
+      e, read_embeddings_request(e.request().body),
+      [this, &e](auto& model, auto& request) { return embed(e, model, request); }, embeddings_reply);
 }
 
 Awaitable<void> Endpoints::rerank(net::Exchange& e) const {
-  auto request = read_rerank_request(e.request().body);
-  if (!request) co_return e.respond(request.error().response());
-  auto model = find(e, request->model);
-  if (!model) co_return;
-  equip(e, request->embed);
-  auto vectors = co_await model->embed(request->embed);
-  if (!vectors) {
-    log_failure(e, request->model, vectors.error());
-    co_return refuse(e, vectors.error());
-  }
-  e.respond(json_response(rerank_reply(*request, *vectors)));
+  return answer(
+      e, read_rerank_request(e.request().body),
+      [this, &e](auto& model, auto& request) {
+        equip(e, request.embed);
+        return model.embed(request.embed);
+      },
+      rerank_reply);
 }
 
 Awaitable<void> Endpoints::count_tokens(net::Exchange& e) const {
-  ErrorForm form = error_form(e.request().path);
-  auto read = read_count_request(e.request().body, {});
-  if (!read) co_return e.respond(read.error().response(form));
-  auto model = find(e, read->model);
-  if (!model) co_return;
-  chat::TokenizeRequest request{.prompt = std::move(read->chats[0])};
-  auto tokens = co_await model->tokenize(request);
-  if (!tokens) co_return refuse(e, tokens.error());
-  e.respond(json_response(count_reply(tokens->ids.size())));
+  auto read = read_count_request(e.request().body, {}).transform([](Generation&& counted) {
+    return TokenizeRequest{.model = counted.model, .ask = {.prompt = std::move(counted.chats[0])}};
+  });
+  return answer(
+      e, std::move(read), [](auto& model, auto& request) { return model.tokenize(request.ask); },
+      [](auto&, const chat::Tokens& tokens) { return count_reply(tokens.ids.size()); });
 }
 
 Awaitable<void> Endpoints::tokenize(net::Exchange& e) const {
-  auto request = read_tokenize_request(e.request().body);
-  if (!request) co_return e.respond(request.error().response());
-  auto model = find(e, request->model);
-  if (!model) co_return;
-  auto tokens = co_await model->tokenize(request->ask);
-  if (!tokens) co_return refuse(e, tokens.error());
-  e.respond(json_response(tokenize_reply(*request, *tokens)));
+  return answer(
+      e, read_tokenize_request(e.request().body),
+      [](auto& model, auto& request) { return model.tokenize(request.ask); }, tokenize_reply);
 }
 
 Awaitable<void> Endpoints::detokenize(net::Exchange& e) const {
-  auto request = read_detokenize_request(e.request().body);
-  if (!request) co_return e.respond(request.error().response());
-  auto model = find(e, request->model);
-  if (!model) co_return;
-  auto text = co_await model->detokenize(request->tokens);
-  if (!text) co_return refuse(e, text.error());
-  e.respond(json_response(detokenize_reply(*text)));
+  return answer(
+      e, read_detokenize_request(e.request().body),
+      [](auto& model, auto& request) { return model.detokenize(request.tokens); },
+      [](auto&, const std::string& text) { return detokenize_reply(text); });
 }
 
 void Endpoints::refuse(net::Exchange& e, const Error& error) const {
   ApiError out = error.code == Code::kCancelled && e.request().cancel.stop_requested()
                      ? api_error(503, "The server is shutting down.")
                      : api_error(error);
-  e.respond(out.response(error_form(e.request().path)));
+  e.respond(out.response(e.request()));
 }
 
 void Endpoints::log_failure(const net::Exchange& e, const std::string& model, const Error& error) const {

@@ -1,4 +1,5 @@
 #pragma once
+#include <expected>
 #include <functional>
 #include <string>
 #include <string_view>
@@ -12,6 +13,11 @@
 #include "server/registry.h"
 
 namespace bantam::server {
+
+struct EmbeddingsRequest;
+
+/// 200 with a body of JSON.
+net::ServerResponse json_response(std::string body);
 
 /// The endpoints that models answer. Lives on the server's I/O thread and as long as the server does.
 class Endpoints {
@@ -31,6 +37,11 @@ class Endpoints {
   net::Awaitable<void> generate(net::Exchange& e, const Generating& endpoint) const;
   net::Awaitable<void> whole(Call& call) const;
   net::Awaitable<void> stream(Call& call) const;
+  template <class Request, class Ask, class Write>
+  net::Awaitable<void> answer(net::Exchange& e, std::expected<Request, ApiError> request, Ask ask,
+                              Write write) const;
+  net::Awaitable<Result<chat::Embeddings>> embed(net::Exchange& e, chat::ChatModel& model,
+                                                 EmbeddingsRequest& request) const;
   net::Awaitable<void> embeddings(net::Exchange& e) const;
   net::Awaitable<void> rerank(net::Exchange& e) const;
   net::Awaitable<void> count_tokens(net::Exchange& e) const;

@@ -33,6 +33,8 @@ class ReplyFormat {
 struct Generation {
   std::string model;
   std::vector<chat::Request> chats;  // one for each answer that is wanted
+  std::vector<std::vector<int32_t>> prompt_ids =
+      {};  // where prompts are token ids: one list for each of chats
   bool stream = false;
   std::unique_ptr<ReplyFormat> format;
 };

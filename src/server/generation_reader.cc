@@ -92,28 +92,101 @@ void GenerationReader::guided_choice(const std::string& name, const json& value)
   }
 }
 
-chat::Tool GenerationReader::function_tool(const std::string& name, const json& value) {
+chat::Tool GenerationReader::tool(
+    const std::string& name, const json& value, const char* schema,
+    const std::function<void(const std::string& param, const std::string& key, const json&)>& other) {
   chat::Tool out;
   if (!is_object(name, value) || !required(name, value, "name")) return out;
   for (const auto& [key, part] : value.items()) {
-    std::string param = name + "." + key;
+    std::string param = name + "." + key.substr(0, 100);
     if (part.is_null() || key == "type") continue;
     if (key == "name") {
       out.name = identifier(param, part);
     } else if (key == "description") {
       out.description = text(param, part).value_or("");
-    } else if (key == "parameters") {
+    } else if (key == schema) {
       out.parameters = object_text(param, part);
     } else if (key == "strict") {
       out.strict = flag(param, part).value_or(false);
     } else {
-      unknown(param);
+      other(param, key, part);
     }
   }
-  for (const chat::Tool& other : chat_.tools) {
-    if (other.name == out.name) wrong_value(name + ".name", "'" + out.name + "' twice", "different names");
+  for (const chat::Tool& before : chat_.tools) {
+    if (before.name == out.name) wrong_value(name + ".name", "'" + out.name + "' twice", "different names");
   }
   return out;
+}
+
+void GenerationReader::functions(const std::string& name, const json& value, Members members) {
+  if (!is_array(name, value, 0, kMaxTools)) return;
+  for (size_t i = 0; i < value.size() && ok(); ++i) {
+    std::string entry = fmt::format("{}[{}]", name, i);
+    if (!is_object(entry, value[i])) return;
+    const json* type = required(entry, value[i], "type");
+    if (!type) return;
+    if (*type != "function") return only(entry + ".type", *type, {"function"});
+    const bool nested = members == Members::kNested;
+    const json* function = nested ? required(entry, value[i], "function") : &value[i];
+    if (!function) return;
+    chat_.tools.push_back(
+        tool(nested ? entry + ".function" : entry, *function, "parameters",
+             [this](const std::string& param, const std::string&, const json&) { unknown(param); }));
+  }
+}
+
+std::string GenerationReader::function_name(const std::string& name, const json& value, Members members) {
+  const bool nested = members == Members::kNested;
+  const json* function = nested ? required(name, value, "function") : &value;
+  const std::string path = nested ? name + ".function" : name;
+  const json* called = function ? required(path, *function, "name") : nullptr;
+  return called ? text(path + ".name", *called).value_or("") : "";
+}
+
+void GenerationReader::read_tool_choice(Members members) {
+  const auto& [name, place] = tool_choice_;
+  if (!place || !ok()) return;
+  const json& value = *place;
+  if (value.is_string() && tool_mode(value.get<std::string>())) return;
+  const json* type = member(value, "type");
+  if (!type)
+    return wrong_value(name, shown(value), "'none', 'auto', 'required' or an object that names a function");
+  if (*type == "allowed_tools") {
+    const json* allowed = members == Members::kNested ? required(name, value, "allowed_tools") : &value;
+    if (allowed)
+      allowed_tools(members == Members::kNested ? name + ".allowed_tools" : name, *allowed, members);
+    return;
+  }
+  if (*type != "function") return only(name + ".type", *type, {"function", "allowed_tools"});
+  chat_.tool_choice = {chat::ToolChoice::Mode::kFunction, function_name(name, value, members)};
+}
+
+void GenerationReader::allowed_tools(const std::string& name, const json& value, Members members) {
+  const json* mode = required(name, value, "mode");
+  const json* list = required(name, value, "tools");
+  if (!mode || !list || !is_array(name + ".tools", *list, 1, kMaxTools)) return;
+  if (!mode->is_string() || *mode == "none" || !tool_mode(mode->get<std::string>()))
+    return wrong_value(name + ".mode", shown(*mode), "'auto' or 'required'");
+  std::vector<std::string> allowed;
+  for (size_t i = 0; i < list->size() && ok(); ++i)
+    allowed.push_back(function_name(fmt::format("{}.tools[{}]", name, i), (*list)[i], members));
+  if (ok()) allow_tools(name + ".tools", allowed);
+}
+
+void GenerationReader::format(const std::string& name, const json& value, Members members) {
+  if (!is_object(name, value)) return;
+  const json* type = required(name, value, "type");
+  if (!type) return;
+  if (*type == "json_schema") {
+    const bool nested = members == Members::kNested;
+    const std::string path = nested ? name + ".json_schema" : name;
+    const json* schema = nested ? required(name, value, "json_schema") : &value;
+    if (schema && is_object(path, *schema) && required(path, *schema, "name")) json_schema(path, *schema);
+  } else if (*type == "json_object") {
+    chat_.format.kind = chat::ResponseFormat::Kind::kJsonObject;
+  } else {
+    only(name + ".type", *type, {"text", "json_object", "json_schema"});
+  }
 }
 
 bool GenerationReader::tool_mode(const std::string& word) {

@@ -1,7 +1,10 @@
 #pragma once
 // The parameters that several of the generating endpoints share. Internal to server.
 
+#include <functional>
 #include <string>
+#include <utility>
+#include <vector>
 
 #include "server/body_reader.h"
 #include "server/generation.h"
@@ -14,7 +17,8 @@ class GenerationReader : public BodyReader {
   explicit GenerationReader(const WireLimits& limits) : limits_(limits) {}
 
  protected:
-  void model(const std::string& name, const json& value) { model_ = text(name, value).value_or(""); }
+  static constexpr size_t kMaxTools = 128;
+
   void temperature(const std::string& name, const json& value) {
     set(chat_.sampling.temperature, number(name, value, 0, 2));
   }
@@ -45,14 +49,30 @@ class GenerationReader : public BodyReader {
   }
   void reasoning_effort(const std::string& name, const json& value) { only(name, value, {"none"}); }
 
-  /// A function that may be called: name, description, parameters, strict are members of `value`.
-  chat::Tool function_tool(const std::string& name, const json& value);
+  void top_logprobs(const std::string& name, const json& value) {
+    chat_.top_logprobs = static_cast<uint32_t>(whole(name, value, 0, 20).value_or(0));
+  }
+
+  // Tools and formats. OpenAI's two APIs differ in this: with kNested, a function's members stand in
+  // "function", a schema's in "json_schema", and the allowed tools in "allowed_tools".
+  enum class Members { kNested, kFlat };
+  /// The list of tools, all of them functions.
+  void functions(const std::string& name, const json& value, Members members);
+  /// Read by read_tool_choice(), once the tools are known.
+  void tool_choice(const std::string& name, const json& value) { tool_choice_ = {name, &value}; }
+  void read_tool_choice(Members members);
+  /// {"type": "text" | "json_object" | "json_schema", …}
+  void format(const std::string& name, const json& value, Members members);
+
+  /// Members of a tool: name, description, the parameters' schema (called `schema`), strict, and for others
+  /// what `other` does.
+  chat::Tool tool(
+      const std::string& name, const json& value, const char* schema,
+      const std::function<void(const std::string& param, const std::string& key, const json&)>& other);
   /// "none", "auto", "required"; false for another word.
   bool tool_mode(const std::string& word);
   /// Schema, name, description and strict are members of `value`.
   void json_schema(const std::string& name, const json& value);
-  /// Leaves only the functions of these names to be called, as "allowed_tools" says.
-  void allow_tools(const std::string& name, const std::vector<std::string>& allowed);
   /// What only shows once all is read; `streaming` names what stream_options belongs to.
   void check_together(const json& body);
   /// The requests for n answers to chat_: seeds count up from the one given.
@@ -63,10 +83,16 @@ class GenerationReader : public BodyReader {
   }
 
   const WireLimits limits_;
-  std::string model_;
   chat::Request chat_;
   bool stream_ = false, include_usage_ = false;
   uint32_t n_ = 1;
+
+ private:
+  std::string function_name(const std::string& name, const json& value, Members members);
+  void allowed_tools(const std::string& name, const json& value, Members members);
+  void allow_tools(const std::string& name, const std::vector<std::string>& allowed);
+
+  std::pair<std::string, const json*> tool_choice_{"", nullptr};
 };
 
 }  // namespace bantam::server

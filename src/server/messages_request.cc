@@ -11,7 +11,7 @@ namespace {
 
 using json = BodyReader::json;
 
-constexpr size_t kMaxMessages = 4096, kMaxBlocks = 4096, kMaxTools = 128, kMaxStops = 64;
+constexpr size_t kMaxMessages = 4096, kMaxBlocks = 4096, kMaxStops = 64;
 
 class MessagesReader final : public GenerationReader {
  public:
@@ -45,8 +45,8 @@ class MessagesReader final : public GenerationReader {
     if (!(value.is_array() && value.empty())) chat_.stop = texts(name, value, kMaxStops);
   }
   void tools(const std::string& name, const json& value);
-  chat::Tool tool(const std::string& name, const json& value);
-  void tool_choice(const std::string& name, const json& value);
+  chat::Tool own_tool(const std::string& name, const json& value);
+  void choose_tool(const std::string& name, const json& value);
   void output_config(const std::string& name, const json& value);
   void thinking(const std::string& name, const json& value) {
     if (const json* type = required(name, value, "type")) only(name + ".type", *type, {"disabled"});
@@ -66,7 +66,7 @@ const GenerationReader::Field<MessagesReader> MessagesReader::kFields[] = {
     {"top_k", &MessagesReader::top_k},
     {"top_p", &MessagesReader::top_p},
     {"tools", &MessagesReader::tools},
-    {"tool_choice", &MessagesReader::tool_choice},
+    {"tool_choice", &MessagesReader::choose_tool},
     {"output_config", &MessagesReader::output_config},
     {"metadata", &MessagesReader::metadata},
     {"cache_control", &MessagesReader::any_object},
@@ -85,7 +85,7 @@ const GenerationReader::Field<MessagesReader> MessagesReader::kCountFields[] = {
     {"messages", &MessagesReader::messages},
     {"system", &MessagesReader::system},
     {"tools", &MessagesReader::tools},
-    {"tool_choice", &MessagesReader::tool_choice},
+    {"tool_choice", &MessagesReader::choose_tool},
     {"output_config", &MessagesReader::output_config},
     {"cache_control", &MessagesReader::any_object},
     {"speed", &MessagesReader::speed},
@@ -247,41 +247,28 @@ void MessagesReader::assistant(const std::string& name, const json& value) {
 void MessagesReader::tools(const std::string& name, const json& value) {
   if (!is_array(name, value, 0, kMaxTools)) return;
   for (size_t i = 0; i < value.size() && ok(); ++i)
-    chat_.tools.push_back(tool(fmt::format("{}[{}]", name, i), value[i]));
+    chat_.tools.push_back(own_tool(fmt::format("{}[{}]", name, i), value[i]));
 }
 
-chat::Tool MessagesReader::tool(const std::string& name, const json& value) {
-  chat::Tool out;
-  if (!is_object(name, value)) return out;
+chat::Tool MessagesReader::own_tool(const std::string& name, const json& value) {
+  if (!is_object(name, value)) return {};
   if (const json* type = member(value, "type")) only(name + ".type", *type, {"custom"});
-  if (!ok() || !required(name, value, "name") || !required(name, value, "input_schema")) return out;
-  for (const auto& [key, part] : value.items()) {
-    std::string param = name + "." + key.substr(0, 100);
-    if (part.is_null() || key == "type" || key == "cache_control") continue;
-    if (key == "name")
-      out.name = identifier(param, part);
-    else if (key == "description")
-      out.description = text(param, part).value_or("");
-    else if (key == "input_schema")
-      out.parameters = object_text(param, part);
-    else if (key == "strict")
-      out.strict = flag(param, part).value_or(false);
-    else if (key == "eager_input_streaming")
-      any_flag(param, part);
-    else if (key == "defer_loading")
-      only_false(param, part);
-    else if (key == "allowed_callers")
-      only(param, part, {json::array({"direct"})});
-    else
-      refused(param);
-  }
-  for (const chat::Tool& other : chat_.tools) {
-    if (other.name == out.name) wrong_value(name + ".name", "'" + out.name + "' twice", "different names");
-  }
-  return out;
+  if (!ok() || !required(name, value, "input_schema")) return {};
+  return tool(name, value, "input_schema",
+              [this](const std::string& param, const std::string& key, const json& part) {
+                if (key == "cache_control") return;
+                if (key == "eager_input_streaming")
+                  any_flag(param, part);
+                else if (key == "defer_loading")
+                  only_false(param, part);
+                else if (key == "allowed_callers")
+                  only(param, part, {json::array({"direct"})});
+                else
+                  refused(param);
+              });
 }
 
-void MessagesReader::tool_choice(const std::string& name, const json& value) {
+void MessagesReader::choose_tool(const std::string& name, const json& value) {
   using Mode = chat::ToolChoice::Mode;
   std::string type = type_of(name, value);
   if (!ok()) return;
@@ -336,20 +323,14 @@ std::expected<Generation, ApiError> MessagesReader::read(const json& body, bool 
   return out;
 }
 
-std::expected<Generation, ApiError> read(std::string_view text, const WireLimits& limits, bool counting) {
-  auto body = parse_body(text);
-  if (!body) return std::unexpected(std::move(body).error());
-  return MessagesReader(limits).read(*body, counting);
-}
-
 }  // namespace
 
 std::expected<Generation, ApiError> read_messages_request(std::string_view text, const WireLimits& limits) {
-  return read(text, limits, false);
+  return read_body(text, MessagesReader(limits), false);
 }
 
 std::expected<Generation, ApiError> read_count_request(std::string_view text, const WireLimits& limits) {
-  return read(text, limits, true);
+  return read_body(text, MessagesReader(limits), true);
 }
 
 }  // namespace bantam::server

@@ -58,6 +58,22 @@ struct Metrics::Impl {
       gauge("bantam_model_running", "Requests that a local model works on.");
   prometheus::Family<prometheus::Gauge>& waiting =
       gauge("bantam_model_waiting", "Requests that wait for a local model.");
+
+  /// A call has ended, by `answered_by`, or with an error: then false.
+  bool ended(Labels labels, double seconds, const Error* error, const std::string& answered_by) {
+    answer_seconds.Add(labels, kSeconds).Observe(seconds);
+    labels[error ? "code" : "answered_by"] = error ? std::string(code_name(error->code)) : answered_by;
+    (error ? errors : answers).Add(labels).Increment();
+    return !error;
+  }
+  void spent(const std::string& model, const chat::Usage& usage, double money) {
+    auto add = [&](const char* kind, uint64_t count) {
+      tokens.Add({{"model", model}, {"kind", kind}}).Increment(static_cast<double>(count));
+    };
+    add("prompt", usage.prompt_tokens);
+    add("completion", usage.completion_tokens);
+    cost.Add({{"model", model}}).Increment(money);
+  }
 };
 
 Metrics::Metrics() : impl_(std::make_unique<Impl>()) {}
@@ -71,40 +87,18 @@ void Metrics::request(const net::AccessRecord& record) {
 
 void Metrics::answered(const std::string& model, const std::string& strategy,
                        const Result<chat::Reply>& reply, double seconds, std::optional<double> first_token) {
-  Labels labels{{"model", model}, {"strategy", strategy}};
-  impl_->answer_seconds.Add(labels, kSeconds).Observe(seconds);
+  const Labels labels{{"model", model}, {"strategy", strategy}};
   if (first_token) impl_->first_token_seconds.Add(labels, kSeconds).Observe(*first_token);
-  if (!reply) {
-    labels["code"] = std::string(code_name(reply.error().code));
-    impl_->errors.Add(labels).Increment();
+  if (!impl_->ended(labels, seconds, reply ? nullptr : &reply.error(), reply ? reply->answered_by : ""))
     return;
-  }
   if (reply->unverified) impl_->unverified.Add(labels).Increment();
-  labels["answered_by"] = reply->answered_by;
-  impl_->answers.Add(labels).Increment();
-  for (const chat::Step& step : reply->steps) {
-    auto add = [&](const char* kind, uint64_t count) {
-      impl_->tokens.Add({{"model", step.model}, {"kind", kind}}).Increment(static_cast<double>(count));
-    };
-    add("prompt", step.usage.prompt_tokens);
-    add("completion", step.usage.completion_tokens);
-    impl_->cost.Add({{"model", step.model}}).Increment(step.cost);
-  }
+  for (const chat::Step& step : reply->steps) impl_->spent(step.model, step.usage, step.cost);
 }
 
 void Metrics::embedded(const std::string& model, const Result<chat::Embeddings>& result, double seconds) {
-  Labels labels{{"model", model}, {"strategy", "embeddings"}};
-  impl_->answer_seconds.Add(labels, kSeconds).Observe(seconds);
-  if (!result) {
-    labels["code"] = std::string(code_name(result.error().code));
-    impl_->errors.Add(labels).Increment();
-    return;
-  }
-  labels["answered_by"] = model;
-  impl_->answers.Add(labels).Increment();
-  impl_->tokens.Add({{"model", model}, {"kind", "prompt"}})
-      .Increment(static_cast<double>(result->usage.prompt_tokens));
-  impl_->cost.Add({{"model", model}}).Increment(result->cost);
+  const Labels labels{{"model", model}, {"strategy", "embeddings"}};
+  if (impl_->ended(labels, seconds, result ? nullptr : &result.error(), model))
+    impl_->spent(model, result->usage, result->cost);
 }
 
 void Metrics::set_load(const net::HttpServer::Load& load) {

@@ -11,7 +11,7 @@ namespace {
 
 using json = BodyReader::json;
 
-constexpr size_t kMaxItems = 4096, kMaxParts = 4096, kMaxTools = 128;
+constexpr size_t kMaxItems = 4096, kMaxParts = 4096;
 
 class ResponsesReader final : public GenerationReader {
  public:
@@ -35,15 +35,8 @@ class ResponsesReader final : public GenerationReader {
     instructions_ = text(name, value).value_or("");
   }
   void text_config(const std::string& name, const json& value);
-  void text_format(const std::string& name, const json& value);
-  void tools(const std::string& name, const json& value);
-  void tool_choice(const std::string& name, const json& value) { tool_choice_ = {name, &value}; }
-  void read_tool_choice(const std::string& name, const json& value);
-  void allowed_tools(const std::string& name, const json& value);
+  void tools(const std::string& name, const json& value) { functions(name, value, Members::kFlat); }
   void include(const std::string& name, const json& value);
-  void top_logprobs(const std::string& name, const json& value) {
-    chat_.top_logprobs = static_cast<uint32_t>(whole(name, value, 0, 20).value_or(0));
-  }
   void reasoning(const std::string& name, const json& value);
   void truncation(const std::string& name, const json& value) { only(name, value, {"disabled"}); }
   void max_tool_calls(const std::string& name, const json& value) { whole(name, value, 1, UINT32_MAX); }
@@ -62,7 +55,6 @@ class ResponsesReader final : public GenerationReader {
   nlohmann::json echo(const json& body) const;
 
   std::string instructions_;
-  std::pair<std::string, const json*> tool_choice_{"", nullptr};  // read once the tools are known
 };
 
 const GenerationReader::Field<ResponsesReader> ResponsesReader::kFields[] = {
@@ -202,66 +194,12 @@ void ResponsesReader::text_config(const std::string& name, const json& value) {
   for (const auto& [key, part] : value.items()) {
     if (part.is_null()) continue;
     if (key == "format")
-      text_format(name + ".format", part);
+      format(name + ".format", part, Members::kFlat);
     else if (key == "verbosity")
       only_medium(name + ".verbosity", part);
     else
       unknown(name + "." + key.substr(0, 100));
   }
-}
-
-void ResponsesReader::text_format(const std::string& name, const json& value) {
-  if (!is_object(name, value)) return;
-  const json* type = required(name, value, "type");
-  if (!type) return;
-  if (*type == "json_schema") {
-    if (required(name, value, "name")) json_schema(name, value);
-  } else if (*type == "json_object") {
-    chat_.format.kind = chat::ResponseFormat::Kind::kJsonObject;
-  } else {
-    only(name + ".type", *type, {"text", "json_object", "json_schema"});
-  }
-}
-
-void ResponsesReader::tools(const std::string& name, const json& value) {
-  if (!is_array(name, value, 0, kMaxTools)) return;
-  for (size_t i = 0; i < value.size() && ok(); ++i) {
-    std::string entry = fmt::format("{}[{}]", name, i);
-    if (!is_object(entry, value[i])) return;
-    const json* type = required(entry, value[i], "type");
-    if (!type) return;
-    if (*type != "function") return only(entry + ".type", *type, {"function"});
-    chat_.tools.push_back(function_tool(entry, value[i]));
-  }
-}
-
-void ResponsesReader::read_tool_choice(const std::string& name, const json& value) {
-  if (value.is_string() && tool_mode(value.get<std::string>())) return;
-  const json* type = member(value, "type");
-  if (!type) {
-    return wrong_value(name, shown(value), "'none', 'auto', 'required' or an object that names a function");
-  }
-  if (*type == "allowed_tools") return allowed_tools(name, value);
-  if (*type != "function") return only(name + ".type", *type, {"function", "allowed_tools"});
-  const json* called = required(name, value, "name");
-  if (!called) return;
-  chat_.tool_choice.mode = chat::ToolChoice::Mode::kFunction;
-  chat_.tool_choice.function = text(name + ".name", *called).value_or("");
-}
-
-void ResponsesReader::allowed_tools(const std::string& name, const json& value) {
-  const json* mode = required(name, value, "mode");
-  const json* list = required(name, value, "tools");
-  if (!mode || !list || !is_array(name + ".tools", *list, 1, kMaxTools)) return;
-  if (!mode->is_string() || *mode == "none" || !tool_mode(mode->get<std::string>()))
-    return wrong_value(name + ".mode", shown(*mode), "'auto' or 'required'");
-  std::vector<std::string> allowed;
-  for (size_t i = 0; i < list->size() && ok(); ++i) {
-    std::string entry = fmt::format("{}.tools[{}]", name, i);
-    if (const json* called = required(entry, (*list)[i], "name"))
-      allowed.push_back(text(entry + ".name", *called).value_or(""));
-  }
-  if (ok()) allow_tools(name + ".tools", allowed);
 }
 
 void ResponsesReader::include(const std::string& name, const json& value) {
@@ -316,7 +254,7 @@ nlohmann::json ResponsesReader::echo(const json& body) const {
 std::expected<Generation, ApiError> ResponsesReader::read(const json& body) {
   for (const char* key : {"model", "input"}) required("", body, key);
   read_members(*this, "", body, kFields);
-  if (tool_choice_.second && ok()) read_tool_choice(tool_choice_.first, *tool_choice_.second);
+  read_tool_choice(Members::kFlat);
   check_together(body);
   if (chat_.top_logprobs > 0 && !chat_.logprobs) {
     wrong_value("top_logprobs", std::to_string(chat_.top_logprobs),
@@ -336,9 +274,7 @@ std::expected<Generation, ApiError> ResponsesReader::read(const json& body) {
 }  // namespace
 
 std::expected<Generation, ApiError> read_responses_request(std::string_view text, const WireLimits& limits) {
-  auto body = parse_body(text);
-  if (!body) return std::unexpected(std::move(body).error());
-  return ResponsesReader(limits).read(*body);
+  return read_body(text, ResponsesReader(limits));
 }
 
 }  // namespace bantam::server

@@ -18,10 +18,6 @@ namespace {
 
 using nlohmann::json;
 
-net::ServerResponse json_response(std::string body) {
-  return {200, {{"content-type", "application/json"}}, std::move(body)};
-}
-
 class OpenAiServer final : public Server {
  public:
   OpenAiServer(const ServerConfig& config, Registry registry, Access access, LogSink log)
@@ -47,8 +43,8 @@ class OpenAiServer final : public Server {
     options.certificate_file = config_.certificate;
     options.key_file = config_.private_key;
     options.drain_timeout = config_.drain_timeout;
-    options.error_response = [](int status, const std::string& message) {
-      return api_error(status, message).response();
+    options.error_response = [](const net::ServerRequest& request, int status, const std::string& message) {
+      return api_error(status, message).response(request);
     };
     options.gate = [this](const net::ServerRequest& r) { return access_.check(r); };
     options.decorate = [this](const net::ServerRequest& r, net::Headers& h) { access_.decorate(r, h); };
@@ -60,12 +56,11 @@ class OpenAiServer final : public Server {
     auto plain = [this](void (OpenAiServer::*f)(net::Exchange&)) {
       return net::plain_handler([this, f](net::Exchange& e) { (this->*f)(e); });
     };
-    std::vector<net::Route> routes{
-        {"GET", "/health", plain(&OpenAiServer::health)},
-        {"GET", "/ready", plain(&OpenAiServer::ready)},
-        {"GET", "/metrics", plain(&OpenAiServer::metrics)},
-        {"GET", "/v1/models", plain(&OpenAiServer::list_models)},
-        {"GET", "/v1/models/*", plain(&OpenAiServer::show_model)}};
+    std::vector<net::Route> routes{{"GET", "/health", plain(&OpenAiServer::health)},
+                                   {"GET", "/ready", plain(&OpenAiServer::ready)},
+                                   {"GET", "/metrics", plain(&OpenAiServer::metrics)},
+                                   {"GET", "/v1/models", plain(&OpenAiServer::list_models)},
+                                   {"GET", "/v1/models/*", plain(&OpenAiServer::show_model)}};
     for (net::Route& route : endpoints_.routes()) routes.push_back(std::move(route));
     BANTAM_ASSIGN(http_, net::HttpServer::listen(std::move(options), std::move(routes)));
     return {};
@@ -97,7 +92,8 @@ class OpenAiServer final : public Server {
     e.respond(std::move(response));
   }
 
-  /// Whether new requests should come here: no while draining. The models were loaded before the server listened.
+  /// Whether new requests should come here: no while draining. The models were loaded before the server
+  /// listened.
   void ready(net::Exchange& e) {
     bool draining = http_->load().draining;
     auto response = json_response(net::to_text({{"status", draining ? "draining" : "ready"}}));
@@ -141,8 +137,9 @@ class OpenAiServer final : public Server {
   void show_model(net::Exchange& e) {
     auto model = registry_.find(e.request().tail);
     auto caller = access_.caller(e.request());
-    e.respond(model && caller && caller->may_ask(model->name()) ? json_response(net::to_text(model_json(*model)))
-                    : no_such_model(e.request().tail).response());
+    e.respond(model && caller && caller->may_ask(model->name())
+                  ? json_response(net::to_text(model_json(*model)))
+                  : no_such_model(e.request().tail).response(e.request()));
   }
 
   ServerConfig config_;
@@ -172,8 +169,8 @@ Result<std::unique_ptr<Server>> Server::open(const ServerConfig& config, Registr
 
 namespace {
 
-/// Each connection is a descriptor, and so is each to a remote model; the usual soft limit of 1,024 is meant for
-/// programs that use select().
+/// Each connection is a descriptor, and so is each to a remote model; the usual soft limit of 1,024 is meant
+/// for programs that use select().
 void allow_many_connections() {
   rlimit limit{};
   if (::getrlimit(RLIMIT_NOFILE, &limit) != 0) return;

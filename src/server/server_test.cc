@@ -305,5 +305,37 @@ TEST(Server, KeepsForeignPagesOut) {
   EXPECT_EQ(f.model->requests().size(), 1u);
 }
 
+/// Also what no endpoint of ours got to see.
+TEST(Server, ErrorsOfMessagesHaveAnthropicsForm) {
+  ServerConfig config;
+  config.max_body_bytes = 1000;
+  Fixture f(config);
+  struct Case {
+    const char *method, *path;
+    std::string sent;
+    int status;
+    const char* type;
+  };
+  for (const Case& c : {Case{"POST", "/v1/messages", "{", 400, "invalid_request_error"},
+                        {"POST", "/v1/messages",
+                         R"({"model":"none","max_tokens":1,"messages":[{"role":"user","content":"x"}]})", 404,
+                         "not_found_error"},
+                        {"POST", "/v1/messages/batches", "{}", 404, "not_found_error"},
+                        {"GET", "/v1/messages", "", 405, "invalid_request_error"},
+                        {"POST", "/v1/messages", std::string(2000, ' '), 413, "request_too_large"}}) {
+    auto r = f.send(c.method, c.path, c.sent);
+    EXPECT_EQ(r.status, c.status) << c.path;
+    json b = body(r);
+    EXPECT_EQ(b["type"], "error") << r.body;
+    EXPECT_EQ(b["error"]["type"], c.type) << r.body;
+    EXPECT_FALSE(b["error"]["message"].get<std::string>().empty());
+    EXPECT_EQ(b["request_id"].get<std::string>(), r.headers.get("x-request-id"));
+    EXPECT_EQ(r.headers.get("request-id"), r.headers.get("x-request-id"));
+  }
+  auto other = f.send("POST", "/v1/chat/completions", std::string(2000, ' '));
+  EXPECT_EQ(body(other)["error"]["type"], "invalid_request_error");
+  EXPECT_FALSE(other.headers.get("request-id"));
+}
+
 }  // namespace
 }  // namespace bantam::server

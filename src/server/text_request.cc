@@ -1,5 +1,7 @@
 #include "server/text_request.h"
 
+#include <algorithm>
+
 #include "server/generation_reader.h"
 #include "server/text_reply.h"
 
@@ -32,6 +34,7 @@ class TextReader final : public GenerationReader {
   void suffix(const std::string& name, const json& value) { only(name, value, {""}); }
 
   std::vector<std::string> prompts_;
+  std::vector<std::vector<int32_t>> ids_;  // or these
   bool echo_ = false;
   uint32_t best_of_ = 0;
 };
@@ -61,11 +64,10 @@ const GenerationReader::Field<TextReader> TextReader::kFields[] = {
 };
 
 void TextReader::prompt(const std::string& name, const json& value) {
-  bool ids = value.is_array() && !value.empty() && (value[0].is_number() || value[0].is_array());
-  if (ids) return wrong_value(name, "ids of tokens", "text");
-  prompts_ =
-      value.is_string() ? std::vector{value.get<std::string>()} : texts(name, value, limits_.max_answers);
-  if (prompts_.size() == 1 && prompts_[0].empty()) wrong_value(name, "an empty string", "text");
+  if (is_token_ids(value))
+    ids_ = token_ids(name, value, limits_.max_answers);
+  else
+    prompts_ = one_or_more(name, value, limits_.max_answers);
 }
 
 std::expected<Generation, ApiError> TextReader::read(const json& body) {
@@ -74,10 +76,12 @@ std::expected<Generation, ApiError> TextReader::read(const json& body) {
   check_together(body);
   if (best_of_ && best_of_ != n_)
     wrong_value("best_of", std::to_string(best_of_), fmt::format("{}, as many as 'n'", n_));
-  if (n_ * prompts_.size() > limits_.max_answers) {
-    wrong_value("n", fmt::format("{} for each of {} prompts", n_, prompts_.size()),
+  const size_t prompts = std::max(prompts_.size(), ids_.size());
+  if (n_ * prompts > limits_.max_answers) {
+    wrong_value("n", fmt::format("{} for each of {} prompts", n_, prompts),
                 fmt::format("at most {} answers", limits_.max_answers));
   }
+  if (echo_ && !ids_.empty()) wrong_value("echo", "true", "false, since 'prompt' is ids of tokens");
   if (echo_ && chat_.logprobs) wrong_value("echo", "true", "false, since 'logprobs' is set");
   if (error_) return std::unexpected(*error_);
   if (!chat_.max_tokens && chat_.choices.empty()) chat_.max_tokens = kDefaultMaxTokens;
@@ -85,10 +89,12 @@ std::expected<Generation, ApiError> TextReader::read(const json& body) {
   out.model = model_;
   out.stream = stream_;
   TextReplyOptions form{model_, include_usage_, chat_.logprobs, {}};
-  for (std::string& prompt : prompts_) {
-    chat_.prompt = std::move(prompt);
-    for (chat::Request& answer : answers()) {
+  for (size_t i = 0; i < prompts; ++i) {
+    if (ids_.empty()) chat_.prompt = std::move(prompts_[i]);
+    std::vector<chat::Request> wanted = answers();
+    for (chat::Request& answer : wanted) {
       if (echo_) form.echo.push_back(answer.prompt);
+      if (!ids_.empty()) out.prompt_ids.push_back(ids_[i]);
       out.chats.push_back(std::move(answer));
     }
   }
@@ -99,9 +105,7 @@ std::expected<Generation, ApiError> TextReader::read(const json& body) {
 }  // namespace
 
 std::expected<Generation, ApiError> read_text_request(std::string_view text, const WireLimits& limits) {
-  auto body = parse_body(text);
-  if (!body) return std::unexpected(std::move(body).error());
-  return TextReader(limits).read(*body);
+  return read_body(text, TextReader(limits));
 }
 
 }  // namespace bantam::server

@@ -24,11 +24,21 @@ TEST(TextRequest, PromptsTimesAnswers) {
   EXPECT_EQ(read_text_request(R"({"model":"m","prompt":"a"})", {})->chats[0].max_tokens, 16u);
 }
 
+TEST(TextRequest, PromptsOfTokenIds) {
+  auto r = read_text_request(R"({"model":"m","prompt":[[1,2],[3]],"n":2})", {});
+  ASSERT_TRUE(r) << r.error().message;
+  ASSERT_EQ(r->chats.size(), 4u);
+  using Ids = std::vector<std::vector<int32_t>>;
+  EXPECT_EQ(r->prompt_ids, (Ids{{1, 2}, {1, 2}, {3}, {3}}));
+  EXPECT_EQ(read_text_request(R"({"model":"m","prompt":[7,8]})", {})->prompt_ids, (Ids{{7, 8}}));
+}
+
 TEST(TextRequest, RefusesByName) {
   for (auto [members, param] :
        {std::pair(R"("prompt":"a","suffix":"b")", "suffix"),
-        std::pair(R"("prompt":"a","best_of":2)", "best_of"), std::pair(R"("prompt":[1,2])", "prompt"),
-        std::pair(R"("prompt":[[1],[2]])", "prompt"), std::pair(R"("prompt":"")", "prompt"),
+        std::pair(R"("prompt":"a","best_of":2)", "best_of"), std::pair(R"("prompt":[1,"a"])", "prompt[1]"),
+        std::pair(R"("prompt":[[1],[2.5]])", "prompt[1][0]"),
+        std::pair(R"("prompt":[1],"echo":true)", "echo"), std::pair(R"("prompt":"")", "prompt"),
         std::pair(R"("n":1)", "prompt"), std::pair(R"("prompt":["a","b","c"],"n":3)", "n"),
         std::pair(R"("prompt":"a","echo":true,"logprobs":1)", "echo"),
         std::pair(R"("prompt":"a","messages":[])", "messages"),

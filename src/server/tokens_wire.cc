@@ -18,7 +18,6 @@ class TokenizeReader final : public BodyReader {
 
  private:
   static const Field<TokenizeReader> kFields[];
-  void model(const std::string& name, const json& value) { out_.model = text(name, value).value_or(""); }
   void prompt(const std::string& name, const json& value) {
     out_.ask.prompt.prompt = text(name, value).value_or("");
     ++sources_;
@@ -87,6 +86,7 @@ std::expected<TokenizeRequest, ApiError> TokenizeReader::read(const json& body) 
   }
   if (ok() && has_messages_) read_messages(body);
   if (error_) return std::unexpected(*error_);
+  out_.model = std::move(model_);
   return std::move(out_);
 }
 
@@ -96,7 +96,6 @@ class DetokenizeReader final : public BodyReader {
 
  private:
   static const Field<DetokenizeReader> kFields[];
-  void model(const std::string& name, const json& value) { out_.model = text(name, value).value_or(""); }
   void tokens(const std::string& name, const json& value) {
     if (!is_array(name, value, 0, kMaxTokens)) return;
     for (size_t i = 0; i < value.size() && ok(); ++i) {
@@ -116,6 +115,7 @@ std::expected<DetokenizeRequest, ApiError> DetokenizeReader::read(const json& bo
   for (const char* key : {"model", "tokens"}) required("", body, key);
   read_members(*this, "", body, kFields);
   if (error_) return std::unexpected(*error_);
+  out_.model = std::move(model_);
   return std::move(out_);
 }
 
@@ -130,9 +130,7 @@ nlohmann::json piece_json(const std::string& piece) {
 }  // namespace
 
 std::expected<TokenizeRequest, ApiError> read_tokenize_request(std::string_view text) {
-  auto body = parse_body(text);
-  if (!body) return std::unexpected(std::move(body).error());
-  return TokenizeReader().read(*body);
+  return read_body(text, TokenizeReader());
 }
 
 std::string tokenize_reply(const TokenizeRequest& request, const chat::Tokens& tokens) {
@@ -150,9 +148,7 @@ std::string tokenize_reply(const TokenizeRequest& request, const chat::Tokens& t
 std::string count_reply(size_t tokens) { return net::to_text({{"input_tokens", tokens}}); }
 
 std::expected<DetokenizeRequest, ApiError> read_detokenize_request(std::string_view text) {
-  auto body = parse_body(text);
-  if (!body) return std::unexpected(std::move(body).error());
-  return DetokenizeReader().read(*body);
+  return read_body(text, DetokenizeReader());
 }
 
 std::string detokenize_reply(const std::string& text) {
