@@ -2,9 +2,9 @@
 import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
 import { createOpenAI } from "@ai-sdk/openai";
-import { generateObject, generateText, stepCountIs, streamText, tool } from "ai";
+import { generateObject, generateText, stepCountIs, streamObject, streamText, tool } from "ai";
 import { z } from "zod";
-import { key, Stage } from "./stage.mjs";
+import { isTrip, key, locals, Stage } from "./stage.mjs";
 
 let stage, openai;
 before(async () => {
@@ -63,6 +63,38 @@ for (const [api, model] of Object.entries(over)) {
     for await (const piece of streamed.textStream) text += piece;
     assert.equal(text, "The tool says: sunny in Paris");
   });
+
+  for (const name of locals) {
+    const schema = z.object({ city: z.enum(["Paris", "Rome"]), days: z.number().int().min(1).max(9) });
+    const drawn = { temperature: 1, maxOutputTokens: 500 };
+
+    test(`generateObject and streamObject of ${name} over ${api}`, async () => {
+      const { object, usage } = await generateObject({ model: model(name), schema, prompt: "Where?", ...drawn });
+      assert.ok(isTrip(object), JSON.stringify(object));
+      assert.ok(usage.outputTokens > 0);
+      const streamed = streamObject({ model: model(name), schema, prompt: "Where?", ...drawn });
+      let last;
+      for await (const part of streamed.partialObjectStream) last = part;
+      assert.ok(isTrip(last));
+      assert.deepEqual(await streamed.object, last);
+    });
+
+    test(`tools of ${name} over ${api}`, async () => {
+      const booked = [];
+      const trip = tool({ description: "Books a trip", inputSchema: schema, execute: async (input) => booked.push(input) });
+      const options = { model: model(name), tools: { trip }, toolChoice: "required", prompt: "Book it", ...drawn };
+      options.providerOptions = { openai: { store: false, parallelToolCalls: false } };
+      const whole = await generateText(options);
+      assert.equal(whole.finishReason, "tool-calls");
+      assert.equal(whole.toolCalls[0].toolName, "trip");
+      assert.ok(isTrip(whole.toolCalls[0].input));
+      const streamed = streamText(options);
+      await streamed.consumeStream();
+      assert.deepEqual((await streamed.toolCalls)[0].input, whole.toolCalls[0].input);
+      assert.equal(booked.length, 2);
+      assert.ok(booked.every(isTrip));
+    });
+  }
 
   test(`errors over ${api}`, async () => {
     await assert.rejects(generateText({ model: model("nobody"), prompt: "Hello", maxRetries: 0 }), { statusCode: 404 });

@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
 import Anthropic from "@anthropic-ai/sdk";
-import { key, person, Stage, weather } from "./stage.mjs";
+import { isTrip, key, locals, person, Stage, trip, weather } from "./stage.mjs";
 
 let stage, client;
 before(async () => {
@@ -59,6 +59,36 @@ test("tools: used, answered, streamed", async () => {
   assert.equal(final.stop_reason, "tool_use");
 });
 
+for (const model of locals) {
+  test(`tools of ${model}: used, answered, streamed`, async () => {
+    const own = [{ name: trip.name, description: trip.description, input_schema: trip.parameters }];
+    const messages = say("Book it");
+    for (const tool_choice of [{ type: "any", disable_parallel_tool_use: true }, { type: "tool", name: "trip", disable_parallel_tool_use: true }]) {
+      const request = { model, max_tokens: 500, messages, tools: own, tool_choice, temperature: 1 };
+      const first = await client.messages.create(request);
+      assert.equal(first.stop_reason, "tool_use");
+      assert.deepEqual(first.content.map((block) => block.type), ["tool_use"]);
+      assert.ok(isTrip(first.content[0].input));
+      const pieces = [];
+      const final = await client.messages.stream(request).on("inputJson", (piece) => pieces.push(piece)).finalMessage();
+      assert.deepEqual(final.content[0].input, first.content[0].input);
+      assert.ok(pieces.filter((piece) => piece !== "").length > 1, "the input comes in pieces");
+      const next = [...messages, { role: "assistant", content: first.content }];
+      next.push({ role: "user", content: [{ type: "tool_result", tool_use_id: first.content[0].id, content: "booked" }, { type: "text", text: "And?" }] });
+      const second = await client.messages.create({ model, max_tokens: 5, messages: next, tools: own });
+      assert.ok(read(second.usage) > read(first.usage));
+    }
+    const plain = await client.messages.create({ model, max_tokens: 5, messages, tools: own });
+    assert.deepEqual(plain.content.map((block) => block.type), ["text"]);
+  });
+
+  test(`a schema for the answer of ${model}`, async () => {
+    const output_config = { format: { type: "json_schema", schema: trip.parameters } };
+    const message = await client.messages.create({ model, max_tokens: 500, messages: say("Where?"), output_config, temperature: 1 });
+    assert.ok(isTrip(JSON.parse(message.content[0].text)));
+  });
+}
+
 test("a schema for the answer", async () => {
   const output_config = { format: { type: "json_schema", schema: person } };
   const message = await client.messages.create({ model: "scripted", max_tokens: 50, messages: say("Who?"), output_config });
@@ -78,6 +108,7 @@ test("errors in Anthropic's form", async () => {
   await fails({ model: "chat", temperature: 7 }, 400, "invalid_request_error");
   await fails({ model: "chat", thinking: { type: "enabled", budget_tokens: 2048 } }, 400, "invalid_request_error");
   await fails({ model: "chat", messages: say("long ".repeat(100000)) }, 400, "invalid_request_error");
+  await assert.rejects(client.messages.batches.list(), (error) => error.status === 404 && error.type === "not_found_error" && error.requestID?.startsWith("req_"));
   const stranger = new Anthropic({ baseURL: stage.url, apiKey: "wrong", maxRetries: 0 });
   await assert.rejects(stranger.messages.create({ model: "chat", max_tokens: 5, messages: say("Hello") }), { status: 401, type: "authentication_error" });
 });

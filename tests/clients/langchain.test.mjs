@@ -5,7 +5,7 @@ import { HumanMessage, SystemMessage, ToolMessage } from "@langchain/core/messag
 import { tool } from "@langchain/core/tools";
 import { ChatOpenAI } from "@langchain/openai";
 import { z } from "zod";
-import { key, Stage } from "./stage.mjs";
+import { isTrip, key, locals, Stage } from "./stage.mjs";
 
 let stage;
 before(async () => (stage = await Stage.open()));
@@ -46,6 +46,34 @@ for (const useResponsesApi of [false, true]) {
     const structured = model("scripted", { useResponsesApi }).withStructuredOutput(schema, { name: "person", method: "jsonSchema" });
     assert.deepEqual(await structured.invoke("Who?"), { name: "Ada", age: 36 });
   });
+
+  for (const name of locals) {
+    const schema = z.object({ city: z.enum(["Paris", "Rome"]), days: z.number().int().min(1).max(9) });
+    const local = model(name, { useResponsesApi, temperature: 1, maxTokens: 500, modelKwargs: { parallel_tool_calls: false } });
+
+    test(`structured output of ${name} over ${over}`, async () => {
+      for (const method of ["jsonSchema", "functionCalling"]) {
+        const structured = local.withStructuredOutput(schema, { name: "trip", method });
+        const found = await structured.invoke("Where?");
+        assert.ok(isTrip(found), `${method}: ${JSON.stringify(found)}`);
+      }
+    });
+
+    test(`bound tools of ${name} over ${over}`, async () => {
+      const trip = tool(async ({ city }) => `booked ${city}`, { name: "trip", description: "Books a trip", schema });
+      const bound = local.bindTools([trip], { tool_choice: "required" });
+      const asked = new HumanMessage("Book it");
+      const call = await bound.invoke([asked]);
+      assert.ok(isTrip(call.tool_calls[0].args));
+      assert.ok(call.usage_metadata.output_tokens > 0);
+      let joined;
+      for await (const chunk of await bound.stream([asked])) joined = joined ? joined.concat(chunk) : chunk;
+      assert.deepEqual(joined.tool_calls[0].args, call.tool_calls[0].args);
+      const result = await trip.invoke(call.tool_calls[0]);
+      const next = await model(name, { useResponsesApi, maxTokens: 5 }).bindTools([trip]).invoke([asked, call, result]);
+      assert.ok(next.usage_metadata.input_tokens > call.usage_metadata.input_tokens);
+    });
+  }
 }
 
 test("errors", async () => {
