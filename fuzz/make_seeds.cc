@@ -16,6 +16,12 @@ using bantam::formats::GgmlType;
 using bantam::formats::GgufArray;
 using bantam::formats::GgufWriter;
 
+Status write_all(const std::string& folder, std::span<const std::string> inputs) {
+  for (size_t i = 0; i < inputs.size(); ++i)
+    BANTAM_TRY(bantam::write_file(folder + "/" + std::to_string(i), inputs[i]));
+  return {};
+}
+
 std::span<const std::byte> bytes_of(const auto& items) { return std::as_bytes(std::span(items)); }
 
 Status gguf_seeds(const std::string& folder) {
@@ -114,9 +120,7 @@ Status wire_seeds(const std::string& folder) {
       std::string("\5") + R"({"error":{"message":"no","code":"context_length_exceeded"}})",
       std::string("\6") + R"({"prompt":"a","answer":"b c","seconds":1,"cost":0.5})" + "\n" +
           R"({"messages":[{"role":"user","content":"a"}],"error":"x"})"};
-  for (size_t i = 0; i < std::size(bodies); ++i)
-    BANTAM_TRY(bantam::write_file(folder + "/" + std::to_string(i), bodies[i]));
-  return {};
+  return write_all(folder, bodies);
 }
 
 /// A router of all kinds of predictor with the smallest tables there can be.
@@ -189,6 +193,99 @@ Status jinja_seeds(const std::string& folder) {
       "{{ messages | selectattr('role', 'equalto', 'user') | list | length is divisibleby 1 }}");
 }
 
+/// The first byte is request_fuzzer's choice of a reader.
+Status request_seeds(const std::string& folder) {
+  const std::string model = R"({"model":"m",)",
+                    schema = R"({"type":"object","properties":{"a":{"enum":[1,null]}}})";
+  const std::string function = R"("name":"f","description":"d","parameters":)" + schema + R"(,"strict":true)";
+  const std::string inputs[] = {
+      '\0' + model +
+          R"("messages":[{"role":"system","content":"s"},{"role":"user","content":[{"type":"text","text":"t"}]},
+          {"role":"assistant","content":null,"tool_calls":[{"id":"c","type":"function","function":{"name":"f","arguments":"{}"}}]},
+          {"role":"tool","tool_call_id":"c","content":"r"}],"tools":[{"type":"function","function":{)" +
+          function +
+          R"(}}],"tool_choice":{"type":"allowed_tools","allowed_tools":{"mode":"required","tools":[{"type":"function",
+          "function":{"name":"f"}}]}},"parallel_tool_calls":false,"stream":true,"stream_options":{"include_usage":true},"logprobs":true,
+          "top_logprobs":2,"logit_bias":{"7":-1.5},"stop":["a"],"seed":-1,"n":2,"temperature":0.5})",
+      '\0' + model +
+          R"("messages":[{"role":"user","content":"x"}],"guided_choice":["a","b"],"max_tokens":3,"typed_events":false})",
+      '\0' + model +
+          R"("messages":[{"role":"user","content":"x"}],"response_format":{"type":"json_schema","json_schema":{"name":"n","schema":)" +
+          schema + "}}}",
+      '\1' + model + R"("prompt":["a","b"],"echo":true,"n":2,"best_of":2,"max_tokens":4})",
+      '\1' + model + R"("prompt":[[1,2],[3]],"logprobs":3,"stream":true})",
+      '\2' + model +
+          R"("input":[{"role":"user","content":[{"type":"input_text","text":"t"}]},{"type":"function_call","call_id":"c","name":"f",
+          "arguments":"{}"},{"type":"function_call_output","call_id":"c","output":"r"}],"instructions":"i","tools":[{"type":"function",)" +
+          function +
+          R"(}],"tool_choice":{"type":"function","name":"f"},"text":{"format":{"type":"json_object"},"verbosity":"medium"},
+          "include":["message.output_text.logprobs"],"top_logprobs":1,"metadata":{"k":"v"},"reasoning":{"effort":"none"},"stream":true})",
+      '\3' + model +
+          R"("max_tokens":5,"system":[{"type":"text","text":"s","cache_control":{"type":"ephemeral"}}],"messages":[{"role":"user",
+          "content":"q"},{"role":"assistant","content":[{"type":"text","text":"t"},{"type":"tool_use","id":"t1","name":"f","input":{}}]},
+          {"role":"user","content":[{"type":"tool_result","tool_use_id":"t1","content":[{"type":"text","text":"r"}],"is_error":true},
+          {"type":"text","text":"so"}]}],"tools":[{"name":"f","input_schema":)" +
+          schema +
+          R"(}],"tool_choice":{"type":"any","disable_parallel_tool_use":true},"output_config":{"format":{"type":"json_schema","schema":)" +
+          schema + R"(}},"stop_sequences":["x"],"thinking":{"type":"disabled"},"stream":true})",
+      '\4' + model + R"("messages":[{"role":"user","content":"q"}]})",
+      '\5' + model + R"("input":["a","b"],"dimensions":4,"encoding_format":"base64","user":"u"})",
+      '\5' + model + R"("input":[[1,2],[3]]})",
+      '\6' + model +
+          R"("query":"q","documents":["a",{"text":"b"}],"top_n":1,"return_documents":true,"rank_fields":["text"]})",
+      '\7' + model + R"("messages":[{"role":"user","content":"q"}],"add_generation_prompt":true})",
+      '\7' + model + R"("content":"c","add_special":true,"with_pieces":true})",
+      std::string("\10") + model + R"("tokens":[1,2,3]})"};
+  return write_all(folder, inputs);
+}
+
+/// As calls_fuzzer reads them: form and mode, pieces, text.
+Status calls_seeds(const std::string& folder) {
+  const std::string inputs[] = {
+      "\1\2I look. <tool_call>\n{\"name\": \"f\", \"arguments\": {\"a\":\"}\"}}\n</tool_call>",
+      std::string(1, 0) +
+          "\1<tool_call>\n{\"name\": \"fg\", \"arguments\": {}}\n</tool_call>\n<tool_call>\n{\"name\": "
+          "\"weather\"",
+      "\4\3So [C][{\"name\": \"f\", \"arguments\": {},\"id\":\"abcdefgh1\"},{\"name\": \"fg\", "
+      "\"arguments\": {",
+      "\7\1{\"name\": \"f\", \"parameters\": {\"q\":[1]}}",
+      "\10\1{\"name\": \"Ada\"}",
+      "\11 {% if tools %}{{ tools | tojson }}{% endif %}{% for m in messages %}<{{ m.role }}>{% if "
+      "m.tool_calls %}<c>"
+      "{% for c in m.tool_calls %}{\"name\": \"{{ c.function.name }}\", \"arguments\": {{ "
+      "c.function.arguments | tojson }}}"
+      "{% endfor %}{% else %}{{ m.content }}{% endif %}</s>{% endfor %}{% if add_generation_prompt "
+      "%}<assistant>{% endif %}"};
+  return write_all(folder, inputs);
+}
+
+/// Lines of the audit log's form.
+Status audit_seeds(const std::string& folder) {
+  const std::string zeros(64, '0'), ones(64, '1');
+  auto line = [](int seq, const std::string& prev, const std::string& event, const std::string& hash) {
+    return fmt::format(R"({{"seq":{},"prev":"{}","time":1767225600000000,"event":{},"hash":"{}"}})", seq,
+                       prev, event, hash) +
+           "\n";
+  };
+  const std::string first = line(1, zeros, R"({"log":"log"})", ones),
+                    second = line(2, ones, R"({"type":"request"})", zeros);
+  const std::string inputs[] = {first + second, first, second + first, first.substr(0, 40),
+                                first + "\n" + second};
+  return write_all(folder, inputs);
+}
+
+/// Something of each type that is looked for.
+Status redact_seeds(const std::string& folder) {
+  const std::string inputs[] = {
+      "Mail Zed Nolan (zed.nolan@example.org) or call +49 30 901820; he lives at Mill 3, 12 Baker Street, "
+      "London.",
+      "Card 4111 1111 1111 1111, IBAN DE89 3704 0044 0532 0130 00, from 192.168.0.1 and 2001:db8::1, ID "
+      "x42y.",
+      R"({"messages":[{"role":"user","content":"I am Mary Smith, mary@example.com"}],"n":1})",
+      "[EMAIL_1] and [NAME_2]"};
+  return write_all(folder, inputs);
+}
+
 int main(int count, char** arguments) {
   if (count != 2) {
     std::fputs("usage: make_seeds DIR\n", stderr);
@@ -202,7 +299,11 @@ int main(int count, char** arguments) {
       {"tokenizer_json_fuzzer", tokenizer_json_seeds},
       {"jinja_fuzzer", jinja_seeds},
       {"wire_fuzzer", wire_seeds},
-      {"router_fuzzer", router_seeds}};
+      {"router_fuzzer", router_seeds},
+      {"request_fuzzer", request_seeds},
+      {"calls_fuzzer", calls_seeds},
+      {"audit_fuzzer", audit_seeds},
+      {"redact_fuzzer", redact_seeds}};
   for (const auto& [name, make] : kinds) {
     std::string folder = std::string(arguments[1]) + "/" + name;
     std::error_code error;

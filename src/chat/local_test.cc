@@ -3,13 +3,11 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
-#include <filesystem>
 #include <thread>
 
 #include "base/usage.h"
 #include "chat/events.h"
-#include "model/random_model.h"
-#include "net/http.h"
+#include "runtime/random_engine_for_test.h"
 
 namespace bantam::chat {
 namespace {
@@ -24,22 +22,11 @@ using testing::StartsWith;
 
 std::shared_ptr<const runtime::Engine> engine(const std::vector<std::string>& labels, uint32_t context = 512,
                                               const std::string& chat_template = {}) {
-  auto path = (std::filesystem::temp_directory_path() / net::random_id("bantam_local_")).string() + ".gguf";
-  model::Config config;
-  config.vocab_size = 300;
-  config.context_length = context;
-  config.dim = 32;
-  config.layers = 1;
-  config.heads = config.kv_heads = 2;
-  config.head_dim = 16;
-  config.ffn_dim = 32;
-  config.tied_head = true;
-  auto written = model::write_random_model(path, config, tensor::DType::kF32, 3, labels, chat_template);
-  EXPECT_TRUE(written) << written.error().message;
-  auto loaded = runtime::Engine::load(path, {.threads = 1, .context_length = context});
-  EXPECT_TRUE(loaded) << loaded.error().message;
-  std::filesystem::remove(path);  // the map stays
-  return *loaded;
+  return runtime::random_engine({.config = model::tiny_config(context),
+                                 .seed = 3,
+                                 .labels = labels,
+                                 .chat_template = chat_template,
+                                 .options = {.threads = 1, .context_length = context}});
 }
 
 Request ask(std::string text) {

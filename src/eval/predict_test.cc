@@ -5,31 +5,15 @@
 #include <filesystem>
 
 #include "eval/compare.h"
-#include "model/random_model.h"
+#include "runtime/random_engine_for_test.h"
 
 namespace bantam::eval {
 namespace {
 
-/// An engine over a file of random weights with three labels; the file goes once it is loaded and mapped.
 std::shared_ptr<const runtime::Engine> random_engine(const std::vector<std::string>& labels) {
-  model::Config config;
+  auto config = model::tiny_config(64);
   config.vocab_size = 384;
-  config.context_length = 64;
-  config.dim = 32;
-  config.layers = 1;
-  config.heads = 2;
-  config.kv_heads = 1;
-  config.head_dim = 16;
-  config.ffn_dim = 64;
-  config.tied_head = true;
-  const auto path =
-      fmt::format("{}/bantam-predict-{}.gguf", std::filesystem::temp_directory_path().string(), ::getpid());
-  const auto status = model::write_random_model(path, config, tensor::DType::kF32, 1, labels);
-  EXPECT_TRUE(status) << status.error().message;
-  auto engine = runtime::Engine::load(path, {.threads = 1});
-  std::filesystem::remove(path);
-  EXPECT_TRUE(engine) << engine.error().message;
-  return engine ? *engine : nullptr;
+  return runtime::random_engine({.config = config, .labels = labels});
 }
 
 TEST(PredictAll, TimesEachExampleAndAgreesWithTheEngine) {

@@ -59,6 +59,18 @@ Status add_layer(TensorWriter& out, const Config& config, uint32_t layer) {
 
 }  // namespace
 
+Config tiny_config(uint32_t context_length) {
+  Config out;
+  out.vocab_size = 300;
+  out.context_length = context_length;
+  out.dim = out.ffn_dim = 32;
+  out.layers = 1;
+  out.heads = out.kv_heads = 2;
+  out.head_dim = 16;
+  out.tied_head = true;
+  return out;
+}
+
 Status write_random_model(const std::string& path, const Config& config, DType type, uint64_t seed,
                           const std::vector<std::string>& labels, const std::string& chat_template) {
   BANTAM_TRY(check(config));

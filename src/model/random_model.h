@@ -11,6 +11,9 @@
 
 namespace bantam::model {
 
+/// The least shape that most tests need: one layer of width 32 over 300 tokens.
+Config tiny_config(uint32_t context_length = 256);
+
 /// Writes a GGUF of this shape: matrices normal with deviation 1 / sqrt(columns), stored as `type` (rows that
 /// are not whole blocks as F16), norms 1; a byte-level vocabulary with the control tokens "<|end|>" and
 /// "<|answer|>" and one token for each label; and, when there are labels, the task of choosing among them

@@ -8,8 +8,8 @@
 #include <nlohmann/json.hpp>
 
 #include "base/rng.h"
-#include "model/random_model.h"
 #include "runtime/drafter.h"
+#include "runtime/random_engine_for_test.h"
 #include "runtime/scheduler.h"
 
 namespace bantam::runtime {
@@ -31,13 +31,8 @@ model::Config shape(uint32_t dim, uint32_t layers) {
 
 std::shared_ptr<const Engine> engine(uint32_t dim, uint32_t layers, uint64_t seed,
                                      EngineOptions options = {.threads = 1}) {
-  const auto path =
-      fmt::format("{}/bantam-sequence-{}.gguf", std::filesystem::temp_directory_path().string(), ::getpid());
-  EXPECT_TRUE(model::write_random_model(path, shape(dim, layers), tensor::DType::kQ8_0, seed));
-  auto loaded = Engine::load(path, options);
-  EXPECT_TRUE(loaded) << loaded.error().message;
-  std::filesystem::remove(path);  // stays mapped
-  return *loaded;
+  return random_engine(
+      {.config = shape(dim, layers), .type = tensor::DType::kQ8_0, .seed = seed, .options = options});
 }
 
 std::vector<TokenId> tokens_of(const Engine& engine, std::string_view text) {

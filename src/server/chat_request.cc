@@ -113,7 +113,7 @@ void ChatReader::member_of_message(const std::string& param, const std::string& 
   bool assistant = out.role == "assistant";
   if (key == "content") {
     out.content += content(param, value, assistant);
-  } else if (key == "name" && out.role != "tool") {
+  } else if (key == "name") {  // of a tool's message, too, as LangChain sends it
     out.name = text(param, value).value_or("");
   } else if (key == "tool_call_id" && out.role == "tool") {
     out.tool_call_id = text(param, value).value_or("");

@@ -245,9 +245,14 @@ Awaitable<void> Endpoints::rerank(net::Exchange& e) const {
 }
 
 Awaitable<void> Endpoints::count_tokens(net::Exchange& e) const {
-  auto read = read_count_request(e.request().body, {}).transform([](Generation&& counted) {
-    return TokenizeRequest{.model = counted.model, .ask = {.prompt = std::move(counted.chats[0])}};
-  });
+  auto counted = read_count_request(e.request().body, {});
+  std::expected<TokenizeRequest, ApiError> read;
+  if (counted) {
+    read->model = counted->model;
+    read->ask.prompt = std::move(counted->chats[0]);
+  } else {
+    read = std::unexpected(std::move(counted).error());
+  }
   return answer(
       e, std::move(read), [](auto& model, auto& request) { return model.tokenize(request.ask); },
       [](auto&, const chat::Tokens& tokens) { return count_reply(tokens.ids.size()); });

@@ -13,7 +13,7 @@
 #include "net/http_client.h"
 #include "net/json.h"
 #include "net/raw_socket_for_test.h"
-#include "server/server.h"
+#include "server/server_for_test.h"
 
 namespace bantam::server {
 namespace {
@@ -114,7 +114,6 @@ class Faulty {
           fault.answer(s, request.find("\"stream\":true") != std::string::npos);
         }) {
     ServerConfig config;
-    config.port = 0;
     config.request_timeout = 2s;
     config.models = {small(), large(fault, breaker_failures)};
     TeamConfig team;
@@ -127,23 +126,14 @@ class Faulty {
       team.of_strategy.rule.on_failure = outcome;
       config.teams.push_back(team);
     }
-    auto server = Server::open(config);
-    EXPECT_TRUE(server) << server.error().message;
+    server_ = std::make_unique<RunningServer>(config);
     std::filesystem::remove(path_);  // the map stays
-    server_ = std::move(*server);
-    client_ = *net::HttpClient::create();
-    thread_ = std::jthread([this](std::stop_token stop) { EXPECT_TRUE(server_->run(stop)); });
   }
 
   net::ClientResponse ask(std::string_view model, bool stream = false) {
-    net::ClientRequest r;
-    r.method = "POST";
-    r.url = *net::parse_url(server_->url() + "/v1/chat/completions");
-    r.body = fmt::format(R"({{"model":"{}","messages":[{{"role":"user","content":"hi"}}]{}}})", model,
-                         stream ? R"(,"stream":true)" : "");
-    auto response = net::wait(client_->send(r));
-    EXPECT_TRUE(response) << response.error().message;
-    return response ? *response : net::ClientResponse{};
+    return server_->send("POST", "/v1/chat/completions",
+                         fmt::format(R"({{"model":"{}","messages":[{{"role":"user","content":"hi"}}]{}}})",
+                                     model, stream ? R"(,"stream":true)" : ""));
   }
 
   std::atomic<size_t> calls{0};
@@ -151,16 +141,8 @@ class Faulty {
  private:
   ModelConfig small() {
     path_ = (std::filesystem::temp_directory_path() / net::random_id("bantam_faults_")).string() + ".gguf";
-    model::Config shape;
-    shape.vocab_size = 300;
-    shape.context_length = 256;
-    shape.dim = 32;
-    shape.layers = 1;
-    shape.heads = shape.kv_heads = 2;
-    shape.head_dim = 16;
-    shape.ffn_dim = 32;
-    shape.tied_head = true;
-    EXPECT_TRUE(model::write_random_model(path_, shape, tensor::DType::kF32, 3, {"refund", "login"}));
+    EXPECT_TRUE(
+        model::write_random_model(path_, model::tiny_config(), tensor::DType::kF32, 3, {"refund", "login"}));
     ModelConfig out;
     out.name = "small";
     out.path = path_;
@@ -182,9 +164,7 @@ class Faulty {
 
   std::string path_;
   RawServer api_;
-  std::unique_ptr<Server> server_;
-  std::unique_ptr<net::HttpClient> client_;
-  std::jthread thread_;  // last, so that it ends first
+  std::unique_ptr<RunningServer> server_;  // last, so that it ends first
 };
 
 json parsed(const net::ClientResponse& r) {

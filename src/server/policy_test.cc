@@ -15,7 +15,7 @@
 #include "net/json.h"
 #include "net/raw_socket_for_test.h"
 #include "server/config.h"
-#include "server/server.h"
+#include "server/server_for_test.h"
 
 namespace bantam::server {
 namespace {
@@ -96,16 +96,8 @@ class PolicyServer : public testing::Test {
   void SetUp() override {
     char name[] = "/tmp/bantam-policy-XXXXXX";
     folder_ = ::mkdtemp(name);
-    model::Config model;
-    model.vocab_size = 300;
-    model.context_length = 64;
-    model.dim = model.ffn_dim = 32;
-    model.layers = 1;
-    model.heads = 2;
-    model.kv_heads = 1;
-    model.head_dim = 16;
-    auto type = formats::ggml_type_from_name("f32");
-    ASSERT_TRUE(model::write_random_model(folder_ + "/m.gguf", model, *type, 1, {"yes", "no"}));
+    ASSERT_TRUE(model::write_random_model(folder_ + "/m.gguf", model::tiny_config(64), tensor::DType::kF32, 1,
+                                          {"yes", "no"}));
     auto config = parse(R"([[models]]
 name = "other"
 path = "m.gguf"
@@ -125,14 +117,9 @@ sha256 = ")" + sha256_hex("key-of-ci") +
                             "\"\n",
                         folder_);
     ASSERT_TRUE(config) << config.error().message;
-    auto server = Server::open(*config);
-    ASSERT_TRUE(server) << server.error().message;
-    server_ = std::move(*server);
-    thread_ = std::jthread([this](std::stop_token stop) { EXPECT_TRUE(server_->run(stop)); });
+    server_ = std::make_unique<RunningServer>(*config);
   }
   void TearDown() override {
-    thread_.request_stop();
-    thread_.join();
     server_.reset();
     std::filesystem::remove_all(folder_);
   }
@@ -153,8 +140,7 @@ sha256 = ")" + sha256_hex("key-of-ci") +
   collab::Ledger ledger() { return std::move(*collab::Ledger::open(folder_ + "/ledger.db")); }
 
   std::string folder_;
-  std::unique_ptr<Server> server_;
-  std::jthread thread_;
+  std::unique_ptr<RunningServer> server_;
 };
 
 TEST_F(PolicyServer, AKeyMayAskItsModelsWithinItsBudget) {

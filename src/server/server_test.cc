@@ -13,6 +13,7 @@
 #include "net/json.h"
 #include "net/raw_socket_for_test.h"
 #include "net/sse.h"
+#include "server/server_for_test.h"
 
 namespace bantam::server {
 namespace {
@@ -35,29 +36,15 @@ ScriptedTurn turn(std::vector<std::string> parts) {
 /// A server of one scripted model "m", on a thread of its own.
 class Fixture {
  public:
-  explicit Fixture(ServerConfig config = {}) {
-    config.port = 0;
-    auto server = Server::open(config, Registry({model}), [this](std::string_view line) {
-      std::lock_guard lock(mutex_);
-      lines_ += std::string(line) + "\n";
-    });
-    EXPECT_TRUE(server) << server.error().message;
-    server_ = std::move(*server);
-    client_ = std::move(*net::HttpClient::create());
-    thread_ = std::jthread([this](std::stop_token stop) { EXPECT_TRUE(server_->run(stop)); });
-  }
-  ~Fixture() { client_.reset(); }
+  explicit Fixture(const ServerConfig& config = {})
+      : server_(config, Registry({model}), [this](std::string_view line) {
+          std::lock_guard lock(mutex_);
+          lines_ += std::string(line) + "\n";
+        }) {}
 
   net::ClientResponse send(std::string_view method, std::string_view path, std::string body = "",
                            net::Headers headers = {}) {
-    net::ClientRequest r;
-    r.method = method;
-    r.url = *net::parse_url(server_->url() + std::string(path));
-    r.body = std::move(body);
-    r.headers = std::move(headers);
-    auto response = net::wait(client_->send(r));
-    EXPECT_TRUE(response) << response.error().message;
-    return response ? *response : net::ClientResponse{};
+    return server_.send(method, path, std::move(body), std::move(headers));
   }
   net::ClientResponse ask(const std::string& members = "", net::Headers headers = {}) {
     return send("POST", "/v1/chat/completions",
@@ -74,16 +61,14 @@ class Fixture {
       std::this_thread::sleep_for(5ms);
     return lines().find(part) != std::string::npos;
   }
-  std::string url() const { return server_->url(); }
+  std::string url() const { return server_.url(); }
 
   std::shared_ptr<ScriptedModel> model = std::make_shared<ScriptedModel>("m");
 
  private:
   std::mutex mutex_;
   std::string lines_;
-  std::unique_ptr<Server> server_;
-  std::unique_ptr<net::HttpClient> client_;
-  std::jthread thread_;
+  RunningServer server_;
 };
 
 json body(const net::ClientResponse& r) {

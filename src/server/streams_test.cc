@@ -17,7 +17,7 @@
 #include "net/http_server.h"
 #include "net/json.h"
 #include "net/sse.h"
-#include "server/server.h"
+#include "server/server_for_test.h"
 
 namespace bantam::server {
 namespace {
@@ -107,23 +107,20 @@ TEST(Streams, AThousandAtOnceAreNeitherCrossedNorLostAndNeedNoThousandThreads) {
   constexpr size_t kStreams = 1000;
   EchoApi api(kStreams);
   ServerConfig config;
-  config.port = 0;
   config.max_connections = kStreams + 10;
   ModelConfig model;
   model.name = "llm";
   model.url = fmt::format("http://127.0.0.1:{}/v1", api.port());
   model.connect_timeout = model.answer_timeout = 60s;
   config.models.push_back(model);
-  auto server = Server::open(config);
-  ASSERT_TRUE(server) << server.error().message;
-  std::jthread serving([&](std::stop_token stop) { EXPECT_TRUE((*server)->run(stop)); });
+  RunningServer server(config);
 
   net::ClientOptions options;
   options.connect_timeout = 60s;
   auto client = net::HttpClient::create(options);
   std::vector<Outcome> outcomes(kStreams);
   boost::asio::io_context io{1};
-  net::Url url = *net::parse_url((*server)->url() + "/v1/chat/completions");
+  net::Url url = *net::parse_url(server.url() + "/v1/chat/completions");
   for (size_t i = 0; i < kStreams; ++i) {
     boost::asio::co_spawn(io, one_stream(**client, url, fmt::format("canary-{:04}", i), outcomes[i]),
                           [](std::exception_ptr e) {
@@ -144,29 +141,16 @@ TEST(Streams, AThousandAtOnceAreNeitherCrossedNorLostAndNeedNoThousandThreads) {
     ASSERT_EQ(outcomes[i].text, expected);
     ASSERT_TRUE(outcomes[i].done);
   }
-  net::ClientRequest metrics;
-  metrics.url = *net::parse_url((*server)->url() + "/metrics");
-  auto counted = net::wait((*client)->send(metrics));
-  ASSERT_TRUE(counted);
-  EXPECT_THAT(counted->body,
+  EXPECT_THAT(server.send("GET", "/metrics").body,
               testing::HasSubstr(
                   fmt::format(R"(bantam_tokens_total{{kind="completion",model="llm"}} {})", api.tokens())));
 }
 
 TEST(Queue, OneRequestMoreThanMayWaitIsToldToComeAgain) {
   auto path = (std::filesystem::temp_directory_path() / net::random_id("bantam_queue_")).string() + ".gguf";
-  model::Config shape;
-  shape.vocab_size = 300;
-  shape.context_length = 1U << 16;
-  shape.dim = 32;
-  shape.layers = 1;
-  shape.heads = shape.kv_heads = 2;
-  shape.head_dim = 16;
-  shape.ffn_dim = 32;
-  shape.tied_head = true;
-  ASSERT_TRUE(model::write_random_model(path, shape, tensor::DType::kF32, 3, {}));
+  const auto shape = model::tiny_config(1U << 16);
+  ASSERT_TRUE(model::write_random_model(path, shape, tensor::DType::kF32, 3));
   ServerConfig config;
-  config.port = 0;
   config.max_queue = 1;
   ModelConfig model;
   model.name = "plain";
@@ -175,28 +159,18 @@ TEST(Queue, OneRequestMoreThanMayWaitIsToldToComeAgain) {
   model.context = shape.context_length;
   model.sessions = 1;
   config.models.push_back(model);
-  auto server = Server::open(config);
-  ASSERT_TRUE(server) << server.error().message;
+  RunningServer server(config);
   std::filesystem::remove(path);  // the map stays
-  std::jthread serving([&](std::stop_token stop) { EXPECT_TRUE((*server)->run(stop)); });
-
-  auto client = std::move(*net::HttpClient::create());
-  auto send = [&](std::string method, std::string target, std::string text, std::stop_token cancel) {
-    net::ClientRequest request;
-    request.method = method;
-    request.url = *net::parse_url((*server)->url() + target);
-    request.cancel = cancel;
+  auto ask = [&](std::string text, std::stop_token cancel) {
     json body = {{"model", "plain"},
                  {"max_tokens", 5000},
                  {"messages", json::array({{{"role", "user"}, {"content", text}}})}};
-    if (method == "POST") request.body = net::to_text(body);
-    return net::wait(client->send(request));
+    return server.send("POST", "/v1/chat/completions", net::to_text(body), {}, cancel);
   };
   std::stop_source stop;
   std::vector<std::jthread> busy;
   for (int i = 0; i < 2; ++i) {
-    busy.emplace_back(
-        [&] { (void)send("POST", "/v1/chat/completions", std::string(60'000, 'x'), stop.get_token()); });
+    busy.emplace_back([&] { ask(std::string(60'000, 'x'), stop.get_token()); });
   }
   auto until = std::chrono::steady_clock::now() + 30s;
   std::string metrics;
@@ -205,20 +179,18 @@ TEST(Queue, OneRequestMoreThanMayWaitIsToldToComeAgain) {
     return metrics.find(fmt::format("bantam_model_{}{{model=\"plain\"}} 1", name)) != std::string::npos;
   };
   while (!(gauge("running") && gauge("waiting")) && std::chrono::steady_clock::now() < until)
-    metrics = send("GET", "/metrics", "", {})->body;
-  auto refused = send("POST", "/v1/chat/completions", "hi", {});
-  ASSERT_TRUE(refused);
-  EXPECT_EQ(refused->status, 429) << refused->body;
-  EXPECT_EQ(refused->headers.get("retry-after"), "1");
+    metrics = server.send("GET", "/metrics").body;
+  auto refused = ask("hi", {});
+  EXPECT_EQ(refused.status, 429) << refused.body;
+  EXPECT_EQ(refused.headers.get("retry-after"), "1");
   stop.request_stop();  // the clients leave, and their requests end
   busy.clear();
   // The server notices in its own time.
-  auto after = send("POST", "/v1/chat/completions", "hi", {});
+  auto after = ask("hi", {});
   for (until = std::chrono::steady_clock::now() + 60s;
-       after && after->status == 429 && std::chrono::steady_clock::now() < until;)
-    after = send("POST", "/v1/chat/completions", "hi", {});
-  ASSERT_TRUE(after);
-  EXPECT_EQ(after->status, 200) << after->body;
+       after.status == 429 && std::chrono::steady_clock::now() < until;)
+    after = ask("hi", {});
+  EXPECT_EQ(after.status, 200) << after.body;
 }
 
 }  // namespace

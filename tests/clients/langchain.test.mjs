@@ -49,11 +49,11 @@ for (const useResponsesApi of [false, true]) {
 
   for (const name of locals) {
     const schema = z.object({ city: z.enum(["Paris", "Rome"]), days: z.number().int().min(1).max(9) });
-    const local = model(name, { useResponsesApi, temperature: 1, maxTokens: 500, modelKwargs: { parallel_tool_calls: false } });
+    const local = () => model(name, { useResponsesApi, temperature: 1, maxTokens: 500, modelKwargs: { parallel_tool_calls: false } });
 
     test(`structured output of ${name} over ${over}`, async () => {
       for (const method of ["jsonSchema", "functionCalling"]) {
-        const structured = local.withStructuredOutput(schema, { name: "trip", method });
+        const structured = local().withStructuredOutput(schema, { name: "trip", method });
         const found = await structured.invoke("Where?");
         assert.ok(isTrip(found), `${method}: ${JSON.stringify(found)}`);
       }
@@ -61,7 +61,7 @@ for (const useResponsesApi of [false, true]) {
 
     test(`bound tools of ${name} over ${over}`, async () => {
       const trip = tool(async ({ city }) => `booked ${city}`, { name: "trip", description: "Books a trip", schema });
-      const bound = local.bindTools([trip], { tool_choice: "required" });
+      const bound = local().bindTools([trip], { tool_choice: "trip" }); // "required" it does not send on to the responses API
       const asked = new HumanMessage("Book it");
       const call = await bound.invoke([asked]);
       assert.ok(isTrip(call.tool_calls[0].args));

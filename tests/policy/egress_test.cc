@@ -43,16 +43,8 @@ class EgressTest : public testing::Test {
     // For this thread and the processes it starts.
     if (::unshare(CLONE_NEWNET) != 0) GTEST_SKIP() << "a network namespace cannot be made here";
     if (!quiet("ip link set lo up")) GTEST_SKIP() << "loopback cannot be set up in the namespace (ip)";
-    model::Config config;
-    config.vocab_size = 300;
-    config.context_length = 64;
-    config.dim = config.ffn_dim = 32;
-    config.layers = 1;
-    config.heads = 2;
-    config.kv_heads = 1;
-    config.head_dim = 16;
-    auto type = formats::ggml_type_from_name("f32");
-    ASSERT_TRUE(model::write_random_model(folder + "/small.gguf", config, *type, 1, {"yes", "no"}));
+    ASSERT_TRUE(model::write_random_model(folder + "/small.gguf", model::tiny_config(64), tensor::DType::kF32,
+                                          1, {"yes", "no"}));
   }
   void TearDown() override { std::filesystem::remove_all(folder); }
 
@@ -79,7 +71,8 @@ egress = "{}"
                                                          url, policy);
     Program server(folder + "/serve.toml", folder + "/log.txt");
     EXPECT_NE(server.port(), 0) << server.log();
-    std::string reply = post(server.port(), R"({"model":"team","messages":[{"role":"user","content":"hello"}]})");
+    std::string reply =
+        post(server.port(), R"({"model":"team","messages":[{"role":"user","content":"hello"}]})");
     EXPECT_NE(reply, "") << server.log();
     return reply;
   }

@@ -24,26 +24,13 @@ using testing::HasSubstr;
 constexpr int kKills = 50;
 constexpr int kClients = 4;
 
-model::Config tiny() {
-  model::Config config;
-  config.vocab_size = 300;
-  config.context_length = 64;
-  config.dim = config.ffn_dim = 32;
-  config.layers = 1;
-  config.heads = 2;
-  config.kv_heads = 1;
-  config.head_dim = 16;
-  return config;
-}
-
 class Kill : public testing::Test {
  protected:
   static void SetUpTestSuite() {
     char name[] = "/tmp/bantam-kill-XXXXXX";
     folder = ::mkdtemp(name);
-    auto type = formats::ggml_type_from_name("f32");
-    ASSERT_TRUE(type);
-    ASSERT_TRUE(model::write_random_model(folder + "/small.gguf", tiny(), *type, 1, {"yes", "no"}));
+    ASSERT_TRUE(model::write_random_model(folder + "/small.gguf", model::tiny_config(64), tensor::DType::kF32,
+                                          1, {"yes", "no"}));
     std::ofstream(folder + "/serve.toml") << R"(
 server.port = 0
 ledger = { url = "ledger.db", audit = "audit.jsonl" }
