@@ -24,6 +24,9 @@ prune base-small base-large base-small.toml --dim 160 --layers 4 --heads 4 --ffn
 train base-small base-small.toml texts.tokens
 prune base-tiny base-small base-tiny.toml --dim 96 --layers 2 --heads 2 --ffn-dim 192
 train base-tiny base-tiny.toml texts.tokens
+# What the same compute gives without a large model.
+train base-small-scratch base-small-scratch.toml texts.tokens
+train base-tiny-scratch base-tiny-scratch.toml texts.tokens
 
 mkdir -p forms
 [ -f forms/chat.jsonl ] || { "$bin/chat_forms" --talk "$texts/dialogue.txt.xz" --explain "$texts/explain.txt.xz" \

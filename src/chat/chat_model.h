@@ -46,9 +46,10 @@ struct ToolChoice {
 
 /// The form the answer's text must have.
 struct ResponseFormat {
-  enum class Kind { kText, kJsonObject, kJsonSchema } kind = Kind::kText;
+  enum class Kind { kText, kJsonObject, kJsonSchema, kPattern } kind = Kind::kText;
   std::string name = {}, description = {};
-  std::string schema = {};  // with kJsonSchema: the schema as text
+  std::string schema =
+      {};  // with kJsonSchema: the schema as text; with kPattern (local models only) the pattern
   bool strict = false;
 };
 
@@ -100,8 +101,8 @@ struct Request {
   std::string conversation;   // stays the same for a conversation; may be empty
   std::string caller;         // the name of the caller's key, for ledger and budgets; may be empty
   std::string id;             // of the request, for logs and ledger; may be empty
-  /// Told of calls to a model that failed and yet may have cost something; the others are in Reply::steps. May be
-  /// empty. Called on the executor; lives as long as the request.
+  /// Told of calls to a model that failed and yet may have cost something; the others are in Reply::steps.
+  /// May be empty. Called on the executor; lives as long as the request.
   std::function<void(const Step& step)> on_failed_step;
   std::shared_ptr<CallNotes> notes;  // where the calls made for it are noted; may be null
   std::stop_token cancel;
@@ -130,10 +131,11 @@ struct Reply {
       notes;  // what of the request had no effect, and other things the caller should know
 };
 
-// Events of an answer in the making. The texts of all TextDeltas, joined, are Reply::text. They have constructors
-// because g++ 12 destroys an aggregate's temporary twice within a co_await expression.
+// Events of an answer in the making. The texts of all TextDeltas, joined, are Reply::text. They have
+// constructors because g++ 12 destroys an aggregate's temporary twice within a co_await expression.
 struct TextDelta {
-  TextDelta(std::string t = {}, std::vector<TokenLogprob> l = {}) : text(std::move(t)), logprobs(std::move(l)) {}
+  TextDelta(std::string t = {}, std::vector<TokenLogprob> l = {})
+      : text(std::move(t)), logprobs(std::move(l)) {}
   std::string text;
   std::vector<TokenLogprob> logprobs;
 };
@@ -155,8 +157,8 @@ struct Verdict {
 };
 using Event = std::variant<TextDelta, ToolCallDelta, Verdict>;
 
-/// Receives the events in order, one at a time; awaited before more is produced (backpressure). False ends the
-/// generation. A sink lives until the awaitable of the call it was given to is done.
+/// Receives the events in order, one at a time; awaited before more is produced (backpressure). False ends
+/// the generation. A sink lives until the awaitable of the call it was given to is done.
 using EventSink = std::function<Awaitable<bool>(Event event)>;
 
 /// What a model was made for, where it was made for one task.
@@ -171,7 +173,7 @@ struct EmbedRequest {
   std::vector<std::string> inputs;
   std::optional<uint32_t> dimensions;  // the first so many, normalised again; none: all
   std::string caller, id;              // as in Request
-  std::shared_ptr<CallNotes> notes;  // where the calls made for it are noted; may be null
+  std::shared_ptr<CallNotes> notes;    // where the calls made for it are noted; may be null
   std::stop_token cancel;
   std::optional<std::chrono::steady_clock::time_point> deadline;
 };
@@ -204,12 +206,12 @@ struct ModelLoad {
 class ChatModel {
  public:
   virtual ~ChatModel() = default;
-  /// Runs on the executor it is awaited on, which has one thread, and never blocks it: what computes does so on
-  /// the model's own threads. Done when the answer is whole. `sink` (may be empty) gets it in parts as it comes.
-  /// `request` and what `sink` refers to live until the awaitable is done. Request::cancel and the deadline end
-  /// it within milliseconds; it is not to be ended by Asio's cancellation.
-  /// Errors: kLimit (over-long prompt), kInvalidArgument, kCancelled (cancel, deadline or the sink), kUnavailable
-  /// (a remote side, after its retries), kBusy (too many wait already), kUnsupported. One about a request's field
+  /// Runs on the executor it is awaited on, which has one thread, and never blocks it: what computes does so
+  /// on the model's own threads. Done when the answer is whole. `sink` (may be empty) gets it in parts as it
+  /// comes. `request` and what `sink` refers to live until the awaitable is done. Request::cancel and the
+  /// deadline end it within milliseconds; it is not to be ended by Asio's cancellation. Errors: kLimit
+  /// (over-long prompt), kInvalidArgument, kCancelled (cancel, deadline or the sink), kUnavailable (a remote
+  /// side, after its retries), kBusy (too many wait already), kUnsupported. One about a request's field
   /// begins with its name.
   [[nodiscard]] virtual Awaitable<Result<Reply>> generate(const Request& request, EventSink sink) = 0;
   virtual const std::string& name() const = 0;

@@ -315,14 +315,15 @@ class Local final : public ChatModel {
     const Request& request = call.request();
     runtime::GenerateOptions options;
     auto& sampling = options.sampling;
+    sampling = options_.sampling;
     const Sampling& wanted = request.sampling;
     sampling.temperature = wanted.temperature.value_or(sampling.temperature);
     sampling.top_p = wanted.top_p.value_or(sampling.top_p);
     sampling.min_p = wanted.min_p.value_or(sampling.min_p);
     sampling.top_k = wanted.top_k.value_or(sampling.top_k);
     sampling.seed = wanted.seed.value_or(sampling.seed);
-    sampling.frequency_penalty = wanted.frequency_penalty.value_or(0);
-    sampling.presence_penalty = wanted.presence_penalty.value_or(0);
+    sampling.frequency_penalty = wanted.frequency_penalty.value_or(sampling.frequency_penalty);
+    sampling.presence_penalty = wanted.presence_penalty.value_or(sampling.presence_penalty);
     for (const auto& [token, bias] : wanted.logit_bias) {
       sampling.logit_bias.emplace_back(static_cast<TokenId>(std::min<uint32_t>(token, INT32_MAX)), bias);
     }

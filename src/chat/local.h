@@ -11,9 +11,10 @@ namespace bantam::chat {
 
 struct LocalOptions {
   std::string name = {};
-  Prices prices = {};       // what a token costs here, for comparisons; usually nothing
-  size_t sessions = 4;      // requests that run at once, all of them taking each step together
-  size_t max_waiting = 64;  // requests that wait for their turn; one more is kBusy
+  Prices prices = {};                      // what a token costs here, for comparisons; usually nothing
+  size_t sessions = 4;                     // requests that run at once, all of them taking each step together
+  size_t max_waiting = 64;                 // requests that wait for their turn; one more is kBusy
+  runtime::SamplingOptions sampling = {};  // of requests that say nothing else
 };
 
 /// A model made for a task answers with one of its labels: the last user message is the task's input, other

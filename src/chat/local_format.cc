@@ -44,9 +44,12 @@ LocalFormats::Made LocalFormats::compiled(const std::string& schema) {
 }
 
 LocalFormats::Made LocalFormats::grammar(const ResponseFormat& format, std::vector<std::string>& notes) {
-  const std::string schema = format_schema(format);
-  if (schema.empty()) return nullptr;
-  auto found = compiled(schema);
+  if (format.kind == ResponseFormat::Kind::kText) return nullptr;
+  // No schema begins with a slash.
+  auto found = format.kind == ResponseFormat::Kind::kPattern
+                   ? kept("/" + format.schema,
+                          [&] { return runtime::Grammar::pattern(format.schema, engine_->vocabulary()); })
+                   : compiled(format_schema(format));
   if (!found) return std::unexpected(std::move(found).error().in("response_format"));
   notes.insert(notes.end(), (*found)->notes().begin(), (*found)->notes().end());
   return found;

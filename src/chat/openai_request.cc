@@ -77,6 +77,9 @@ Status add_tools(const Request& request, json& body) {
 }
 
 Status add_format(const ResponseFormat& format, json& body) {
+  if (format.kind == ResponseFormat::Kind::kPattern)
+    return fail(Code::kUnsupported,
+                "response_format: a pattern, which only models that run here can keep to");
   if (format.kind == ResponseFormat::Kind::kJsonObject) body["response_format"] = {{"type", "json_object"}};
   if (format.kind != ResponseFormat::Kind::kJsonSchema) return {};
   json schema = {{"name", format.name.empty() ? "answer" : format.name}};

@@ -7,6 +7,7 @@
 #include "chat/events.h"
 #include "chat/local.h"
 #include "cli/interrupt.h"
+#include "runtime/grammar/grammar.h"
 
 namespace bantam::cli {
 namespace {
@@ -63,8 +64,12 @@ class TaskResponder final : public Responder {
 /// Continues text; the conversation is the text so far.
 class TextResponder final : public Responder {
  public:
-  TextResponder(std::shared_ptr<const Engine> engine, std::unique_ptr<Session> session, RunOptions options)
-      : engine_(std::move(engine)), session_(std::move(session)), options_(std::move(options)) {}
+  TextResponder(std::shared_ptr<const Engine> engine, std::unique_ptr<Session> session, RunOptions options,
+                std::shared_ptr<const runtime::Grammar> grammar)
+      : engine_(std::move(engine)),
+        session_(std::move(session)),
+        options_(std::move(options)),
+        grammar_(std::move(grammar)) {}
 
   Result<Answer> ask(const std::string& prompt, const TextSink& sink) override {
     double start = wall_seconds();
@@ -90,6 +95,7 @@ class TextResponder final : public Responder {
     options.stop = options_.stop;
     options.cancel = Interrupt::token();
     options.on_text = sink;
+    options.grammar = grammar_;
     BANTAM_ASSIGN(auto generation, session_->generate(tokens, options));
     Answer answer;
     answer.text = std::move(generation.text);
@@ -120,6 +126,7 @@ class TextResponder final : public Responder {
   std::shared_ptr<const Engine> engine_;
   std::unique_ptr<Session> session_;
   RunOptions options_;
+  std::shared_ptr<const runtime::Grammar> grammar_;
   std::string history_;
 };
 
@@ -129,14 +136,16 @@ class ChatResponder final : public Responder {
   ChatResponder(std::shared_ptr<const Engine> engine, std::shared_ptr<chat::ChatModel> model,
                 const RunOptions& options)
       : engine_(std::move(engine)), model_(std::move(model)) {
-    request_.sampling.temperature = options.sampling.temperature;
-    request_.sampling.top_p = options.sampling.top_p;
-    request_.sampling.min_p = options.sampling.min_p;
-    request_.sampling.top_k = options.sampling.top_k;
-    request_.sampling.seed = options.sampling.seed;
     request_.max_tokens = options.max_tokens;
     request_.stop = options.stop;
     request_.choices = options.choices;
+    if (!options.schema.empty()) {
+      request_.format.kind = chat::ResponseFormat::Kind::kJsonSchema;
+      request_.format.schema = options.schema;
+    } else if (!options.pattern.empty()) {
+      request_.format.kind = chat::ResponseFormat::Kind::kPattern;
+      request_.format.schema = options.pattern;
+    }
   }
 
   Result<Answer> ask(const std::string& prompt, const TextSink& sink) override {
@@ -176,17 +185,30 @@ Result<std::unique_ptr<Responder>> make_responder(std::shared_ptr<const Engine> 
   for (const std::string& choice : options.choices) {
     if (choice.empty()) return fail(Code::kInvalidArgument, "--choices: found an empty choice");
   }
+  const bool formed = !options.schema.empty() || !options.pattern.empty();
+  if (formed && (!options.choices.empty() || (engine->task() && !options.raw))) {
+    return fail(Code::kInvalidArgument, "--json-schema, --regex: {} answers with one of {} here",
+                engine->path(), options.choices.empty() ? "its labels" : "the choices");
+  }
   if (engine->task() && !options.raw && options.choices.empty()) {
     BANTAM_ASSIGN(auto session, engine->new_session());
     return std::make_unique<TaskResponder>(std::move(engine), std::move(session));
   }
   if (!engine->chat_template().empty() && !options.raw) {
-    BANTAM_ASSIGN(auto model,
-                  chat::make_local(engine, {.name = engine->path(), .prices = {}, .sessions = 1}));
+    BANTAM_ASSIGN(
+        auto model,
+        chat::make_local(engine, {.name = engine->path(), .sessions = 1, .sampling = options.sampling}));
     return std::make_unique<ChatResponder>(std::move(engine), std::move(model), options);
   }
   BANTAM_ASSIGN(auto session, engine->new_session());
-  return std::make_unique<TextResponder>(std::move(engine), std::move(session), std::move(options));
+  std::shared_ptr<const runtime::Grammar> grammar;
+  if (!options.schema.empty()) {
+    BANTAM_ASSIGN(grammar, runtime::Grammar::json_schema(options.schema, engine->vocabulary()));
+  } else if (!options.pattern.empty()) {
+    BANTAM_ASSIGN(grammar, runtime::Grammar::pattern(options.pattern, engine->vocabulary()));
+  }
+  return std::make_unique<TextResponder>(std::move(engine), std::move(session), std::move(options),
+                                         std::move(grammar));
 }
 
 }  // namespace bantam::cli

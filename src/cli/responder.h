@@ -19,6 +19,7 @@ struct RunOptions {
   runtime::SamplingOptions sampling;
   uint32_t max_tokens = 256;
   std::vector<std::string> stop, choices;
+  std::string schema, pattern;  // what the answer must fulfil; at most one of the two
   bool raw = false, parse_special = false;
 };
 
@@ -48,7 +49,8 @@ class Responder {
   virtual std::string description() const = 0;
 };
 
-/// Errors: kInvalidArgument for an empty choice; those of Engine::new_session.
+/// Errors: kInvalidArgument for an empty choice, more than one of choices, schema and pattern, or a schema or
+/// pattern where a task's labels are the answers; those of runtime::Grammar; those of Engine::new_session.
 Result<std::unique_ptr<Responder>> make_responder(std::shared_ptr<const runtime::Engine> engine,
                                                   RunOptions options);
 

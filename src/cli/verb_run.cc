@@ -107,20 +107,25 @@ int run(const Options& options, const Common& common) {
 
 void add_generation(CLI::App& verb, RunOptions& run) {
   verb.add_option("-n,--max-tokens", run.max_tokens, "Longest answer, in tokens")->capture_default_str();
-  verb.add_option("--temp", run.sampling.temperature, "Temperature; 0 takes the likeliest token")
-      ->capture_default_str();
-  verb.add_option("--top-k", run.sampling.top_k, "Draw from the k likeliest tokens (0: all)")
-      ->capture_default_str();
-  verb.add_option("--top-p", run.sampling.top_p, "Draw from the likeliest tokens whose probabilities reach p")
-      ->capture_default_str();
-  verb.add_option("--min-p", run.sampling.min_p,
-                  "Leave out tokens below this share of the likeliest one's probability")
-      ->capture_default_str();
-  verb.add_option("-s,--seed", run.sampling.seed, "Seed of the draws")->capture_default_str();
   verb.add_option("--stop", run.stop, "End before this text (may be repeated)")->type_name("TEXT");
   verb.add_option("--choices", run.choices, "The answer is one of these, with its probability")
       ->delimiter(',')
       ->type_name("A,B,…");
+  auto* schema = verb.add_option("--json-schema", run.schema,
+                                 "The answer is JSON that this schema accepts ({}: any object)")
+                     ->type_name("SCHEMA");
+  verb.add_option_function<std::string>(
+          "--json-schema-file",
+          [&run](const std::string& path) {
+            auto text = read_file(path);
+            if (!text) throw CLI::ValidationError("--json-schema-file", text.error().message);
+            run.schema = std::move(*text);
+          },
+          "The same, read from a file")
+      ->type_name("FILE")
+      ->excludes(schema);
+  verb.add_option("--regex", run.pattern, "The answer matches this pattern of ECMA-262 as a whole")
+      ->excludes(schema);
   verb.add_flag("--raw", run.raw, "Continue the prompt as it is: no task, no chat template");
   verb.add_flag("--parse-special", run.parse_special,
                 "With --raw: control tokens written in the prompt are parsed");
@@ -134,6 +139,7 @@ Action add_run(CLI::App& verb, const Common& common) {
   options->prompt_given = verb.add_option(
       "PROMPT", options->prompt, "The prompt (default: standard input; a conversation on a terminal)");
   add_generation(verb, options->run);
+  add_sampling_options(verb, options->run.sampling);
   add_engine_options(verb, options->engine);
   add_json(verb, common);
   verb.footer(
@@ -143,7 +149,8 @@ Action add_run(CLI::App& verb, const Common& common) {
       "Examples:\n"
       "  bantam run tickets.gguf 'I was charged twice' --json\n"
       "  bantam run stories.gguf 'Once upon a time' --max-tokens 100 --temp 0.8 --seed 7\n"
-      "  cat letter.txt | bantam run model.gguf --choices complaint,praise,question");
+      "  cat letter.txt | bantam run model.gguf --choices complaint,praise,question\n"
+      "  bantam run model.gguf 'Name, age: Ann is 31' --json-schema-file person.json");
   return [options, &common] { return run(*options, common); };
 }
 

@@ -25,5 +25,9 @@ Action add_audit(CLI::App& verb, const Common& common);
 
 /// --threads and --context, bound to `options`, which must outlive the parsing.
 void add_engine_options(CLI::App& verb, runtime::EngineOptions& options);
+/// The samplers' flags, under llama.cpp's names. What is given is checked by runtime::check.
+void add_sampling_options(CLI::App& verb, runtime::SamplingOptions& options);
+/// "ID+BIAS" or "ID-BIAS". Throws CLI::ValidationError.
+std::pair<text::TokenId, float> parse_logit_bias(const std::string& text);
 
 }  // namespace bantam::cli

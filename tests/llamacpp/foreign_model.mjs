@@ -3,7 +3,7 @@ import assert from "node:assert/strict";
 import {existsSync, mkdtempSync, rmSync, writeFileSync} from "node:fs";
 import {tmpdir} from "node:os";
 import {join} from "node:path";
-import {bantam, greedy, lastLogProbabilities, openModel} from "./llama.mjs";
+import {bantam, greedy, openModel, perplexity} from "./llama.mjs";
 
 const [program, path] = process.argv.slice(2);
 if (!existsSync(path)) {
@@ -27,15 +27,8 @@ const ours = await bantam(program, ["run", path, text, "--raw", "--max-tokens", 
 assert.equal(theirs.length, 200);
 assert.deepEqual(ours.tokens, theirs);
 
-// As llama-perplexity does it: windows side by side, scored from the middle on, the first token of each replaced by BOS.
 const window = 64, {ids} = await bantam(program, ["tokenize", path, ours.text]);
-let sum = 0, scored = 0;
-for (let start = 0; start + window <= ids.length; start += window) {
-  const tokens = [model.tokens.bos, ...ids.slice(start + 1, start + window)];
-  const rows = await lastLogProbabilities(opened, tokens, window / 2);
-  for (let i = window / 2 + 1; i < window; ++i, ++scored) sum -= rows[i - 1 - window / 2].get(tokens[i]);
-}
-const expected = Math.exp(sum / scored);
+const {perplexity: expected, scored} = await perplexity(opened, ids, window);
 const folder = mkdtempSync(join(tmpdir(), "bantam-"));
 writeFileSync(join(folder, "text"), ours.text);
 const measured = await bantam(program, ["eval", path, "--text", join(folder, "text"), "--halves", "--window", String(window), "-q"]);

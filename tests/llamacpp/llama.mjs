@@ -71,6 +71,21 @@ export async function choiceScores(opened, prompt, choices, end) {
   return scores;
 }
 
+/**
+ * Perplexity as llama-perplexity measures it: windows side by side, scored from the middle on, the first token of each replaced by
+ * BOS. `progress` is told the share that is done.
+ */
+export async function perplexity(opened, ids, window, progress = () => {}) {
+  let sum = 0, scored = 0;
+  for (let start = 0; start + window <= ids.length; start += window) {
+    const tokens = [opened.model.tokens.bos ?? ids[start], ...ids.slice(start + 1, start + window)];
+    const rows = await lastLogProbabilities(opened, tokens, window / 2);
+    for (let i = window / 2 + 1; i < window; ++i, ++scored) sum -= rows[i - 1 - window / 2].get(tokens[i]);
+    progress((start + window) / ids.length);
+  }
+  return {perplexity: Math.exp(sum / scored), scored};
+}
+
 /** Runs `bantam` with --json and returns what it printed. */
 export async function bantam(program, args) {
   const {stdout} = await promisify(execFile)(program, [...args, "--json"], {maxBuffer: 1 << 26});
