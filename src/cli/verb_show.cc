@@ -83,7 +83,9 @@ Result<Json> describe(const Options& options) {
   BANTAM_ASSIGN(auto task, model::read_task(file));
   Json out = {{"path", file.path()}, {"bytes", file.file_bytes()}};
   if (auto config = model::read_config(file)) {
-    out["parameters"] = model::parameter_count(*config);
+    uint64_t parameters = 0;
+    for (const auto& tensor : file.tensors()) parameters += tensor.elements();
+    out["parameters"] = parameters;
   } else {
     out["not_runnable"] = config.error().message;  // its metadata is still worth showing
   }

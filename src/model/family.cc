@@ -48,4 +48,34 @@ Result<const Family*> find_family(std::string_view architecture) {
   return fail(Code::kUnsupported, "found \"{}\", expected one of {}", architecture, names);
 }
 
+Status check_plain(const formats::GgufFile& file, const Config& config) {
+  Config plain;
+  plain.vocab_size = config.vocab_size;
+  plain.context_length = config.context_length;
+  plain.dim = config.dim;
+  plain.layers = config.layers;
+  plain.heads = config.heads;
+  plain.kv_heads = config.kv_heads;
+  plain.head_dim = config.head_dim;
+  plain.ffn_dim = config.ffn_dim;
+  plain.rms_eps = config.rms_eps;
+  plain.rope_base = config.rope_base;
+  plain.tied_head = config.tied_head;
+  plain.rope_scaling.original_context = config.rope_scaling.original_context;  // means nothing by itself
+  if (config != plain) {
+    return fail(Code::kUnsupported,
+                "{}: found architecture {} with more than a plain decoder has (scaled RoPE, a window, "
+                "multipliers, norms), expected a plain one of architecture llama",
+                file.path(), config.architecture);
+  }
+  constexpr size_t kInLayer = 9;
+  const size_t expected = 2 + kInLayer * config.layers + (config.tied_head ? 0 : 1);
+  if (file.tensors().size() != expected) {
+    return fail(Code::kUnsupported,
+                "{}: found {} tensors, expected the {} of a plain decoder (biases, RoPE factors?)",
+                file.path(), file.tensors().size(), expected);
+  }
+  return {};
+}
+
 }  // namespace bantam::model

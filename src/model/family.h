@@ -31,4 +31,9 @@ std::span<const Family> families();
 /// Errors: kUnsupported listing what is known.
 Result<const Family*> find_family(std::string_view architecture);
 
+/// For what handles plain decoders only (training): nothing that a family adds may be passed over in silence.
+/// Errors: kUnsupported for another architecture than llama, a value beyond the plain ones, or tensors beside
+/// theirs.
+Status check_plain(const formats::GgufFile& file, const Config& config);
+
 }  // namespace bantam::model

@@ -7,6 +7,7 @@
 
 #include "base/rng.h"
 #include "kernels/dispatch.h"
+#include "model/family.h"
 #include "model/hf_weights.h"
 #include "model/random_model.h"
 #include "model/task.h"
@@ -108,6 +109,27 @@ TEST(Config, WrongValuesAreNamed) {
     }
   });
   EXPECT_EQ(read_config(odd).error().code, Code::kCorrupt);
+}
+
+TEST(Config, OnlyPlainDecodersAreTrained) {
+  const auto plain = changed([](GgufWriter&) {});
+  EXPECT_TRUE(check_plain(plain, *read_config(plain)));
+  const std::pair<const char*, formats::GgufValue> more[] = {{"llama.rope.scaling.factor", 2.0F},
+                                                             {"llama.attention.sliding_window", uint32_t{8}},
+                                                             {"llama.residual_scale", 0.5F},
+                                                             {"llama.rope.dimension_count", uint32_t{6}}};
+  for (const auto& [key, value] : more) {
+    const auto file = changed([&](GgufWriter& writer) { writer.set(key, value); });
+    const auto config = read_config(file);
+    ASSERT_TRUE(config) << config.error().message;
+    EXPECT_EQ(check_plain(file, *config).error().code, Code::kUnsupported) << key;
+  }
+  const std::vector<float> factors(6, 2.0F);
+  const auto factored = changed([&](GgufWriter& writer) {
+    EXPECT_TRUE(writer.add_tensor("rope_freqs.weight", DType::kF32, {6}, std::as_bytes(std::span(factors))));
+  });
+  EXPECT_TRUE(map_weights(factored, *read_config(factored)));
+  EXPECT_EQ(check_plain(factored, *read_config(factored)).error().code, Code::kUnsupported);
 }
 
 TEST(Weights, MissingMisshapenAndUnusedTensorsAreNamed) {

@@ -7,6 +7,7 @@
 #include "kernels/convert.h"
 #include "kernels/dispatch.h"
 #include "model/config.h"
+#include "model/family.h"
 
 namespace bantam::train {
 namespace {
@@ -84,9 +85,7 @@ Decoder Decoder::random(const model::Config& config, uint64_t seed) {
 
 Result<Decoder> Decoder::load(const formats::GgufFile& file) {
   BANTAM_ASSIGN(model::Config config, model::read_config(file));
-  if (config.rope_pairing != model::RopePairing::kInterleaved) {
-    return fail(Code::kUnsupported, "{}: training takes files with interleaved RoPE pairs only", file.path());
-  }
+  BANTAM_TRY(model::check_plain(file, config));
   BANTAM_ASSIGN(const kernels::Table* table, kernels::choose_table());
   std::vector<std::pair<std::string, Tensor>> weights;
   for (const Spec& spec : specs(config)) {
