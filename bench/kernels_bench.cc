@@ -58,9 +58,12 @@ void matmul_bench(benchmark::State& state) {
 
 void matmul_cases(benchmark::internal::Benchmark* bench) {
   bench->ArgNames({"type", "N", "K", "T"});
-  for (DType type : {DType::kF32, DType::kF16, DType::kQ8_0, DType::kQ4_0}) {
+  for (DType type : {DType::kF32, DType::kF16, DType::kBF16, DType::kQ8_0, DType::kQ4_0, DType::kQ4_1,
+                     DType::kQ5_0, DType::kQ5_1, DType::kIQ4_NL, DType::kQ2_K, DType::kQ3_K, DType::kQ4_K,
+                     DType::kQ5_K, DType::kQ6_K, DType::kIQ4_XS, DType::kTQ1_0, DType::kTQ2_0}) {
     for (const auto& [rows, columns] :
          {std::pair{128, 128}, std::pair{384, 128}, std::pair{768, 256}, std::pair{2048, 2048}}) {
+      if (columns % tensor::block_elements(type) != 0) continue;
       for (int tokens : {1, 16, 256}) bench->Args({static_cast<int64_t>(type), rows, columns, tokens});
     }
     bench->Args({static_cast<int64_t>(type), 32768, 1024, 1});
