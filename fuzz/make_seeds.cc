@@ -123,6 +123,79 @@ Status wire_seeds(const std::string& folder) {
   return write_all(folder, bodies);
 }
 
+/// The smallest decoder and the smallest encoder: one layer, two channels, two tokens; and blocks of every
+/// type.
+Status model_seeds(const std::string& folder) {
+  const auto tensors =
+      [](GgufWriter& file,
+         std::initializer_list<std::pair<const char*, std::vector<uint64_t>>> all) -> Status {
+    for (const auto& [name, shape] : all) {
+      uint64_t n = 1;
+      for (uint64_t d : shape) n *= d;
+      const std::vector<float> values(n, 0.5F);
+      BANTAM_TRY(file.add_tensor(name, GgmlType::kF32, shape, bytes_of(values)));
+    }
+    return {};
+  };
+  const auto keys = [](GgufWriter& file, const std::string& architecture) {
+    file.set("general.architecture", architecture);
+    const std::pair<const char*, uint32_t> sizes[] = {
+        {"context_length", 3},      {"embedding_length", 2},     {"block_count", 1},
+        {"feed_forward_length", 1}, {"attention.head_count", 1}, {"rope.scaling.original_context_length", 2}};
+    for (const auto& [key, value] : sizes) file.set(architecture + "." + key, value);
+    file.set(architecture + ".attention.layer_norm_rms_epsilon", 1e-5F);
+    file.set(architecture + ".attention.layer_norm_epsilon", 1e-5F);
+  };
+  GgufWriter decoder;
+  keys(decoder, "gemma3");
+  decoder.set("gemma3.attention.sliding_window", uint32_t{2});
+  decoder.set("gemma3.rope.scaling.type", std::string("yarn"));
+  decoder.set("gemma3.rope.scaling.factor", 2.0F);
+  BANTAM_TRY(tensors(decoder, {{"token_embd.weight", {2, 2}},
+                               {"output_norm.weight", {2}},
+                               {"rope_freqs.weight", {1}},
+                               {"blk.0.attn_norm.weight", {2}},
+                               {"blk.0.ffn_norm.weight", {2}},
+                               {"blk.0.attn_q.weight", {2, 2}},
+                               {"blk.0.attn_k.weight", {2, 2}},
+                               {"blk.0.attn_v.weight", {2, 2}},
+                               {"blk.0.attn_output.weight", {2, 2}},
+                               {"blk.0.attn_q_norm.weight", {2}},
+                               {"blk.0.attn_k_norm.weight", {2}},
+                               {"blk.0.ffn_gate.weight", {2, 1}},
+                               {"blk.0.ffn_up.weight", {2, 1}},
+                               {"blk.0.ffn_down.weight", {1, 2}},
+                               {"blk.0.post_attention_norm.weight", {2}},
+                               {"blk.0.post_ffw_norm.weight", {2}}}));
+  BANTAM_TRY(decoder.write(folder + "/decoder"));
+  GgufWriter encoder;
+  keys(encoder, "bert");
+  BANTAM_TRY(tensors(encoder, {{"token_embd.weight", {2, 2}},
+                               {"position_embd.weight", {2, 3}},
+                               {"token_types.weight", {2, 2}},
+                               {"token_embd_norm.weight", {2}},
+                               {"token_embd_norm.bias", {2}},
+                               {"blk.0.attn_qkv.weight", {2, 6}},
+                               {"blk.0.attn_qkv.bias", {6}},
+                               {"blk.0.attn_output.weight", {2, 2}},
+                               {"blk.0.attn_output_norm.weight", {2}},
+                               {"blk.0.attn_output_norm.bias", {2}},
+                               {"blk.0.ffn_up.weight", {2, 1}},
+                               {"blk.0.ffn_down.weight", {1, 2}},
+                               {"blk.0.layer_output_norm.weight", {2}},
+                               {"blk.0.layer_output_norm.bias", {2}}}));
+  BANTAM_TRY(encoder.write(folder + "/encoder"));
+  GgufWriter types;
+  for (uint32_t type = 0; type < 40; ++type) {
+    const auto* traits = bantam::formats::ggml_type_traits(static_cast<GgmlType>(type));
+    if (traits == nullptr) continue;
+    const std::vector<std::byte> block(traits->block_bytes, std::byte{0x3c});
+    BANTAM_TRY(types.add_tensor(std::string(traits->name), static_cast<GgmlType>(type), {traits->block_size},
+                                block));
+  }
+  return types.write(folder + "/types");
+}
+
 /// A router of all kinds of predictor with the smallest tables there can be.
 Status router_seeds(const std::string& folder) {
   GgufWriter file;
@@ -293,6 +366,7 @@ int main(int count, char** arguments) {
   }
   const std::pair<const char*, Status (*)(const std::string&)> kinds[] = {
       {"gguf_fuzzer", gguf_seeds},
+      {"model_fuzzer", model_seeds},
       {"safetensors_fuzzer", safetensors_seeds},
       {"csv_fuzzer", csv_seeds},
       {"tokenizer_fuzzer", tokenizer_seeds},
