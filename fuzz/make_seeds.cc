@@ -359,6 +359,18 @@ Status redact_seeds(const std::string& folder) {
   return write_all(folder, inputs);
 }
 
+/// The first byte is grammar_fuzzer's choice of options.
+Status grammar_seeds(const std::string& folder) {
+  const std::string inputs[] = {
+      "\1"
+      R"({"type":"object","properties":{"a":{"type":"integer","minimum":1,"maximum":20},"b":{"enum":["x",null]}},"required":["a"]})",
+      "\1"
+      R"({"type":"array","items":{"anyOf":[{"type":"string","pattern":"^[a-c]+$"},{"type":"number"}]},"maxItems":3})",
+      std::string(1, 0) +
+          R"({"$defs":{"n":{"type":"object","properties":{"n":{"$ref":"#/$defs/n"}},"additionalProperties":false}},"$ref":"#/$defs/n"})"};
+  return write_all(folder, inputs);
+}
+
 int main(int count, char** arguments) {
   if (count != 2) {
     std::fputs("usage: make_seeds DIR\n", stderr);
@@ -376,6 +388,7 @@ int main(int count, char** arguments) {
       {"router_fuzzer", router_seeds},
       {"request_fuzzer", request_seeds},
       {"calls_fuzzer", calls_seeds},
+      {"grammar_fuzzer", grammar_seeds},
       {"audit_fuzzer", audit_seeds},
       {"redact_fuzzer", redact_seeds}};
   for (const auto& [name, make] : kinds) {

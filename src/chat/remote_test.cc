@@ -49,6 +49,7 @@ class Api {
  private:
   void serve(net::RawSocket& s) {
     std::string request = s.read_until("\r\n\r\n");
+    if (request.find("content-length: ") == std::string::npos) return;  // the client left before it asked
     size_t length = std::stoul(request.substr(request.find("content-length: ") + 16));
     size_t have = request.size() - request.find("\r\n\r\n") - 4;
     while (have < length) {
