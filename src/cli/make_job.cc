@@ -1,5 +1,6 @@
 #include "cli/make_job.h"
 
+#include <cmath>
 #include <filesystem>
 
 #include "base/hash.h"
@@ -62,10 +63,17 @@ class Maker {
     const double train = 1.0 - recipe_.calibration_share - recipe_.validation_share;
     auto parts =
         formats::split(data, {train, recipe_.calibration_share, recipe_.validation_share}, recipe_.seed);
+    if (recipe_.per_label > 0) {
+      const double share = recipe_.calibration_share / (train + recipe_.calibration_share);
+      const auto held = std::max<size_t>(1, std::llround(share * recipe_.per_label));
+      formats::keep_per_label(parts[0], recipe_.per_label - held);
+      formats::keep_per_label(parts[1], held);
+    }
     parts_ = {data.labels, std::move(parts[0]), std::move(parts[1]), std::move(parts[2]), data.sha256};
     base_print_ =
         fmt::format("{} {} {} {} {} {} {} v{}", recipe_.task, parts_.sha256, recipe_.input, recipe_.label,
                     recipe_.calibration_share, recipe_.validation_share, recipe_.seed, BANTAM_VERSION);
+    if (recipe_.per_label > 0) base_print_ += fmt::format(" per_label={}", recipe_.per_label);
     options_.say(fmt::format("{}: {} examples, {} labels; {} to train, {} to calibrate, {} to validate",
                              recipe_.file, data.examples.size(), data.labels.size(), parts_.train.size(),
                              parts_.calibration.size(), parts_.validation.size()));

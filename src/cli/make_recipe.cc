@@ -51,6 +51,9 @@ void read_data(TomlTable table, Recipe& out) {
   out.label = table.text("label", out.label);
   out.calibration_share = table.number("calibration_share", out.calibration_share, 0.01, 0.5);
   out.validation_share = table.number("validation_share", out.validation_share, 0.01, 0.5);
+  out.per_label = static_cast<uint32_t>(table.whole("per_label", 0, 0, 1'000'000));
+  if (out.per_label == 1)
+    table.reject("per_label", "found 1, expected 0 or at least 2: one is for calibration");
 }
 
 void read_goals(TomlTable& file, Recipe& out) {

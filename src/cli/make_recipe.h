@@ -19,6 +19,7 @@ struct Recipe {
   // [data]
   std::string file, input = "text", label = "label";  // a relative file is looked for beside the recipe
   double calibration_share = 0.15, validation_share = 0.15;
+  uint32_t per_label = 0;  // examples of each label for training and calibration together; 0: all
   uint64_t seed = 1;
   // [tokenizer]
   uint64_t vocab_size = 4096;

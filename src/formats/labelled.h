@@ -48,4 +48,7 @@ Result<LabelledData> load_labelled(const std::string& path, const std::string& i
 std::vector<std::vector<Example>> split(const LabelledData& data, const std::vector<double>& shares,
                                         uint64_t seed);
 
+/// Keeps the first `count` examples of each label, in their order.
+void keep_per_label(std::vector<Example>& examples, size_t count);
+
 }  // namespace bantam::formats

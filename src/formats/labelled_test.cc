@@ -123,6 +123,17 @@ LabelledData numbered(int labels, int each) {
   return out;
 }
 
+TEST(Split, KeepsTheFirstOfEachLabel) {
+  auto examples = numbered(3, 4).examples;  // 4, 5 and 6 of each
+  const auto all = examples;
+  keep_per_label(examples, 5);
+  std::map<int32_t, int> counts;
+  for (const auto& example : examples) ++counts[example.label];
+  EXPECT_THAT(counts, ElementsAre(testing::Pair(0, 4), testing::Pair(1, 5), testing::Pair(2, 5)));
+  EXPECT_EQ(examples[3].text, all[3].text);
+  EXPECT_EQ(examples.back().text, all[13].text);
+}
+
 TEST(Split, SharesOfEveryLabelAndNoOverlap) {
   LabelledData data = numbered(7, 20);
   auto parts = split(data, {0.7, 0.2, 0.1}, 3);

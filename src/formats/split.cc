@@ -93,4 +93,9 @@ std::vector<std::vector<Example>> split(const LabelledData& data, const std::vec
   return parts;
 }
 
+void keep_per_label(std::vector<Example>& examples, size_t count) {
+  std::unordered_map<int32_t, size_t> kept;
+  std::erase_if(examples, [&](const Example& example) { return ++kept[example.label] > count; });
+}
+
 }  // namespace bantam::formats
