@@ -16,6 +16,14 @@
 #include "base/result.h"
 #include "chat/awaitable.h"
 
+namespace bantam::model {
+struct Certificate;
+}
+namespace bantam::runtime {
+class DraftSource;
+class Engine;
+}  // namespace bantam::runtime
+
 namespace bantam::chat {
 
 struct ToolCall {
@@ -69,6 +77,8 @@ struct Usage {
   uint64_t prompt_tokens = 0;
   uint64_t completion_tokens = 0;
   uint64_t cached_tokens = 0;  // of the prompt's, those that had been worked out before
+  // Of speculative decoding: tokens that a draft proposed, and those of them that are in the answer.
+  uint64_t drafted_tokens = 0, accepted_tokens = 0;
 };
 
 /// Who worked on an answer and what it cost. A team's reply has one entry per model it called, in order.
@@ -105,6 +115,8 @@ struct Request {
   /// May be empty. Called on the executor; lives as long as the request.
   std::function<void(const Step& step)> on_failed_step;
   std::shared_ptr<CallNotes> notes;  // where the calls made for it are noted; may be null
+  /// Proposes tokens to a model that runs here, for the same text sooner; others take no notice. May be null.
+  std::shared_ptr<runtime::DraftSource> draft;
   std::stop_token cancel;
   std::optional<std::chrono::steady_clock::time_point> deadline;
 };
@@ -167,6 +179,14 @@ struct TaskInfo {
   std::vector<std::string> labels;  // its answers
   double threshold = 0;  // calibrated: answers at least this confident may be kept; 0 when not calibrated
   bool calibrated = false;
+  std::shared_ptr<const model::Certificate> certificate = {};  // of the threshold, where it has one
+};
+
+/// Whether the certificate that a team's threshold rests on still describes what the team sees.
+struct CertificateState {
+  bool holds = true;
+  double evidence = 1;    // against it; 1 / evidence bounds the probability of so much by chance
+  uint64_t observed = 0;  // answers looked at
 };
 
 struct EmbedRequest {
@@ -227,6 +247,10 @@ class ChatModel {
   virtual bool remote() const { return false; }
   /// Safe from any thread.
   virtual ModelLoad load() const { return {}; }
+  /// Of a model that runs here; null for the others.
+  virtual std::shared_ptr<const runtime::Engine> engine() const { return nullptr; }
+  /// Of a team whose threshold has a certificate. Safe from any thread.
+  virtual std::optional<CertificateState> certificate() const { return std::nullopt; }
 };
 
 /// Money per million tokens.

@@ -15,6 +15,7 @@
 #include "chat/local_embed.h"
 #include "chat/local_format.h"
 #include "chat/prompt.h"
+#include "runtime/drafter.h"
 #include "runtime/scheduler.h"
 
 namespace bantam::chat {
@@ -61,12 +62,15 @@ class Local final : public ChatModel {
         scheduler_(engine_, {.sequences = options_.sessions, .waiting = options_.max_waiting}),
         planners_(2) {
     if (const auto& task = engine_->task()) {
-      info_ = TaskInfo{task->name, task->labels, task->calibration.threshold, task->calibration.target > 0};
+      info_ = TaskInfo{task->name, task->labels, task->calibration.threshold, task->calibrated()};
+      if (task->certificate) info_->certificate = std::make_shared<const model::Certificate>(*task->certificate);
     }
   }
 
   const std::string& name() const override { return options_.name; }
   const TaskInfo* task() const override { return info_ ? &*info_ : nullptr; }
+
+  std::shared_ptr<const runtime::Engine> engine() const override { return engine_; }
 
   ~Local() override { planners_.join(); }
 
@@ -167,9 +171,11 @@ class Local final : public ChatModel {
     if (!plan->answers.empty()) return choose(call, plan, planned);
     BANTAM_ASSIGN(auto options, generation_options(*call, *plan));
     planned.end();
-    auto ticket = scheduler_.generate(plan->prompt, std::move(options), [this, call, plan](auto generation) {
+    auto done = [this, call, plan, drafter = options.drafter](auto generation) {
+      if (drafter && !drafter->problem().empty()) plan->notes.push_back("draft: " + drafter->problem());
       call->finish(written(*call, *plan, std::move(generation)));
-    });
+    };
+    auto ticket = scheduler_.generate(plan->prompt, std::move(options), std::move(done));
     if (!ticket) return std::unexpected(std::move(ticket).error().in(name()));
     return {};
   }
@@ -342,6 +348,7 @@ class Local final : public ChatModel {
       return reader ? call.put(reader->push(text)) : call.put(text);
     };
     options.paused = [&call] { return call.full(); };
+    if (request.draft) options.drafter = request.draft->drafter();
     if (request.logprobs) {
       options.top_logprobs = request.top_logprobs;
       options.on_logprobs = [this, &call](const runtime::TokenLogprobs& token) { call.put(logprob(token)); };
@@ -375,7 +382,8 @@ class Local final : public ChatModel {
     Reply reply;
     reply.text = std::move(generation->text);
     reply.finish_reason = generation->finish == runtime::Finish::kLength ? "length" : "stop";
-    reply.usage = {generation->prompt_tokens, generation->tokens.size(), generation->cached_tokens};
+    reply.usage = {generation->prompt_tokens, generation->tokens.size(), generation->cached_tokens,
+                   generation->drafted, generation->kept};
     for (const auto& token : generation->logprobs) reply.logprobs.push_back(logprob(token));
     reply.notes = plan.notes;
     if (plan.reader) separate(call, *plan.reader, reply);

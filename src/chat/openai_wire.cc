@@ -35,6 +35,12 @@ void read_usage(const json& body, Answer& out) {
   const json* details = member(*usage, "prompt_tokens_details");
   const json* cached = details ? member(*details, "cached_tokens") : nullptr;
   if (cached && cached->is_number_unsigned()) out.usage->cached_tokens = cached->get<uint64_t>();
+  const json* more = member(*usage, "completion_tokens_details");
+  const json* accepted = more ? member(*more, "accepted_prediction_tokens") : nullptr;
+  const json* rejected = more ? member(*more, "rejected_prediction_tokens") : nullptr;
+  if (!accepted || !rejected || !accepted->is_number_unsigned() || !rejected->is_number_unsigned()) return;
+  out.usage->accepted_tokens = accepted->get<uint64_t>();
+  out.usage->drafted_tokens = out.usage->accepted_tokens + rejected->get<uint64_t>();
 }
 
 TokenLogprob token_logprob(const json& entry) {
