@@ -1,16 +1,23 @@
 #include "model/certificate.h"
 
+#include "model/certificate_at.h"
+
 #include <cmath>
 #include <numeric>
 
 namespace bantam::model {
 namespace {
 
+constexpr std::string_view kPrefix = "bantam.certificate";
 constexpr size_t kMostEdges = 4096;
 constexpr const char* kKeys[] = {"error", "confidence", "threshold", "reference",   "examples",
                                  "kept",  "errors",     "bound",     "drift_edges", "drift_counts"};
 
-std::string key(std::string_view name) { return fmt::format("bantam.certificate.{}", name); }
+/// Keys of one certificate.
+struct Keys {
+  std::string_view prefix;
+  std::string operator()(std::string_view name) const { return fmt::format("{}.{}", prefix, name); }
+};
 
 Status check_drift(const Certificate& c) {
   if (c.drift_edges.empty() && c.drift_counts.empty()) return {};
@@ -56,7 +63,9 @@ Status check(const Certificate& c) {
   return check_drift(c);
 }
 
-Result<std::optional<Certificate>> read_certificate(const formats::GgufFile& file) {
+Result<std::optional<Certificate>> read_certificate_at(const formats::GgufFile& file,
+                                                       std::string_view prefix) {
+  const Keys key{prefix};
   if (file.find(key("error")) == nullptr) return std::nullopt;
   Certificate c;
   BANTAM_ASSIGN(c.error, file.get_float(key("error")));
@@ -77,12 +86,14 @@ Result<std::optional<Certificate>> read_certificate(const formats::GgufFile& fil
     }
   }
   if (auto sound = check(c); !sound) {
-    return std::unexpected(std::move(sound).error().in(file.path() + ": bantam.certificate"));
+    return std::unexpected(std::move(sound).error().in(fmt::format("{}: {}", file.path(), prefix)));
   }
   return c;
 }
 
-void write_certificate(const std::optional<Certificate>& certificate, formats::GgufWriter& file) {
+void write_certificate_at(const std::optional<Certificate>& certificate, formats::GgufWriter& file,
+                          std::string_view prefix) {
+  const Keys key{prefix};
   for (const char* name : kKeys) file.remove(key(name));
   if (!certificate) return;
   const Certificate& c = *certificate;
@@ -99,6 +110,14 @@ void write_certificate(const std::optional<Certificate>& certificate, formats::G
   std::vector<int64_t> counts(c.drift_counts.begin(), c.drift_counts.end());
   file.set(key("drift_edges"), formats::GgufArray(std::move(edges)));
   file.set(key("drift_counts"), formats::GgufArray(std::move(counts)));
+}
+
+Result<std::optional<Certificate>> read_certificate(const formats::GgufFile& file) {
+  return read_certificate_at(file, kPrefix);
+}
+
+void write_certificate(const std::optional<Certificate>& certificate, formats::GgufWriter& file) {
+  write_certificate_at(certificate, file, kPrefix);
 }
 
 }  // namespace bantam::model

@@ -9,6 +9,7 @@
 #include "kernels/dispatch.h"
 #include "model/family.h"
 #include "model/hf_weights.h"
+#include "model/learned_confidence.h"
 #include "model/random_model.h"
 #include "model/task.h"
 #include "model/task_prompt.h"
@@ -388,6 +389,56 @@ TEST(Transformer, BothInstructionSetsAgree) {
     // block.
     const float bound = tensor::block_elements(type) > 1 ? 0.05F : 2e-3F;
     for (size_t i = 0; i < found[0].size(); ++i) ASSERT_NEAR(found[0][i], found[1][i], bound);
+  }
+}
+
+TEST(LearnedConfidence, SurvivesAFileAndIsChecked) {
+  LearnedConfidence learned{.weights = {0.5, -0.25, 2},
+                            .samples = 4,
+                            .sample_temperature = 0.75,
+                            .agreement = "words",
+                            .agreement_bound = 0.5,
+                            .self_check = true,
+                            .self_check_prompt = "{request} {draft}",
+                            .yes = "ja",
+                            .no = "nein",
+                            .fitted = 100,
+                            .tested = 200,
+                            .ece_before = 0.25,
+                            .ece_after = 0.125,
+                            .certificate = Certificate{.error = 0.01, .confidence = 0.95, .examples = 9}};
+  const auto read = [](const std::optional<LearnedConfidence>& written) {
+    return read_learned_confidence(
+        changed([&](GgufWriter& writer) { write_learned_confidence(written, writer); }));
+  };
+  const auto found = read(learned);
+  ASSERT_TRUE(found && *found) << found.error().message;
+  EXPECT_EQ((*found)->weights, learned.weights);
+  EXPECT_EQ((*found)->samples, 4U);
+  EXPECT_EQ((*found)->agreement, "words");
+  EXPECT_TRUE((*found)->self_check);
+  EXPECT_EQ((*found)->yes, "ja");
+  EXPECT_EQ((*found)->tested, 200U);
+  EXPECT_EQ((*found)->ece_after, 0.125);
+  ASSERT_TRUE((*found)->certificate);
+  EXPECT_EQ((*found)->certificate->examples, 9U);
+  // It is no certificate of the task's own confidence.
+  EXPECT_FALSE(*read_certificate(
+      changed([&](GgufWriter& writer) { write_learned_confidence(learned, writer); })));
+  EXPECT_FALSE(*read(std::nullopt));
+  const std::function<void(LearnedConfidence&)> harm[] = {
+      [](LearnedConfidence& c) { c.weights[1] = std::nan(""); },
+      [](LearnedConfidence& c) { c.samples = 65; },
+      [](LearnedConfidence& c) { c.sample_temperature = 0; },
+      [](LearnedConfidence& c) { c.agreement = "taste"; },
+      [](LearnedConfidence& c) { c.ece_before = -1; },
+      [](LearnedConfidence& c) { c.certificate->kept = 10; }};
+  for (const auto& change : harm) {
+    LearnedConfidence broken = learned;
+    change(broken);
+    const auto result = read(broken);
+    ASSERT_FALSE(result);
+    EXPECT_EQ(result.error().code, Code::kCorrupt);
   }
 }
 
