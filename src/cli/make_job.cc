@@ -414,6 +414,10 @@ class Maker {
     BANTAM_ASSIGN(auto task, model::read_task(file));
     out.threshold = task->calibration.threshold;
     out.target = task->calibration.target;
+    if (task->certificate) {
+      out.error = task->certificate->error;
+      out.confidence = task->certificate->confidence;
+    }
     BANTAM_TRY(write_file(stages_.path("report.txt"), eval::to_text(out)));
     BANTAM_TRY(write_file(stages_.path("report.json"), eval::to_json(out)));
     BANTAM_TRY(write_file(stages_.path("report.html"), eval::to_html(out)));

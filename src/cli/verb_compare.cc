@@ -110,6 +110,10 @@ Result<eval::Comparison> compare(const Options& options, const Common& common) {
   }
   out.threshold = slm->task()->calibration.threshold;
   out.target = slm->task()->calibration.target;
+  if (const auto& certificate = slm->task()->certificate) {
+    out.error = certificate->error;
+    out.confidence = certificate->confidence;
+  }
   return out;
 }
 

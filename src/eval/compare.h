@@ -74,6 +74,12 @@ struct Comparison {
   std::vector<int32_t> gold;
   std::vector<std::string> labels;
   double threshold = 0, target = 0;  // the SLM's calibration
+  /// Or its certificate: with this confidence at most this share of the answers kept is wrong. 0: none.
+  double error = 0, confidence = 0;
+
+  bool calibrated() const { return target > 0 || error > 0; }
+  /// What the threshold was tested for: "calibrated for 99 % of the LLM's accuracy".
+  std::string promise() const;
 };
 
 /// The rows for a grid of thresholds plus the calibrated one (marked), thresholds ascending.

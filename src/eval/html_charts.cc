@@ -105,7 +105,7 @@ std::string chart_team(const Comparison& comparison, std::span<const Summary> su
   chart.line(line, "team");
   chart.marker(line.front(), "slm", fmt::format("SLM alone: {}", percent_text(line.front().y, 2)),
                fmt::format("SLM alone {}", percent_text(line.front().y, 2)));
-  if (comparison.target > 0) {
+  if (comparison.calibrated()) {
     const TeamRow row = team_at(comparison, comparison.threshold);
     chart.marker(
         {row.llm_share, row.accuracy}, "calibrated",

@@ -52,11 +52,11 @@ std::string cards(const Comparison& comparison, std::span<const Summary> summari
                           bytes_text(static_cast<double>(llm.file_bytes))));
   out += card(times(s.cpu, l.cpu), s.cpu <= l.cpu ? "less CPU time per request" : "more CPU time per request",
               fmt::format("{} against {}", seconds_text(s.cpu), seconds_text(l.cpu)));
-  if (comparison.target > 0) {
+  if (comparison.calibrated()) {
     const TeamRow team = team_at(comparison, comparison.threshold);
     out += card(percent_text(team.llm_share), "of requests need the LLM",
-                fmt::format("the team then has {} of the LLM's accuracy; calibrated for {}",
-                            percent_text(team.ratio_to_llm), percent_text(comparison.target)));
+                fmt::format("the team then has {} of the LLM's accuracy; {}",
+                            percent_text(team.ratio_to_llm), comparison.promise()));
   }
   return out + "</div>\n";
 }
@@ -119,14 +119,14 @@ std::string confusion_rows(const Comparison& comparison) {
   std::string out =
       "<div class=\"scroll\"><table>\n<thead><tr><th>Right label</th><th class=\"text\">The SLM "
       "said</th><th>Times</th><th>LLM right</th>";
-  if (comparison.target > 0) out += "<th>Passed on</th>";
+  if (comparison.calibrated()) out += "<th>Passed on</th>";
   out += "</tr></thead>\n<tbody>\n";
   for (const auto& confusion : list) {
     out += fmt::format("<tr><td class=\"wrap\">{}</td><td class=\"wrap\">{}</td><td>{}</td><td>{}</td>",
                        breakable(label_name(comparison, confusion.gold)),
                        breakable(label_name(comparison, confusion.predicted)), confusion.count,
                        confusion.llm_right);
-    if (comparison.target > 0) out += fmt::format("<td>{}</td>", confusion.passed_on);
+    if (comparison.calibrated()) out += fmt::format("<td>{}</td>", confusion.passed_on);
     out += "</tr>\n";
   }
   return out + "</tbody></table></div>\n";
@@ -178,7 +178,7 @@ std::string to_html(const Comparison& comparison) {
                  chart_reliability(comparison));
   out +=
       section("Most frequent confusions of the SLM",
-              comparison.target > 0 ? "Passed on: how many of them the calibrated threshold sends to the LLM."
+              comparison.calibrated() ? "Passed on: how many of them the calibrated threshold sends to the LLM."
                                     : "LLM right: how many of them the LLM labels right.",
               confusion_rows(comparison));
   out += "</div>\n";

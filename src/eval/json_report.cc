@@ -76,8 +76,12 @@ std::string to_json(const Comparison& comparison) {
             {"candidates", Json::array()},
             {"team", Json::array()},
             {"confusions", Json::array()}};
-  if (comparison.target > 0)
+  if (comparison.calibrated())
     json["calibration"] = {{"threshold", comparison.threshold}, {"target", comparison.target}};
+  if (comparison.error > 0) {
+    json["calibration"]["error"] = comparison.error;
+    json["calibration"]["confidence"] = comparison.confidence;
+  }
   for (size_t i = 0; i < summaries.size(); ++i)
     json["candidates"].push_back(candidate_json(comparison, summaries, i));
   for (const auto& row : team_table(comparison)) json["team"].push_back(team_row_json(row));

@@ -85,12 +85,12 @@ std::string to_text(const Comparison& comparison) {
     if (!candidate.detail.empty()) out += fmt::format("  {}: {}\n", candidate.name, candidate.detail);
   }
   out += "In brackets: beside the LLM.\n\n" + candidates_table(comparison, summaries) + "\n";
-  if (comparison.target > 0) {
+  if (comparison.calibrated()) {
     const TeamRow team = team_at(comparison, comparison.threshold);
     out += fmt::format(
         "The team: the SLM keeps answers with a confidence of {:.4f} and above, the LLM gets the other {}\n"
-        "(calibrated for {} of the LLM's accuracy).\n",
-        comparison.threshold, percent_text(team.llm_share), percent_text(comparison.target));
+        "({}).\n",
+        comparison.threshold, percent_text(team.llm_share), comparison.promise());
   } else {
     out +=
         "The team: the SLM keeps answers with at least the threshold's confidence, the LLM gets the others\n"
