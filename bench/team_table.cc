@@ -13,6 +13,7 @@
 #include <nlohmann/json.hpp>
 
 #include "base/file.h"
+#include "collab/agreement.h"
 #include "compress/calibrate.h"
 #include "eval/metrics.h"
 #include "formats/labelled.h"
@@ -27,9 +28,9 @@ using nlohmann::json;
 using Clock = std::chrono::steady_clock;
 
 struct Options {
-  std::string url, data, input = "text", answer = "answer", material, suffix, correction, out;
+  std::string url, data, input = "text", answer = "answer", material, suffix, correction, out, grades;
   std::vector<std::string> models;
-  std::string slm = "slm", llm = "llm", title, alone;
+  std::string slm = "slm", llm = "llm", here, title, alone, match = "equal";
   size_t count = 500, skip = 0, warmup = 5;
   uint32_t max_tokens = 0;
   double target = 0;  // not 0: a threshold is chosen instead of a table printed
@@ -39,6 +40,7 @@ struct Answer {
   bool right = false, failed = false, llm_asked = false, by_llm = false, unverified = false;
   double first = 0, total = 0, cost = 0;  // seconds; the prices' currency
   std::optional<double> confidence;
+  uint64_t drafted = 0, accepted = 0;  // tokens of speculative decoding
   std::string text, error;
 };
 
@@ -53,7 +55,7 @@ std::string replaced(std::string text, std::string_view place, std::string_view 
 
 json body_of(const Options& o, const std::string& model, const Example& e) {
   json messages = json::array();
-  bool team = model != o.slm && model != o.llm;
+  bool team = model != o.slm && model != o.llm && model != o.here;
   if (!team && !o.alone.empty()) {
     std::string text = replaced(replaced(o.alone, "{input}", e.input), "{material}", e.material);
     messages.push_back({{"role", "user"}, {"content", std::move(text)}});
@@ -66,10 +68,13 @@ json body_of(const Options& o, const std::string& model, const Example& e) {
   return body;
 }
 
-std::string trimmed(std::string text) {
-  size_t begin = text.find_first_not_of(" \n\t\r");
-  if (begin == text.npos) return {};
-  return text.substr(begin, text.find_last_not_of(" \n\t\r") - begin + 1);
+/// Whether an answer says what is expected.
+bool matches(const Options& o, const std::string& said, const std::string& expected) {
+  collab::Agreement agreement;
+  agreement.measure = o.match == "equal"        ? collab::Measure::kEqual
+                      : o.match == "normalised" ? collab::Measure::kNormalised
+                                                : collab::Measure::kWords;
+  return collab::compare_texts(agreement, said, true, expected, true) == collab::Match::kAgree;
 }
 
 void take_event(const Options& o, const std::string& data, Clock::time_point start, Answer& out) {
@@ -89,12 +94,19 @@ void take_event(const Options& o, const std::string& data, Clock::time_point sta
   if (!event->contains("bantam")) return;
   const json& ours = (*event)["bantam"];
   out.cost = ours.value("cost", 0.0);
-  out.by_llm = ours.value("answered_by", "") == o.llm;
+  auto is_llm = [&](const std::string& name) { return name == o.llm || (!o.here.empty() && name == o.here); };
+  out.by_llm = is_llm(ours.value("answered_by", ""));
   if (ours.contains("confidence") && ours["confidence"].is_number())
     out.confidence = ours["confidence"].get<double>();
   out.unverified = ours.value("unverified", false);
-  for (const json& step : ours.value("steps", json::array()))
-    out.llm_asked |= step.value("model", "") == o.llm;
+  for (const json& step : ours.value("steps", json::array())) {
+    out.llm_asked |= is_llm(step.value("model", ""));
+    const json details =
+        step.value("usage", json::object()).value("completion_tokens_details", json::object());
+    out.accepted += details.value("accepted_prediction_tokens", uint64_t{0});
+    out.drafted += details.value("accepted_prediction_tokens", uint64_t{0}) +
+                   details.value("rejected_prediction_tokens", uint64_t{0});
+  }
 }
 
 net::Awaitable<Answer> ask(net::HttpClient& client, const Options& o, std::string model, Example e) {
@@ -129,7 +141,7 @@ net::Awaitable<Answer> ask(net::HttpClient& client, const Options& o, std::strin
   size_t corrected = o.correction.empty() ? std::string::npos : out.text.rfind(o.correction);
   std::string said =
       corrected == std::string::npos ? out.text : out.text.substr(corrected + o.correction.size());
-  out.right = !out.failed && trimmed(said) == trimmed(e.answer);
+  out.right = !out.failed && matches(o, said, e.answer);
   co_return out;
 }
 
@@ -190,6 +202,26 @@ const Column* find(const std::vector<Column>& columns, const std::string& model)
   return at == columns.end() ? nullptr : &*at;
 }
 
+/// Speculative decoding beside the same model without it: the texts, and the time.
+void print_speculation(const Column& here, const std::vector<Column>& columns) {
+  for (const Column& c : columns) {
+    uint64_t drafted = 0, accepted = 0;
+    size_t equal = 0;
+    std::vector<double> ratios;
+    for (size_t i = 0; i < c.answers.size(); ++i) {
+      drafted += c.answers[i].drafted;
+      accepted += c.answers[i].accepted;
+      equal += c.answers[i].text == here.answers[i].text;
+      if (here.answers[i].total > 0) ratios.push_back(c.answers[i].total / here.answers[i].total);
+    }
+    if (&c == &here || drafted == 0) continue;
+    fmt::print(
+        "\n{}: {} of {} texts equal to {}'s; {:.3f} times its time (median); {} of {} drafted tokens kept",
+        c.model, equal, c.answers.size(), here.model, eval::quantile(std::move(ratios), 0.5), accepted,
+        drafted);
+  }
+}
+
 void print_table(const Options& o, const std::vector<Column>& columns) {
   size_t n = columns[0].answers.size();
   fmt::print("{}\n\n", o.title.empty() ? o.data : o.title);
@@ -224,7 +256,30 @@ void print_table(const Options& o, const std::vector<Column>& columns) {
     fmt::print("\n{}: first text after {:.3f} times the SLM's (medians)", c.model,
                c.quantile(&Answer::first, 0.5) / slm->quantile(&Answer::first, 0.5));
   }
+  if (const Column* here = find(columns, o.here)) print_speculation(*here, columns);
   fmt::print("\n");
+}
+
+/// Lines of graded answers as `bantam route` learns from them.
+Status write_grades(const Options& o, const std::vector<Example>& examples,
+                    const std::vector<Column>& columns) {
+  if (o.grades.empty()) return {};
+  std::ofstream file(o.grades);
+  for (size_t i = 0; i < examples.size(); ++i) {
+    json quality = json::object(), cost = json::object();
+    for (const Column& c : columns) {
+      if (c.answers[i].failed) continue;
+      quality[c.model] = c.answers[i].right ? 1 : 0;
+      cost[c.model] = c.answers[i].cost;
+    }
+    json messages = json::array({{{"role", "user"}, {"content", examples[i].input + o.suffix}}});
+    file << net::to_text({{"messages", std::move(messages)},
+                          {"quality", std::move(quality)},
+                          {"cost", std::move(cost)}})
+         << "\n";
+  }
+  if (!file.flush()) return fail(Code::kIo, "{}: cannot be written", o.grades);
+  return {};
 }
 
 Status write_answers(const Options& o, const std::vector<Example>& examples,
@@ -290,6 +345,7 @@ Status run(const Options& o) {
     co_return true;
   };
   net::wait(all());
+  BANTAM_TRY(write_grades(o, examples, columns));
   if (o.target > 0) return print_threshold(o, columns);
   print_table(o, columns);
   return write_answers(o, examples, columns);
@@ -314,6 +370,12 @@ int main(int argc, char** argv) {
   app.add_option("--slm", o.slm, "which of them is the SLM")->capture_default_str();
   app.add_option("--llm", o.llm, "which of them is the LLM, by the name its steps have")
       ->capture_default_str();
+  app.add_option("--here", o.here,
+                 "the LLM where it runs in the server itself: speculation is held against it");
+  app.add_option("--match", o.match, "when an answer is right: equal, normalised, words (docs/team.md)")
+      ->check(CLI::IsMember({"equal", "normalised", "words"}))
+      ->capture_default_str();
+  app.add_option("--grades", o.grades, "JSON lines of graded answers, for bantam route train");
   app.add_option("--correction", o.correction, "what stands before the answer that counts, if it is there");
   app.add_option("--count", o.count, "examples")->capture_default_str();
   app.add_option("--skip", o.skip, "examples passed over at the file's beginning")->capture_default_str();
