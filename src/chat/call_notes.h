@@ -3,6 +3,7 @@
 // was lost on the way, of which a Reply says nothing.
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -13,6 +14,7 @@ namespace bantam::chat {
 struct CallNote {
   std::string model;
   bool remote = false;
+  uint64_t sent = 1;    // requests that left for it, its retries among them
   std::string outcome;  // "answered", "denied", "refused", "cancelled", "failed: …"
   Usage usage;
   double cost = 0;
@@ -25,6 +27,9 @@ struct CallNote {
 /// For the I/O thread of the request alone.
 struct CallNotes {
   std::vector<CallNote> calls;
+  /// Requests that a remote model sent for the call these notes were given to; none where it does not count
+  /// them.
+  std::optional<uint64_t> sent = {};
 };
 
 }  // namespace bantam::chat

@@ -37,6 +37,7 @@ class Remote final : public ChatModel {
     question.body = embed_body(options_, request);
     question.worst = worst_cost(question.body, 0);
     question.read = [&](std::string_view body) { return read_embeddings(body, request.inputs.size()); };
+    question.notes = request.notes;
     question.id = request.id;
     question.cancel = request.cancel;
     question.deadline = request.deadline;
@@ -89,6 +90,7 @@ class Remote final : public ChatModel {
     question.cancel = request.cancel;
     question.deadline = request.deadline;
     question.on_failed_step = request.on_failed_step;
+    question.notes = request.notes;
     auto answer = co_await caller_.ask(question);
     if (!answer) co_return std::unexpected(std::move(answer).error());
     Step step;

@@ -24,6 +24,7 @@ RemoteCaller::RemoteCaller(const RemoteOptions& options, std::string key,
       rng_(std::random_device{}()) {}
 
 Awaitable<Result<Answer>> RemoteCaller::ask(const Question& question) {
+  if (question.notes) question.notes->sent = 0;
   if (options_.offline) co_return fail(Code::kUnavailable, "no remote calls are made while offline is set");
   Attempt attempt;
   for (unsigned n = 0;; ++n) {
@@ -53,6 +54,7 @@ Awaitable<RemoteCaller::Attempt> RemoteCaller::guarded(const Question& question)
   }
   double start = wall_seconds();
   out = co_await once(question);
+  if (question.notes && out.trace.request_sent) ++*question.notes->sent;
   settle(question, *reserved, out, wall_seconds() - start);
   bool ours = !out.answer && out.answer.error().code == Code::kCancelled;
   if (out.answer || (out.status / 100 == 4 && out.status != 408 && out.status != 429)) {

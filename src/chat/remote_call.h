@@ -2,11 +2,13 @@
 // Calls of an OpenAI-compatible API, whatever the endpoint: limits, breaker, time limits, retries. Internal to chat.
 
 #include <functional>
+#include <memory>
 #include <mutex>
 #include <optional>
 #include <string>
 
 #include "base/rng.h"
+#include "chat/call_notes.h"
 #include "chat/openai_wire.h"
 #include "chat/remote.h"
 #include "chat/watchdog.h"
@@ -26,6 +28,7 @@ struct Question {
   std::stop_token cancel;
   std::optional<std::chrono::steady_clock::time_point> deadline;
   std::function<void(const Step& step)> on_failed_step;
+  std::shared_ptr<CallNotes> notes;  // where what was sent is counted; may be null
 };
 
 class RemoteCaller {

@@ -28,6 +28,8 @@ Json as_json(const std::vector<collab::SumRow>& sums, const std::vector<std::str
     row["unverified"] = sum.unverified;
     row["failed"] = sum.failed;
     row["estimated"] = sum.estimated;
+    row["drafted_tokens"] = sum.drafted;
+    row["accepted_tokens"] = sum.accepted;
     row["seconds"] = sum.seconds;
     row["local"] = side_json(sum.local);
     row["remote"] = side_json(sum.remote);
@@ -77,7 +79,7 @@ Action add_ledger(CLI::App& verb, const Common& common) {
       ->required()
       ->type_name("URL");
   verb.add_option("--by", options->query.by,
-                  "Columns to sum by: day, key, team, strategy, answered_by, outcome")
+                  "Columns to sum by: day, key, team, strategy, answered_by, outcome, certificate")
       ->delimiter(',')
       ->default_str("day,key,team");
   verb.add_option("--since", options->query.since, "First day (UTC), as 2026-11-22");

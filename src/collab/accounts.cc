@@ -32,9 +32,14 @@ class FirstText {
 };
 
 json tokens(const chat::Usage& usage) {
-  return {{"prompt", usage.prompt_tokens},
-          {"completion", usage.completion_tokens},
-          {"cached", usage.cached_tokens}};
+  json out{{"prompt", usage.prompt_tokens},
+           {"completion", usage.completion_tokens},
+           {"cached", usage.cached_tokens}};
+  if (usage.drafted_tokens > 0) {
+    out["drafted"] = usage.drafted_tokens;
+    out["accepted"] = usage.accepted_tokens;
+  }
+  return out;
 }
 
 std::string outcome_of(const Error& error) {
@@ -57,6 +62,8 @@ class Accounted final : public chat::ChatModel {
   const chat::TaskInfo* task() const override { return model_->task(); }
   bool remote() const override { return model_->remote(); }
   chat::ModelLoad load() const override { return model_->load(); }
+  std::shared_ptr<const runtime::Engine> engine() const override { return model_->engine(); }
+  std::optional<chat::CertificateState> certificate() const override { return model_->certificate(); }
 
   Awaitable<Result<Reply>> generate(const Request& request, chat::EventSink sink) override {
     auto row = open(request.caller, request.id);
@@ -164,18 +171,21 @@ class Accounted final : public chat::ChatModel {
     json calls = json::array();
     for (const chat::CallNote& note : notes.calls) {
       bool called = note.outcome != "denied" && note.outcome != "refused";
+      const int64_t sent = called ? static_cast<int64_t>(note.sent) : 0;
       LedgerSide& side = note.remote ? row.remote : row.local;
-      side.calls += called;
+      side.calls += sent;
       side.prompt_tokens += static_cast<int64_t>(note.usage.prompt_tokens);
       side.completion_tokens += static_cast<int64_t>(note.usage.completion_tokens);
       side.cached_tokens += static_cast<int64_t>(note.usage.cached_tokens);
       side.cost += to_nano(note.cost);
+      row.drafted += static_cast<int64_t>(note.usage.drafted_tokens);
+      row.accepted += static_cast<int64_t>(note.usage.accepted_tokens);
       row.estimated |= note.estimated;
       row.redactions += static_cast<int64_t>(note.redactions);
-      if (!note.reservation.empty())
-        record.settle.push_back({note.reservation, {0, note.remote, to_nano(note.cost)}});
+      if (!note.reservation.empty()) record.settle.push_back({note.reservation, amount_of(note)});
       calls.push_back({{"model", note.model},
                        {"remote", note.remote},
+                       {"sent", sent},
                        {"outcome", note.outcome},
                        {"seconds", note.seconds},
                        {"tokens", tokens(note.usage)},
@@ -184,6 +194,7 @@ class Accounted final : public chat::ChatModel {
     }
     row.seconds = wall_seconds() - start;
     if (error) row.outcome = outcome_of(*error);
+    if (auto state = certificate()) row.certificate = state->holds ? "holds" : "broken";
     if (row.steps.empty()) row.steps = net::to_text(calls);
     if (accounts_->recorder().head()) {
       record.events.push_back(net::to_text({{"type", "request"},
@@ -208,6 +219,10 @@ class Accounted final : public chat::ChatModel {
 };
 
 }  // namespace
+
+Amount amount_of(const chat::CallNote& note) {
+  return {0, note.remote ? static_cast<int64_t>(note.sent) : 0, to_nano(note.cost)};
+}
 
 std::vector<Limit> Accounts::limits(const std::string& caller, const std::string& team) const {
   std::vector<Limit> out;

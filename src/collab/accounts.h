@@ -6,6 +6,7 @@
 #include <string>
 #include <vector>
 
+#include "chat/call_notes.h"
 #include "chat/chat_model.h"
 #include "collab/recorder.h"
 
@@ -33,6 +34,9 @@ class Accounts {
   std::shared_ptr<Recorder> recorder_;
   AccountsOptions options_;
 };
+
+/// What a call counts for against budgets, once it is over.
+Amount amount_of(const chat::CallNote& note);
 
 /// A ChatModel around a model or team as callers ask for it (its members being made by make_member): counts
 /// the request against the budgets, and writes its row of the ledger and its entry of the audit log before

@@ -11,7 +11,7 @@
 namespace bantam::collab {
 namespace {
 
-constexpr int64_t kSchema = 1;
+constexpr int64_t kSchema = 2;
 
 // Times are microseconds since 1970, money billionths; see LedgerRow.
 constexpr const char* kTables[] = {
@@ -24,7 +24,8 @@ constexpr const char* kTables[] = {
     " remote_calls BIGINT NOT NULL, remote_prompt BIGINT NOT NULL, remote_cached BIGINT NOT NULL,"
     " remote_completion BIGINT NOT NULL, remote_cost BIGINT NOT NULL,"
     " estimated BIGINT NOT NULL, redactions BIGINT NOT NULL, first_text DOUBLE PRECISION,"
-    " seconds DOUBLE PRECISION NOT NULL, steps TEXT NOT NULL)",
+    " seconds DOUBLE PRECISION NOT NULL, steps TEXT NOT NULL, drafted BIGINT NOT NULL DEFAULT 0,"
+    " accepted BIGINT NOT NULL DEFAULT 0, certificate TEXT NOT NULL DEFAULT '')",
     "CREATE INDEX IF NOT EXISTS requests_day ON requests (day)",
     "CREATE TABLE IF NOT EXISTS charges (scope TEXT NOT NULL, day TEXT NOT NULL, requests BIGINT NOT NULL,"
     " remote_calls BIGINT NOT NULL, money BIGINT NOT NULL, PRIMARY KEY (scope, day))",
@@ -38,6 +39,11 @@ constexpr const char* kTables[] = {
     " hash TEXT NOT NULL)",
     "CREATE TABLE IF NOT EXISTS audit_files (place TEXT PRIMARY KEY, log TEXT NOT NULL)",
 };
+
+/// From version 1 to 2.
+constexpr const char* kSecond[] = {"ALTER TABLE requests ADD COLUMN drafted BIGINT NOT NULL DEFAULT 0",
+                                   "ALTER TABLE requests ADD COLUMN accepted BIGINT NOT NULL DEFAULT 0",
+                                   "ALTER TABLE requests ADD COLUMN certificate TEXT NOT NULL DEFAULT ''"};
 
 SqlValue optional_value(const std::optional<double>& value) { return value ? SqlValue(*value) : SqlValue(); }
 SqlValue optional_value(const std::optional<int64_t>& value) { return value ? SqlValue(*value) : SqlValue(); }
@@ -76,23 +82,26 @@ Result<Ledger> Ledger::open_existing(const std::string& url) {
 
 Status Ledger::make_tables() {
   for (const char* statement : kTables) BANTAM_TRY((*sql_)(statement));
+  BANTAM_ASSIGN(auto rows, (*sql_)("SELECT COALESCE(MAX(version), 0) FROM bantam_schema"));
+  const int64_t version = whole_at(rows.at(0), 0);  // 0: made just now
+  if (version > kSchema)
+    return fail(Code::kUnsupported, "found a ledger of version {}, expected at most {}", version, kSchema);
+  if (version == 1) {
+    for (const char* statement : kSecond) BANTAM_TRY((*sql_)(statement));
+  }
   BANTAM_TRY((*sql_)("INSERT INTO bantam_schema VALUES ($1) ON CONFLICT DO NOTHING", kSchema));
-  BANTAM_ASSIGN(auto rows, (*sql_)("SELECT MAX(version) FROM bantam_schema"));
-  if (whole_at(rows.at(0), 0) > kSchema)
-    return fail(Code::kUnsupported, "found a ledger of version {}, expected at most {}",
-                whole_at(rows.at(0), 0), kSchema);
   return {};
 }
 
 Status Ledger::add(const LedgerRow& r) {
   auto done = (*sql_)(
       "INSERT INTO requests VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16,"
-      " $17, $18, $19, $20, $21, $22, $23, $24, $25) ON CONFLICT (row_id) DO NOTHING",
+      " $17, $18, $19, $20, $21, $22, $23, $24, $25, $26, $27, $28) ON CONFLICT (row_id) DO NOTHING",
       r.row, r.id, r.time, utc_day(r.time), r.key, r.team, r.strategy, r.answered_by, r.outcome,
       optional_value(r.confidence), r.local.calls, r.local.prompt_tokens, r.local.cached_tokens,
       r.local.completion_tokens, r.local.cost, r.remote.calls, r.remote.prompt_tokens, r.remote.cached_tokens,
       r.remote.completion_tokens, r.remote.cost, int64_t{r.estimated}, r.redactions,
-      optional_value(r.first_text), r.seconds, r.steps);
+      optional_value(r.first_text), r.seconds, r.steps, r.drafted, r.accepted, r.certificate);
   if (!done) return std::unexpected(std::move(done).error());
   return {};
 }
@@ -203,7 +212,8 @@ Result<std::vector<std::string>> Ledger::request_ids() {
 }
 
 Result<std::vector<SumRow>> Ledger::sums(const SumQuery& query) {
-  static const std::vector<std::string> kColumns{"day", "key", "team", "strategy", "answered_by", "outcome"};
+  static const std::vector<std::string> kColumns{"day",         "key",     "team",       "strategy",
+                                                 "answered_by", "outcome", "certificate"};
   std::string columns;
   for (const std::string& column : query.by) {
     if (std::find(kColumns.begin(), kColumns.end(), column) == kColumns.end())
@@ -214,7 +224,7 @@ Result<std::vector<SumRow>> Ledger::sums(const SumQuery& query) {
       "SELECT " + columns +
       "COUNT(*), CAST(SUM(CASE WHEN outcome = 'unverified' THEN 1 ELSE 0 END) AS BIGINT),"
       " CAST(SUM(CASE WHEN outcome IN ('answered', 'unverified') THEN 0 ELSE 1 END) AS BIGINT),"
-      " CAST(SUM(estimated) AS BIGINT)";
+      " CAST(SUM(estimated) AS BIGINT), CAST(SUM(drafted) AS BIGINT), CAST(SUM(accepted) AS BIGINT)";
   for (const char* side : {"local", "remote"}) {
     for (const char* figure : {"calls", "prompt", "cached", "completion", "cost"})
       text += fmt::format(", CAST(SUM({}_{}) AS BIGINT)", side, figure);
@@ -235,9 +245,11 @@ Result<std::vector<SumRow>> Ledger::sums(const SumQuery& query) {
     sum.unverified = whole_at(row, n + 1);
     sum.failed = whole_at(row, n + 2);
     sum.estimated = whole_at(row, n + 3);
-    sum.local = side_at(row, n + 4);
-    sum.remote = side_at(row, n + 9);
-    sum.seconds = number_at(row, n + 14);
+    sum.drafted = whole_at(row, n + 4);
+    sum.accepted = whole_at(row, n + 5);
+    sum.local = side_at(row, n + 6);
+    sum.remote = side_at(row, n + 11);
+    sum.seconds = number_at(row, n + 16);
     out.push_back(std::move(sum));
   }
   return out;

@@ -39,7 +39,9 @@ struct LedgerRow {
   int64_t redactions = 0;
   std::optional<double> first_text;  // until the first text was passed on
   double seconds = 0;
-  std::string steps;  // JSON: model, outcome, seconds, tokens and cost of each step
+  std::string steps;                  // JSON: model, outcome, seconds, tokens and cost of each step
+  int64_t drafted = 0, accepted = 0;  // tokens of speculative decoding
+  std::string certificate;            // of the team at that time: "holds", "broken"; empty: it has none
 };
 
 /// What is counted against budgets.
@@ -87,12 +89,13 @@ struct AuditHead {
 };
 
 struct SumQuery {
-  std::vector<std::string> by;  // of "day", "key", "team", "strategy", "answered_by", "outcome"
+  std::vector<std::string> by;  // of "day", "key", "team", "strategy", "answered_by", "outcome",
+                                // "certificate"
   std::string since, until;     // days, inclusive; empty: no bound
 };
 struct SumRow {
   std::vector<std::string> group;  // as SumQuery::by
-  int64_t requests = 0, unverified = 0, failed = 0, estimated = 0;
+  int64_t requests = 0, unverified = 0, failed = 0, estimated = 0, drafted = 0, accepted = 0;
   LedgerSide local, remote;
   double seconds = 0;
 };

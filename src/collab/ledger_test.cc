@@ -104,6 +104,35 @@ TEST_P(LedgerTest, KeepsRowsAndSumsThem) {
               HasSubstr("expected day, key"));
 }
 
+TEST_P(LedgerTest, TakesOverALedgerOfVersion1) {
+  {
+    Ledger ledger = open();
+    ASSERT_TRUE(ledger.add(row("old")));
+    for (const char* statement :
+         {"ALTER TABLE requests DROP COLUMN drafted", "ALTER TABLE requests DROP COLUMN accepted",
+          "ALTER TABLE requests DROP COLUMN certificate", "UPDATE bantam_schema SET version = 1"})
+      ASSERT_TRUE(ledger.sql()(statement));
+  }
+  Ledger ledger = open();
+  auto added = row("new");
+  added.drafted = 30;
+  added.accepted = 20;
+  added.certificate = "broken";
+  ASSERT_TRUE(ledger.add(added));
+  auto sums = ledger.sums({{"certificate"}, "", ""});
+  ASSERT_TRUE(sums) << sums.error().message;
+  ASSERT_EQ(sums->size(), 2u);
+  EXPECT_THAT((*sums)[0].group, ElementsAre(""));
+  EXPECT_THAT((*sums)[1].group, ElementsAre("broken"));
+  EXPECT_EQ((*sums)[1].drafted, 30);
+  EXPECT_EQ((*sums)[1].accepted, 20);
+  EXPECT_EQ((*sums)[0].drafted, 0);
+  ASSERT_TRUE(ledger.sql()("INSERT INTO bantam_schema VALUES (99)"));
+  auto later = Ledger::open(url);
+  ASSERT_FALSE(later);
+  EXPECT_EQ(later.error().code, Code::kUnsupported);
+}
+
 TEST_P(LedgerTest, BudgetsAreExactAtTheLimit) {
   Ledger ledger = open();
   const std::string day = "2023-11-14";

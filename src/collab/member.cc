@@ -20,7 +20,8 @@ constexpr uint64_t kTokensPerMessage = 16;  // what templates add around one
 constexpr uint64_t kTokensPerRequest = 64;
 constexpr uint64_t kBytesPerToken = 64;  // no text is so well compressed throughout
 constexpr uint64_t kSpareBytes = 4096;
-constexpr uint64_t kTokensInFlight = 64;  // made by the remote side after we stopped listening
+constexpr uint64_t kUnboundedAnswer = 4096;  // of one that was lost and had no max_tokens
+constexpr uint64_t kTokensInFlight = 64;     // made by the remote side after we stopped listening
 
 /// A call on its way.
 struct Call {
@@ -117,6 +118,8 @@ class Member final : public chat::ChatModel {
   const chat::TaskInfo* task() const override { return model_->task(); }
   bool remote() const override { return model_->remote() && policy_.egress != Egress::kDeny; }
   chat::ModelLoad load() const override { return model_->load(); }
+  std::shared_ptr<const runtime::Engine> engine() const override { return model_->engine(); }
+  std::optional<chat::CertificateState> certificate() const override { return model_->certificate(); }
 
   Awaitable<Result<Reply>> generate(const Request& request, chat::EventSink sink) override {
     Call call = begin();
@@ -149,7 +152,9 @@ class Member final : public chat::ChatModel {
       call.failed.push_back(step);
       if (request.on_failed_step) request.on_failed_step(step);
     };
+    sent.notes = std::make_shared<chat::CallNotes>();
     Result<Reply> reply = co_await model_->generate(sent, std::move(inner));
+    call.note.sent = sent.notes->sent.value_or(1);
     if (pass.overrun())
       reply = fail(Code::kQuota, "budget: '{}' ran on after its max_tokens of {}", name(), call.answer_most);
     figure(call, reply, pass.bytes());
@@ -183,7 +188,9 @@ class Member final : public chat::ChatModel {
     Status opened =
         co_await open(call, request.caller, request.id, limits, redaction ? &*redaction : nullptr);
     if (!opened) co_return refused(request.notes, call, std::move(opened.error()));
+    sent.notes = std::make_shared<chat::CallNotes>();
     Result<chat::Embeddings> reply = co_await model_->embed(sent);
+    call.note.sent = sent.notes->sent.value_or(1);
     figure(call, reply, 0);
     if (reply && call.note.estimated) reply->cost = call.note.cost;
     if (reply && call.note.redactions > 0) reply->notes.push_back(redaction_note(*redaction));
@@ -296,11 +303,21 @@ class Member final : public chat::ChatModel {
     add_failed(call);
   }
 
-  /// Attempts that failed and yet may have cost something.
-  static void add_failed(Call& call) {
+  /// Attempts that failed and yet may have cost something: what the API said of them, or else the most.
+  void add_failed(Call& call) const {
     for (const chat::Step& step : call.failed) {
-      call.note.cost += step.cost;
-      call.note.estimated = true;
+      chat::Usage usage = step.usage;
+      double cost = step.cost;
+      if (usage.prompt_tokens == 0) {
+        const uint64_t bound = policy_.accounts ? policy_.accounts->answer_tokens() : kUnboundedAnswer;
+        usage = {call.prompt_most, std::min(call.answer_most, bound)};
+        cost = std::max(cost, policy_.prices.of(usage));
+        call.note.estimated = true;
+      }
+      call.note.cost += cost;
+      call.note.usage.prompt_tokens += usage.prompt_tokens;
+      call.note.usage.completion_tokens += usage.completion_tokens;
+      call.note.usage.cached_tokens += usage.cached_tokens;
     }
   }
 
@@ -312,7 +329,11 @@ class Member final : public chat::ChatModel {
 
   void complete(Reply& reply, const Call& call, const Redaction* redaction, const Request& request,
                 bool bounded) const {
-    if (call.note.estimated) reply.cost = call.note.cost;
+    if (call.note.estimated) {
+      // A team's cost is the sum of its steps'.
+      if (!reply.steps.empty()) reply.steps.back().cost += call.note.cost - reply.cost;
+      reply.cost = call.note.cost;
+    }
     if (bounded)
       reply.notes.push_back(
           fmt::format("max_tokens: set to {}, since a budget needs a bound", call.answer_most));
@@ -330,7 +351,7 @@ class Member final : public chat::ChatModel {
       notes->calls.push_back(std::move(call.note));
     } else if (!call.note.reservation.empty()) {
       Record record;
-      record.settle.push_back({call.note.reservation, {0, call.note.remote, to_nano(call.note.cost)}});
+      record.settle.push_back({call.note.reservation, amount_of(call.note)});
       Outcome outcome = co_await policy_.accounts->recorder().commit(std::move(record));
       if (!outcome) co_return std::unexpected(std::move(outcome.error()));
     }

@@ -9,10 +9,9 @@
 #include <thread>
 
 #include "base/usage.h"
-#include "model/random_model.h"
 #include "net/http_client.h"
 #include "net/json.h"
-#include "net/raw_socket_for_test.h"
+#include "server/faults_for_test.h"
 #include "server/server_for_test.h"
 
 namespace bantam::server {
@@ -24,30 +23,6 @@ using net::RawSocket;
 using nlohmann::json;
 using testing::HasSubstr;
 using testing::Not;
-
-std::string header(std::string_view status, std::string_view more) {
-  return fmt::format("HTTP/1.1 {}\r\nconnection: close\r\n{}\r\n", status, more);
-}
-std::string whole(std::string_view status, std::string_view body, std::string_view more = "") {
-  return header(status, fmt::format("{}content-length: {}\r\n", more, body.size())) + std::string(body);
-}
-const std::string kStream = header("200 OK", "content-type: text/event-stream\r\n");
-const std::string kPiece = "data: {\"choices\":[{\"delta\":{\"content\":\"hel\"}}]}\n\n";
-
-/// False when the other side gives up within that time.
-bool undisturbed(RawSocket& s, std::chrono::milliseconds pause) {
-  char c;
-  for (auto until = std::chrono::steady_clock::now() + pause; std::chrono::steady_clock::now() < until;) {
-    if (::recv(s.fd(), &c, 1, MSG_PEEK | MSG_DONTWAIT) == 0) return false;
-    std::this_thread::sleep_for(5ms);
-  }
-  return true;
-}
-void send_slowly(RawSocket& s, std::string_view bytes, std::chrono::milliseconds pause) {
-  for (char c : bytes) {
-    if (!s.send({&c, 1}) || !undisturbed(s, pause)) return;
-  }
-}
 
 struct Fault {
   std::string name;
@@ -140,9 +115,7 @@ class Faulty {
 
  private:
   ModelConfig small() {
-    path_ = (std::filesystem::temp_directory_path() / net::random_id("bantam_faults_")).string() + ".gguf";
-    EXPECT_TRUE(
-        model::write_random_model(path_, model::tiny_config(), tensor::DType::kF32, 3, {"refund", "login"}));
+    path_ = random_task_model();
     ModelConfig out;
     out.name = "small";
     out.path = path_;
