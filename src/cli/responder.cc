@@ -96,8 +96,13 @@ class TextResponder final : public Responder {
     options.cancel = Interrupt::token();
     options.on_text = sink;
     options.grammar = grammar_;
+    if (options_.draft) options.drafter = options_.draft->drafter();
     BANTAM_ASSIGN(auto generation, session_->generate(tokens, options));
     Answer answer;
+    if (options.drafter && !options.drafter->problem().empty())
+      answer.notes.push_back("--draft: " + options.drafter->problem());
+    answer.drafted_tokens = generation.drafted;
+    answer.accepted_tokens = generation.kept;
     answer.text = std::move(generation.text);
     answer.finish = generation.finish == runtime::Finish::kStop     ? "stop"
                     : generation.finish == runtime::Finish::kLength ? "length"
@@ -146,6 +151,7 @@ class ChatResponder final : public Responder {
       request_.format.kind = chat::ResponseFormat::Kind::kPattern;
       request_.format.schema = options.pattern;
     }
+    request_.draft = options.draft;
   }
 
   Result<Answer> ask(const std::string& prompt, const TextSink& sink) override {
@@ -161,6 +167,8 @@ class ChatResponder final : public Responder {
     answer.finish = std::move(reply.finish_reason);
     answer.prompt_tokens = reply.usage.prompt_tokens;
     answer.completion_tokens = reply.usage.completion_tokens;
+    answer.drafted_tokens = reply.usage.drafted_tokens;
+    answer.accepted_tokens = reply.usage.accepted_tokens;
     answer.confidence = reply.confidence;
     answer.notes = std::move(reply.notes);
     answer.seconds = wall_seconds() - start;
@@ -189,6 +197,11 @@ Result<std::unique_ptr<Responder>> make_responder(std::shared_ptr<const Engine> 
   if (formed && (!options.choices.empty() || (engine->task() && !options.raw))) {
     return fail(Code::kInvalidArgument, "--json-schema, --regex: {} answers with one of {} here",
                 engine->path(), options.choices.empty() ? "its labels" : "the choices");
+  }
+  if (options.draft && (!options.choices.empty() || (engine->task() && !options.raw))) {
+    return fail(Code::kInvalidArgument,
+                "--draft: {} answers with one of {} here, for which no tokens are drafted", engine->path(),
+                options.choices.empty() ? "its labels" : "the choices");
   }
   if (engine->task() && !options.raw && options.choices.empty()) {
     BANTAM_ASSIGN(auto session, engine->new_session());

@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "base/result.h"
+#include "runtime/drafter.h"
 #include "runtime/engine.h"
 
 namespace bantam::cli {
@@ -21,12 +22,14 @@ struct RunOptions {
   std::vector<std::string> stop, choices;
   std::string schema, pattern;  // what the answer must fulfil; at most one of the two
   bool raw = false, parse_special = false;
+  std::shared_ptr<runtime::DraftSource> draft = {};  // proposes tokens; the text is the same without
 };
 
 struct Answer {
   std::string text;
   std::string finish = "stop";  // "stop", "length", "cancelled"
   uint64_t prompt_tokens = 0, completion_tokens = 0;
+  uint64_t drafted_tokens = 0, accepted_tokens = 0;
   std::vector<text::TokenId> tokens;  // of the answer, where the way of answering knows them
   std::optional<double> confidence;
   std::optional<double> threshold;                            // of the model's calibration
@@ -49,8 +52,9 @@ class Responder {
   virtual std::string description() const = 0;
 };
 
-/// Errors: kInvalidArgument for an empty choice, more than one of choices, schema and pattern, or a schema or
-/// pattern where a task's labels are the answers; those of runtime::Grammar; those of Engine::new_session.
+/// Errors: kInvalidArgument for an empty choice, more than one of choices, schema and pattern, or a schema,
+/// pattern or draft where a task's labels are the answers; those of runtime::Grammar; those of
+/// Engine::new_session.
 Result<std::unique_ptr<Responder>> make_responder(std::shared_ptr<const runtime::Engine> engine,
                                                   RunOptions options);
 

@@ -1,6 +1,7 @@
 #include <algorithm>
 #include <memory>
 
+#include "cli/calibrate_learned.h"
 #include "cli/interrupt.h"
 #include "cli/progress_bar.h"
 #include "cli/verbs.h"
@@ -17,6 +18,8 @@ struct Options {
   std::string model, llm, data, out, input = "text", label = "label";
   compress::CalibrateOptions calibrate;
   runtime::EngineOptions engine;
+  LearnedOptions learned;
+  bool learn = false;
   bool by_llm() const { return calibrate.reference == "llm"; }
 };
 
@@ -76,19 +79,18 @@ Result<std::vector<compress::ScoredExample>> score_all(const Engine& slm, const 
   return out;
 }
 
-/// The same model with another calibration.
+/// The same model with another calibration. A learned confidence was made of the old one.
 Status write_calibrated(const Options& options, const compress::CalibrationReport& report) {
-  BANTAM_ASSIGN(auto file, formats::GgufFile::open(options.model));
-  BANTAM_ASSIGN(auto task, model::read_task(file));
-  task->calibration = report.calibration;
-  task->certificate = report.certificate;
-  formats::GgufWriter writer;
-  writer.copy_metadata(file);
-  model::write_task(*task, writer);
-  for (const auto& tensor : file.tensors()) {
-    BANTAM_TRY(writer.add_tensor(tensor.name, tensor.type, tensor.shape, file.data(tensor)));
-  }
-  return writer.write(options.out.empty() ? options.model : options.out);
+  return rewrite_model(options.model, options.out,
+                       [&](formats::GgufFile& file, formats::GgufWriter& writer) -> Status {
+                         BANTAM_ASSIGN(auto task, model::read_task(file));
+                         if (!task) return fail(Code::kCorrupt, "{}: has no task", file.path());
+                         task->calibration = report.calibration;
+                         task->certificate = report.certificate;
+                         model::write_task(*task, writer);
+                         model::write_learned_confidence({}, writer);
+                         return {};
+                       });
 }
 
 Result<std::shared_ptr<const Engine>> load_with_task(const std::string& path,
@@ -118,17 +120,6 @@ Result<compress::CalibrationReport> calibrate(const Options& options, const Comm
   return report;
 }
 
-Json as_json(const model::Certificate& c) {
-  return {{"error", c.error},
-          {"confidence", c.confidence},
-          {"reference", c.reference},
-          {"examples", c.examples},
-          {"kept", c.kept},
-          {"errors", c.errors},
-          {"bound", c.bound},
-          {"local_share", static_cast<double>(c.kept) / static_cast<double>(c.examples)}};
-}
-
 Json as_json(const compress::CalibrationReport& report, const std::string& written) {
   const model::Calibration& c = report.calibration;
   Json out{{"model", written},
@@ -147,7 +138,7 @@ Json as_json(const compress::CalibrationReport& report, const std::string& writt
            {"certificate", nullptr},
            {"signals", Json::array()}};
   if (report.certificate) {
-    out["certificate"] = as_json(*report.certificate);
+    out["certificate"] = certificate_json(*report.certificate);
     out["local_share"] = out["certificate"]["local_share"];
   }
   for (const auto& signal : report.signals) {
@@ -157,19 +148,6 @@ Json as_json(const compress::CalibrationReport& report, const std::string& writt
                               {"ece_isotonic", signal.ece_isotonic}});
   }
   return out;
-}
-
-std::string certificate_text(const model::Certificate& c) {
-  return fmt::format(
-      "certificate: of the answers with confidence {:.4f} and above at most {:.2f} % are {}, with "
-      "probability "
-      "{:.1f} %\n"
-      "  {:.1f} % of the requests stay local; tested on {} examples: {} kept, {} of them {} (upper bound "
-      "{:.3f} "
-      "%)\n",
-      c.threshold, 100 * c.error, c.reference == "llm" ? "unlike the large model's" : "wrong",
-      100 * c.confidence, 100 * static_cast<double>(c.kept) / static_cast<double>(c.examples), c.examples,
-      c.kept, c.errors, c.reference == "llm" ? "unlike" : "wrong", 100 * c.bound);
 }
 
 std::string as_text(const compress::CalibrationReport& report) {
@@ -193,7 +171,9 @@ std::string as_text(const compress::CalibrationReport& report) {
 }
 
 void add_options(CLI::App& verb, Options& options) {
-  verb.add_option("MODEL", options.model, "Small model to calibrate (.gguf, made for a task)")->required();
+  verb.add_option("MODEL", options.model,
+                  "Small model to calibrate (.gguf; made for a task, unless --learned)")
+      ->required();
   verb.add_option("--llm", options.llm, "Large model of the team (--target and --reference llm need it)")
       ->type_name("MODEL");
   verb.add_option("--data", options.data, "Labelled data that neither model was trained on")
@@ -222,20 +202,69 @@ void add_options(CLI::App& verb, Options& options) {
       ->type_name("FILE");
 }
 
+void add_learned(CLI::App& verb, Options& options) {
+  auto& how = options.learned.how;
+  auto* learn = verb.add_flag(
+      "--learned", options.learn,
+      "Learn one confidence out of all that is measured, for teams with confidence = \"learned\"");
+  verb.add_option("--samples", how.samples,
+                  "Further answers, compared with the first (models without a task)")
+      ->needs(learn)
+      ->check(CLI::Range(0, 64))
+      ->capture_default_str();
+  verb.add_option("--sample-temperature", how.sample_temperature, "Their temperature")
+      ->needs(learn)
+      ->check(CLI::Range(0.01, 10.0))
+      ->capture_default_str();
+  verb.add_option("--agreement", how.agreement, "How answers are compared")
+      ->needs(learn)
+      ->check(CLI::IsMember({"normalised", "equal", "words"}))
+      ->capture_default_str();
+  verb.add_option("--agreement-bound", how.agreement_bound, "F1 of the words from which they agree (words)")
+      ->needs(learn)
+      ->check(CLI::Range(0.0, 1.0))
+      ->capture_default_str();
+  verb.add_flag("--self-check", how.self_check, "Ask the model whether it is right (models without a task)")
+      ->needs(learn);
+  verb.add_option("--self-check-prompt", how.self_check_prompt, "How, with {request} and {draft}")
+      ->needs(learn);
+  verb.add_option("--yes", how.yes, "What it says to that when it is")->needs(learn)->capture_default_str();
+  verb.add_option("--no", how.no, "And when it is not")->needs(learn)->capture_default_str();
+  verb.add_option("--suffix", options.learned.suffix, "Put behind each text")->needs(learn);
+  verb.add_option("-n,--max-tokens", options.learned.max_tokens,
+                  "Longest answer (0: up to the context's end)")
+      ->needs(learn);
+}
+
+/// Of --learned; `target_given`: it has no such threshold.
+int run_learned(const Options& o, bool target_given, const Common& common) {
+  if (!o.llm.empty() || o.by_llm() || target_given)
+    return report_misuse("calibrate",
+                         "--learned goes with --error, not with --llm, --reference llm or --target");
+  LearnedJob job{o.model, o.data, o.input, o.label, o.out, o.engine, {}, o.learned};
+  job.learn.error = o.calibrate.error;
+  job.learn.confidence = o.calibrate.confidence;
+  job.learn.seed = o.calibrate.seed;
+  return calibrate_learned(job, common);
+}
+
 }  // namespace
 
 Action add_calibrate(CLI::App& verb, const Common& common) {
   auto options = std::make_shared<Options>();
   add_options(verb, *options);
+  add_learned(verb, *options);
   add_engine_options(verb, options->engine);
   add_json(verb, common);
   verb.footer(
       "Examples:\n  bantam calibrate student.gguf --llm teacher.gguf --data held-back.csv --target 0.99\n"
-      "  bantam calibrate student.gguf --data held-back.csv --error 0.01 --confidence 0.95");
-  return [options, &common] {
+      "  bantam calibrate student.gguf --data held-back.csv --error 0.01 --confidence 0.95\n"
+      "  bantam calibrate writer.gguf --data held-back.csv --label answer --learned --samples 4");
+  return [options, &common, target = verb.get_option("--target")] {
     if (options->by_llm() && options->llm.empty())
       return report_misuse("calibrate", "--reference llm needs --llm");
     Interrupt interrupt;
+    if (options->learn) return run_learned(*options, target->count() > 0, common);
     auto result = calibrate(*options, common);
     if (!result) return report(result.error());
     const std::string& written = options->out.empty() ? options->model : options->out;

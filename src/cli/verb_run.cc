@@ -12,7 +12,7 @@ namespace bantam::cli {
 namespace {
 
 struct Options {
-  std::string model, prompt;
+  std::string model, prompt, draft;
   CLI::Option* prompt_given = nullptr;
   RunOptions run;
   runtime::EngineOptions engine;
@@ -23,6 +23,10 @@ Json as_json(const Answer& answer) {
               {"finish", answer.finish},
               {"prompt_tokens", answer.prompt_tokens},
               {"completion_tokens", answer.completion_tokens}};
+  if (answer.drafted_tokens > 0) {
+    out["drafted_tokens"] = answer.drafted_tokens;
+    out["accepted_tokens"] = answer.accepted_tokens;
+  }
   if (!answer.tokens.empty()) out["tokens"] = answer.tokens;
   if (answer.confidence) out["confidence"] = *answer.confidence;
   if (answer.threshold) {
@@ -44,6 +48,8 @@ Json as_json(const Answer& answer) {
 void print_note(const Answer& answer) {
   std::string note = fmt::format("{} + {} tokens in {:.2f} s", answer.prompt_tokens, answer.completion_tokens,
                                  answer.seconds);
+  if (answer.drafted_tokens > 0)
+    note += fmt::format(", {} of {} drafted tokens kept", answer.accepted_tokens, answer.drafted_tokens);
   if (answer.confidence) note += fmt::format(", confidence {:.3f}", *answer.confidence);
   if (answer.threshold) {
     note += fmt::format(" ({} the calibrated threshold {:.3f})",
@@ -89,13 +95,28 @@ int converse(Responder& responder, const Common& common) {
   return kDone;
 }
 
-int run(const Options& options, const Common& common) {
+Result<std::shared_ptr<runtime::DraftSource>> draft_source(const Options& options,
+                                                           const runtime::Engine& target) {
+  if (options.draft.empty()) return nullptr;
+  if (options.draft == "lookup") return runtime::make_lookup_source();
+  runtime::EngineOptions engine = options.engine;
+  engine.context_length = 0;  // its own, which may be shorter: past it nothing is drafted
+  BANTAM_ASSIGN(auto draft, runtime::Engine::load(options.draft, engine));
+  auto source = runtime::make_draft_source(std::move(draft), target);
+  if (!source) return std::unexpected(std::move(source).error().in("--draft"));
+  return source;
+}
+
+int run(Options options, const Common& common) {
   if (Status sampling = runtime::check(options.run.sampling); !sampling) {
     return report_misuse("run", sampling.error().message);
   }
   Interrupt interrupt;
   auto engine = runtime::Engine::load(options.model, options.engine);
   if (!engine) return report(engine.error());
+  auto draft = draft_source(options, **engine);
+  if (!draft) return report(draft.error());
+  options.run.draft = std::move(*draft);
   auto responder = make_responder(*engine, options.run);
   if (!responder) return report(responder.error());
   if (options.prompt_given->count() > 0) return answer_once(**responder, options.prompt, common);
@@ -140,6 +161,12 @@ Action add_run(CLI::App& verb, const Common& common) {
       "PROMPT", options->prompt, "The prompt (default: standard input; a conversation on a terminal)");
   add_generation(verb, options->run);
   add_sampling_options(verb, options->run.sampling);
+  verb.add_option(
+          "--draft", options->draft,
+          "A smaller model with the same vocabulary that proposes tokens, or \"lookup\": what followed the "
+          "same words before.\n"
+          "The text is the same, it only comes sooner")
+      ->type_name("MODEL|lookup");
   add_engine_options(verb, options->engine);
   add_json(verb, common);
   verb.footer(
@@ -148,6 +175,7 @@ Action add_run(CLI::App& verb, const Common& common) {
       "text.\n"
       "Examples:\n"
       "  bantam run tickets.gguf 'I was charged twice' --json\n"
+      "  bantam run large.gguf 'Write a letter' --draft small.gguf\n"
       "  bantam run stories.gguf 'Once upon a time' --max-tokens 100 --temp 0.8 --seed 7\n"
       "  cat letter.txt | bantam run model.gguf --choices complaint,praise,question\n"
       "  bantam run model.gguf 'Name, age: Ann is 31' --json-schema-file person.json");

@@ -7,18 +7,11 @@
 #include <nlohmann/json.hpp>
 
 #include "base/utf8.h"
+#include "collab/characters.h"
 #include "net/json.h"
 
 namespace bantam::collab {
 namespace {
-
-bool is_space(char c) { return c == ' ' || c == '\n' || c == '\t' || c == '\r'; }
-
-std::string_view trimmed(std::string_view text) {
-  while (!text.empty() && is_space(text.front())) text.remove_prefix(1);
-  while (!text.empty() && is_space(text.back())) text.remove_suffix(1);
-  return text;
-}
 
 std::string folded(std::string_view text) {
   utf8proc_uint8_t* out = nullptr;
@@ -38,14 +31,8 @@ Kind kind_of(uint32_t code) {
   if (code >= '0' && code <= '9') return Kind::kDigit;
   if (code == '\'' || code == 0x2019) return Kind::kApostrophe;
   if (code == '.' || code == ',' || code == ':' || code == '-' || code == '/') return Kind::kJoiner;
+  if (is_letter(code)) return Kind::kLetter;
   switch (utf8proc_category(static_cast<utf8proc_int32_t>(code))) {
-    case UTF8PROC_CATEGORY_LU:
-    case UTF8PROC_CATEGORY_LL:
-    case UTF8PROC_CATEGORY_LT:
-    case UTF8PROC_CATEGORY_LM:
-    case UTF8PROC_CATEGORY_LO:
-    case UTF8PROC_CATEGORY_MN:
-    case UTF8PROC_CATEGORY_MC:
     case UTF8PROC_CATEGORY_NL:
     case UTF8PROC_CATEGORY_NO:
     case UTF8PROC_CATEGORY_SC:  // 5 $ is not 5 €

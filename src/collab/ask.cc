@@ -83,4 +83,15 @@ Awaitable<Result<Reply>> hand_over(Reply reply, const chat::EventSink& sink, con
   co_return reply;
 }
 
+Status check_models(const std::string& team, const std::shared_ptr<chat::ChatModel>& slm,
+                    const std::shared_ptr<chat::ChatModel>& llm) {
+  if (slm && llm) return {};
+  return fail(Code::kInvalidArgument, "team '{}': found no model for {}", team, slm ? "llm" : "slm");
+}
+
+Status check_share(const std::string& team, std::string_view key, double value) {
+  if (value >= 0 && value <= 1) return {};
+  return fail(Code::kInvalidArgument, "team '{}': {} is {}, expected a number in 0..1", team, key, value);
+}
+
 }  // namespace bantam::collab

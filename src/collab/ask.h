@@ -32,6 +32,24 @@ double share_of_yes(const chat::Reply& reply, std::string_view yes);
 chat::Awaitable<Result<chat::Reply>> hand_over(chat::Reply reply, const chat::EventSink& sink,
                                                const std::string& team);
 
+// What teams are refused for when they are made; messages begin with the team's name.
+/// A missing model.
+Status check_models(const std::string& team, const std::shared_ptr<chat::ChatModel>& slm,
+                    const std::shared_ptr<chat::ChatModel>& llm);
+/// A number outside 0..1.
+Status check_share(const std::string& team, std::string_view key, double value);
+/// Options of teams that read material in parts and ask about them.
+template <class Options>
+Status check_reading(const Options& o) {
+  if (o.chunk_bytes < 64)
+    return fail(Code::kInvalidArgument, "team '{}': chunk_bytes is {}, expected at least 64", o.name,
+                o.chunk_bytes);
+  if (o.parallel == 0)
+    return fail(Code::kInvalidArgument, "team '{}': parallel is 0, expected at least 1", o.name);
+  if (o.yes == o.no) return fail(Code::kInvalidArgument, "team '{}': yes and no are the same", o.name);
+  return {};
+}
+
 /// Texts of a request that answers may rest on, and where each is from: "message 2".
 struct Sources {
   std::vector<std::string> texts, names;

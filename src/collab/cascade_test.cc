@@ -3,8 +3,10 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include "base/rng.h"
 #include "chat/events.h"
 #include "chat/scripted.h"
+#include "model/certificate.h"
 
 namespace bantam::collab {
 namespace {
@@ -176,6 +178,72 @@ TEST(Cascade, RefusesAThresholdOutsideItsRange) {
     EXPECT_FALSE(make_cascade(slm, slm, {"team", t}));
   }
   EXPECT_FALSE(make_cascade(slm, nullptr, {"team", 0.5}));
+}
+
+/// Tested on answers of which half are as sure as 0.9 and more.
+std::shared_ptr<const model::Certificate> certificate() {
+  model::Certificate c{.error = 0.01, .confidence = 0.95, .threshold = 0.8, .examples = 400, .kept = 400};
+  c.drift_edges = {0.85, 0.9, 0.95};
+  c.drift_counts = {100, 100, 100, 100};
+  return std::make_shared<const model::Certificate>(c);
+}
+
+std::shared_ptr<chat::ChatModel> watched(const Team& team, OnDrift then) {
+  auto made =
+      make_cascade(team.slm, team.llm, {.name = "team", .threshold = 0.8, .drift = {certificate(), then}});
+  EXPECT_TRUE(made) << made.error().message;
+  return *made;
+}
+
+TEST(CascadeDrift, CertificateHoldsWhileConfidencesAreAsItsOwn) {
+  Team team;
+  team.model = watched(team, OnDrift::kSendUp);
+  Rng rng(3);
+  for (int i = 0; i < 300; ++i) {
+    team.slm->say(turn({"refund"}, 0.8 + 0.2 * rng.uniform()));  // quarters of the bins
+    auto reply = team.ask();
+    ASSERT_TRUE(reply);
+    EXPECT_EQ(reply->answered_by, "small");
+    EXPECT_TRUE(reply->notes.empty());
+  }
+  auto state = team.model->certificate();
+  ASSERT_TRUE(state);
+  EXPECT_TRUE(state->holds);
+  EXPECT_EQ(state->observed, 300U);
+  EXPECT_FALSE(Team().model->certificate());
+}
+
+TEST(CascadeDrift, AnswersSayThatItNoLongerHolds) {
+  for (OnDrift then : {OnDrift::kWarn, OnDrift::kSendUp}) {
+    Team team;
+    team.model = watched(team, then);
+    Reply last;
+    for (int i = 0; i < 100; ++i) {
+      team.slm->say(turn({"refund"}, 0.81));  // kept, but all of them among the least sure
+      team.llm->say(turn({"login"}, {}));
+      auto reply = team.ask();
+      ASSERT_TRUE(reply);
+      last = *reply;
+    }
+    EXPECT_FALSE(team.model->certificate()->holds);
+    EXPECT_GT(team.model->certificate()->evidence, 100);
+    ASSERT_EQ(last.notes.size(), 1U);
+    EXPECT_THAT(last.notes[0], HasSubstr("certificate: no longer holds"));
+    EXPECT_EQ(last.answered_by, then == OnDrift::kWarn ? "small" : "large");
+    if (then == OnDrift::kSendUp) {
+      EXPECT_EQ(last.steps.at(0).outcome, "certificate no longer holds");
+    }
+  }
+}
+
+TEST(CascadeDrift, ChoicesOfTheRequestsOwnAreNotWatched) {
+  Team team;
+  team.model = watched(team, OnDrift::kWarn);
+  Request request;
+  request.choices = {"refund", "login"};
+  team.slm->say(turn({"refund"}, 0.81));
+  ASSERT_TRUE(team.ask(request));
+  EXPECT_EQ(team.model->certificate()->observed, 0U);
 }
 
 }  // namespace

@@ -3,11 +3,11 @@
 #include <algorithm>
 
 #include "base/utf8.h"
+#include "collab/characters.h"
 
 namespace bantam::collab {
 namespace {
 
-bool is_space(char c) { return c == ' ' || c == '\n' || c == '\t' || c == '\r'; }
 bool blank(std::string_view text) { return std::ranges::all_of(text, is_space); }
 
 bool ends_sentence(std::string_view text, size_t at) {
@@ -75,8 +75,7 @@ std::vector<std::string_view> paragraphs(std::string_view text) {
     size_t end = std::min(text.find(separator), text.size());
     std::string_view part = text.substr(0, end);
     text.remove_prefix(std::min(end + separator.size(), text.size()));
-    while (!part.empty() && is_space(part.front())) part.remove_prefix(1);
-    while (!part.empty() && is_space(part.back())) part.remove_suffix(1);
+    part = trimmed(part);
     if (!part.empty()) out.push_back(part);
   }
   return out;

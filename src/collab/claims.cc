@@ -5,16 +5,16 @@
 #include <set>
 
 #include "collab/agreement.h"
+#include "collab/characters.h"
 
 namespace bantam::collab {
 namespace {
 
-bool is_space(char c) { return c == ' ' || c == '\n' || c == '\t' || c == '\r'; }
-bool is_letter(char c) { return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z'); }
+bool is_ascii_letter(char c) { return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z'); }
 bool is_lower(char c) { return c >= 'a' && c <= 'z'; }
 /// Letters beyond ASCII count as such: their bytes have the highest bit.
 bool is_word_char(char c) {
-  return is_letter(c) || (c >= '0' && c <= '9') || static_cast<unsigned char>(c) >= 0x80;
+  return is_ascii_letter(c) || (c >= '0' && c <= '9') || static_cast<unsigned char>(c) >= 0x80;
 }
 
 constexpr std::array<std::string_view, 17> kAbbreviations = {"dr",  "mr",  "mrs", "ms",  "prof",  "st",
@@ -24,11 +24,11 @@ constexpr std::array<std::string_view, 17> kAbbreviations = {"dr",  "mr",  "mrs"
 /// Whether the full stop at `at` belongs to an abbreviation or an initial.
 bool abbreviates(std::string_view text, size_t at) {
   size_t begin = at;
-  while (begin > 0 && (is_letter(text[begin - 1]) || text[begin - 1] == '.')) --begin;
+  while (begin > 0 && (is_ascii_letter(text[begin - 1]) || text[begin - 1] == '.')) --begin;
   std::string word;
   for (char c : text.substr(begin, at - begin))
-    word += is_letter(c) && !is_lower(c) ? static_cast<char>(c + 32) : c;
-  if (word.size() == 1 && is_letter(word[0])) return word[0] != 'i';
+    word += is_ascii_letter(c) && !is_lower(c) ? static_cast<char>(c + 32) : c;
+  if (word.size() == 1 && is_ascii_letter(word[0])) return word[0] != 'i';
   return std::ranges::find(kAbbreviations, word) != kAbbreviations.end();
 }
 
@@ -96,7 +96,7 @@ void drop_empty_line(std::string& text) {
   begin = begin == text.npos ? 0 : begin + 1;
   std::string_view line = std::string_view(text).substr(begin);
   bool marks_only = std::ranges::none_of(
-      line, [](char c) { return is_letter(c) || static_cast<unsigned char>(c) >= 0x80; });
+      line, [](char c) { return is_ascii_letter(c) || static_cast<unsigned char>(c) >= 0x80; });
   if (marks_only) text.erase(begin);
 }
 

@@ -74,6 +74,12 @@ Signals ConfidenceMeter::signals_of(const Reply& reply) {
 
 chat::Awaitable<std::optional<double>> ConfidenceMeter::measure(LlmCall& slm, const Request& request,
                                                                 const Reply& reply, Trace& trace) const {
+  Signals measured = co_await signals(slm, request, reply, trace);
+  co_return value(measured, reply);
+}
+
+chat::Awaitable<Signals> ConfidenceMeter::signals(LlmCall& slm, const Request& request, const Reply& reply,
+                                                  Trace& trace) const {
   Signals signals = signals_of(reply);
   std::vector<Request> questions;
   for (uint32_t i = 0; i < options_.samples; ++i) {
@@ -106,7 +112,7 @@ chat::Awaitable<std::optional<double>> ConfidenceMeter::measure(LlmCall& slm, co
     trace.add(*replies.back(), "self-check");
     signals.self_check = share_of_yes(*replies.back(), options_.yes);
   }
-  co_return value(signals, reply);
+  co_return signals;
 }
 
 std::optional<double> ConfidenceMeter::value(const Signals& s, const Reply& reply) const {

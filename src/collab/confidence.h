@@ -48,6 +48,9 @@ class ConfidenceMeter {
   bool needs_logprobs() const;
   /// What an answer by itself shows, without asking anything more.
   static compress::Signals signals_of(const chat::Reply& reply);
+  /// What `measure` makes its number of.
+  chat::Awaitable<compress::Signals> signals(LlmCall& slm, const chat::Request& request,
+                                             const chat::Reply& reply, Trace& trace) const;
   /// Measures what is configured; samples and self-check are further calls of the SLM and go into the trace.
   /// A call that fails leaves its signal unknown. In [0, 1]; none where what it rests on is unknown.
   chat::Awaitable<std::optional<double>> measure(LlmCall& slm, const chat::Request& request,

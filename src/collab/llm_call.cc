@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "collab/pass_on.h"
 #include "net/async_event.h"
 
 namespace bantam::collab {
@@ -26,22 +27,16 @@ class Place {
 }  // namespace
 
 chat::Awaitable<Result<chat::Reply>> LlmCall::ask(const chat::Request& request, chat::EventSink sink) {
-  bool passed_on = false;
-  chat::EventSink forward;
-  if (sink) {
-    forward = [&](chat::Event event) {
-      passed_on = true;
-      return sink(std::move(event));
-    };
-  }
-  Result<chat::Reply> reply = co_await model_->generate(request, forward);
+  PassOn forward(sink);
+  Result<chat::Reply> reply = co_await model_->generate(request, forward.sink());
   auto retriable = [&] {
     bool passes = !reply && (reply.error().code == Code::kUnavailable || reply.error().code == Code::kBusy);
-    return passes && !passed_on;
+    return passes && !forward.begun();
   };
   if (rule_.on_failure != OnLlmFailure::kQueue || !retriable()) co_return reply;
   if (waiting_ >= rule_.queue_size) {
-    co_return fail(Code::kBusy, "{}: {} requests wait for it already: {}", name(), waiting_, reply.error().message);
+    co_return fail(Code::kBusy, "{}: {} requests wait for it already: {}", name(), waiting_,
+                   reply.error().message);
   }
   Place place(waiting_);
   Clock::time_point end = Clock::now() + rule_.queue_wait;
@@ -50,7 +45,7 @@ chat::Awaitable<Result<chat::Reply>> LlmCall::ask(const chat::Request& request, 
     if (Clock::now() + pause >= end) co_return reply;
     bool slept = co_await net::sleep_until(Clock::now() + pause, request.cancel);
     if (!slept) co_return fail(Code::kCancelled, "{}: cancelled while waiting for it to come back", name());
-    reply = co_await model_->generate(request, forward);
+    reply = co_await model_->generate(request, forward.sink());
   }
   co_return reply;
 }

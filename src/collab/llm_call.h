@@ -30,8 +30,8 @@ class LlmCall {
  public:
   LlmCall(std::shared_ptr<chat::ChatModel> model, LlmRule rule) : model_(std::move(model)), rule_(rule) {}
 
-  /// generate(), and with kQueue again after each kUnavailable and kBusy as long as nothing of an answer was passed on.
-  /// `request` lives until the awaitable is done.
+  /// generate(), and with kQueue again after each kUnavailable and kBusy as long as nothing of an answer was
+  /// passed on. `request` lives until the awaitable is done.
   chat::Awaitable<Result<chat::Reply>> ask(const chat::Request& request, chat::EventSink sink);
 
   chat::ChatModel& model() const { return *model_; }
@@ -39,6 +39,10 @@ class LlmCall {
   const std::string& name() const { return model_->name(); }
   /// Whether the SLM's answer stands in for the LLM's that failed.
   bool falls_back() const { return rule_.on_failure == OnLlmFailure::kUnverified; }
+  /// The same for this failure: not where the caller is gone.
+  bool falls_back_from(const Error& error, const chat::Request& request) const {
+    return falls_back() && !(error.code == Code::kCancelled && request.cancel.stop_requested());
+  }
 
  private:
   std::shared_ptr<chat::ChatModel> model_;

@@ -5,6 +5,7 @@
 
 #include "base/usage.h"
 #include "collab/ask.h"
+#include "collab/pass_on.h"
 #include "collab/prompt_template.h"
 #include "collab/trace.h"
 
@@ -73,7 +74,7 @@ class CheckTeam final : public chat::ChatModel {
     Result<Reply> draft = co_await slm_.ask(question, {});
     if (!draft) {
       if (draft.error().code == Code::kCancelled) co_return draft;
-      trace.add_failure(slm_.name(), "failed: " + draft.error().message, wall_seconds() - start);
+      trace.add_failure(slm_.name(), draft.error(), start);
       add_labels(question, slm_.model());
       Result<Reply> answer = co_await llm_.ask(question, std::move(sink));
       if (!answer) co_return answer;
@@ -177,20 +178,12 @@ class CheckTeam final : public chat::ChatModel {
                                                             {"unsupported", unsupported}}));
     question.typed_events = false;
     add_labels(question, slm_.model());
-    bool passed_on = false;
-    EventSink forward;
-    if (sink) {
-      forward = [&](chat::Event event) {
-        passed_on = true;
-        return sink(std::move(event));
-      };
-    }
+    PassOn forward(sink);
     double start = wall_seconds();
-    Result<Reply> answer = co_await llm_.ask(question, forward);
+    Result<Reply> answer = co_await llm_.ask(question, forward.sink());
     if (answer) co_return trace.finish(std::move(*answer));
-    bool gone = answer.error().code == Code::kCancelled && request.cancel.stop_requested();
-    if (gone || passed_on || !llm_.falls_back()) co_return answer;
-    trace.add_failure(llm_.name(), "failed: " + answer.error().message, wall_seconds() - start);
+    if (forward.begun() || !llm_.falls_back_from(answer.error(), request)) co_return answer;
+    trace.add_failure(llm_.name(), answer.error(), start);
     draft.text = std::move(marked);
     draft.unverified = true;
     co_return co_await give(std::move(draft), sink, std::move(trace));
@@ -201,25 +194,14 @@ class CheckTeam final : public chat::ChatModel {
   PromptTemplate check_, prompt_;
 };
 
-Status sound(const CheckOptions& o, bool slm, bool llm) {
-  auto wrong = [&](std::string_view what) {
-    return fail(Code::kInvalidArgument, "team '{}': {}", o.name, what);
-  };
-  if (!slm || !llm) return wrong(slm ? "found no model for llm" : "found no model for slm");
-  if (o.chunk_bytes < 64) return wrong(fmt::format("chunk_bytes is {}, expected at least 64", o.chunk_bytes));
-  if (o.parallel == 0) return wrong("parallel is 0, expected at least 1");
-  if (!(o.bound >= 0 && o.bound <= 1))
-    return wrong(fmt::format("bound is {}, expected a number in 0..1", o.bound));
-  if (o.yes == o.no) return wrong("yes and no are the same");
-  return {};
-}
-
 }  // namespace
 
 Result<std::shared_ptr<chat::ChatModel>> make_check(std::shared_ptr<chat::ChatModel> slm,
                                                     std::shared_ptr<chat::ChatModel> llm,
                                                     CheckOptions options) {
-  BANTAM_TRY(sound(options, slm != nullptr, llm != nullptr));
+  BANTAM_TRY(check_models(options.name, slm, llm));
+  BANTAM_TRY(check_reading(options));
+  BANTAM_TRY(check_share(options.name, "bound", options.bound));
   if (options.check_prompt.empty()) options.check_prompt = kCheckPrompt;
   if (options.prompt.empty()) options.prompt = kMendPrompt;
   auto context = [&](std::string_view key) { return fmt::format("team '{}': {}", options.name, key); };

@@ -7,6 +7,7 @@
 #include "base/usage.h"
 #include "base/utf8.h"
 #include "collab/ask.h"
+#include "collab/characters.h"
 #include "collab/prompt_template.h"
 #include "collab/trace.h"
 
@@ -29,8 +30,6 @@ constexpr std::string_view kCompletePrompt =
     "{request}\n\n---\nThe answer begins with the text below. Go on exactly where it ends, and write only "
     "what "
     "follows.\n\n{kept}";
-
-bool is_space(char c) { return c == ' ' || c == '\n' || c == '\t' || c == '\r'; }
 
 /// Drops what the LLM repeats of the text it was to go on from. It need not be all of it in one piece.
 class Continuation {
@@ -82,7 +81,7 @@ class DraftTeam final : public chat::ChatModel {
     Result<Reply> said = co_await draft(request);
     if (!said) {
       if (said.error().code == Code::kCancelled) co_return said;
-      trace.add_failure(slm_->name(), "failed: " + said.error().message, wall_seconds() - start);
+      trace.add_failure(slm_->name(), said.error(), start);
       co_return co_await ask_plain(request, std::move(sink), std::move(trace));
     }
     Draft d = look_at(std::move(*said), request);
@@ -177,7 +176,7 @@ class DraftTeam final : public chat::ChatModel {
     Result<Reply> answer = co_await llm_.ask(question, forward);
     if (!answer)
       co_return co_await llm_failed(request, sink, std::move(d.reply), std::move(trace), std::move(answer),
-                                    passed_on, wall_seconds() - start);
+                                    passed_on, start);
     Continuation whole(kept);
     std::string text = whole.push(answer->text);
     text += whole.finish();
@@ -191,10 +190,9 @@ class DraftTeam final : public chat::ChatModel {
   }
 
   Awaitable<Result<Reply>> llm_failed(const Request& request, const EventSink& sink, Reply draft, Trace trace,
-                                      Result<Reply> answer, bool passed_on, double seconds) {
-    bool gone = answer.error().code == Code::kCancelled && request.cancel.stop_requested();
-    if (gone || passed_on || !llm_.falls_back()) co_return answer;
-    trace.add_failure(llm_.name(), "failed: " + answer.error().message, seconds);
+                                      Result<Reply> answer, bool passed_on, double start) {
+    if (passed_on || !llm_.falls_back_from(answer.error(), request)) co_return answer;
+    trace.add_failure(llm_.name(), answer.error(), start);
     draft.unverified = true;
     Reply reply = trace.finish(std::move(draft));
     co_return co_await hand_over(std::move(reply), sink, name());
@@ -245,12 +243,8 @@ std::vector<Claim> doubtful_parts(std::string_view text, std::span<const chat::T
 Result<std::shared_ptr<chat::ChatModel>> make_draft(std::shared_ptr<chat::ChatModel> slm,
                                                     std::shared_ptr<chat::ChatModel> llm,
                                                     DraftOptions options) {
-  if (!slm || !llm)
-    return fail(Code::kInvalidArgument, "team '{}': found no model for {}", options.name,
-                slm ? "llm" : "slm");
-  if (!(options.doubt >= 0 && options.doubt <= 1))
-    return fail(Code::kInvalidArgument, "team '{}': doubt is {}, expected a number in 0..1", options.name,
-                options.doubt);
+  BANTAM_TRY(check_models(options.name, slm, llm));
+  BANTAM_TRY(check_share(options.name, "doubt", options.doubt));
   if (options.prompt.empty())
     options.prompt = options.finish == DraftOptions::Finish::kMend ? kMendPrompt : kCompletePrompt;
   auto prompt = PromptTemplate::parse(options.prompt, kPlaces, kNeeds);

@@ -6,6 +6,7 @@
 
 #include "base/usage.h"
 #include "collab/ask.h"
+#include "collab/pass_on.h"
 #include "collab/prompt_template.h"
 #include "collab/trace.h"
 
@@ -162,7 +163,7 @@ class FilterTeam final : public chat::ChatModel {
           again.push_back(halves->second);
           continue;
         }
-        trace.add_failure(slm_.name(), "failed: " + replies[i].error().message, 0);
+        trace.add_failure(slm_.name(), "failed: " + replies[i].error().message, 0.0);
         out.push_back({open[i], std::string(task.sources.of(open[i]))});
         ++unread;
       }
@@ -232,21 +233,13 @@ class FilterTeam final : public chat::ChatModel {
     question.messages.push_back({"user", std::move(prompt)});
     question.prompt.clear();
     question.typed_events = false;
-    bool passed_on = false;
-    EventSink forward;
-    if (sink) {
-      forward = [&](chat::Event event) {
-        passed_on = true;
-        return sink(std::move(event));
-      };
-    }
+    PassOn forward(sink);
     double start = wall_seconds();
-    Result<Reply> reply = co_await llm_.ask(question, forward);
+    Result<Reply> reply = co_await llm_.ask(question, forward.sink());
     if (!reply) {
-      bool gone = reply.error().code == Code::kCancelled && request.cancel.stop_requested();
-      if (gone || passed_on || !llm_.falls_back()) co_return reply;
-      trace.add_failure(llm_.name(), "failed: " + reply.error().message, wall_seconds() - start);
-      Result<Reply> own = co_await slm_.ask(question, forward);
+      if (forward.begun() || !llm_.falls_back_from(reply.error(), request)) co_return reply;
+      trace.add_failure(llm_.name(), reply.error(), start);
+      Result<Reply> own = co_await slm_.ask(question, forward.sink());
       if (!own) co_return reply;
       own->unverified = true;
       reply = std::move(own);
@@ -274,25 +267,14 @@ class FilterTeam final : public chat::ChatModel {
   Templates templates_;
 };
 
-Status check(const FilterOptions& o, bool slm, bool llm) {
-  auto wrong = [&](std::string_view what) {
-    return fail(Code::kInvalidArgument, "team '{}': {}", o.name, what);
-  };
-  if (!slm || !llm) return wrong(slm ? "found no model for llm" : "found no model for slm");
-  if (o.chunk_bytes < 64) return wrong(fmt::format("chunk_bytes is {}, expected at least 64", o.chunk_bytes));
-  if (o.parallel == 0) return wrong("parallel is 0, expected at least 1");
-  if (!(o.keep_at >= 0 && o.keep_at <= 1))
-    return wrong(fmt::format("keep_at is {}, expected a number in 0..1", o.keep_at));
-  if (o.yes == o.no) return wrong("yes and no are the same");
-  return {};
-}
-
 }  // namespace
 
 Result<std::shared_ptr<chat::ChatModel>> make_filter(std::shared_ptr<chat::ChatModel> slm,
                                                      std::shared_ptr<chat::ChatModel> llm,
                                                      FilterOptions options) {
-  BANTAM_TRY(check(options, slm != nullptr, llm != nullptr));
+  BANTAM_TRY(check_models(options.name, slm, llm));
+  BANTAM_TRY(check_reading(options));
+  BANTAM_TRY(check_share(options.name, "keep_at", options.keep_at));
   if (options.pick_prompt.empty())
     options.pick_prompt = options.pick == FilterOptions::Pick::kSelect ? kSelectPrompt : kQuotePrompt;
   if (options.prompt.empty()) options.prompt = kAnswerPrompt;

@@ -7,6 +7,7 @@
 #include <unordered_set>
 
 #include "base/utf8.h"
+#include "collab/characters.h"
 #include "collab/given_names.h"
 #include "collab/recognise.h"
 
@@ -17,19 +18,7 @@ constexpr size_t kMostParts = 4;  // of a name
 
 bool is_word_character(uint32_t code) {
   if (code < 0x80) return (code | 0x20) - 'a' < 26 || code - '0' < 10;
-  switch (utf8proc_category(static_cast<utf8proc_int32_t>(code))) {
-    case UTF8PROC_CATEGORY_LU:
-    case UTF8PROC_CATEGORY_LL:
-    case UTF8PROC_CATEGORY_LT:
-    case UTF8PROC_CATEGORY_LM:
-    case UTF8PROC_CATEGORY_LO:
-    case UTF8PROC_CATEGORY_MN:
-    case UTF8PROC_CATEGORY_MC:
-    case UTF8PROC_CATEGORY_ND:
-      return true;
-    default:
-      return false;
-  }
+  return is_letter(code) || utf8proc_category(static_cast<utf8proc_int32_t>(code)) == UTF8PROC_CATEGORY_ND;
 }
 
 using Set = std::unordered_set<std::string>;

@@ -1,12 +1,13 @@
 #include "collab/routing.h"
 
 #include <algorithm>
-#include <iterator>
 #include <numeric>
 
 #include "base/usage.h"
+#include "collab/pass_on.h"
 #include "collab/routing/conversations.h"
 #include "collab/routing/query.h"
+#include "collab/trace.h"
 
 namespace bantam::collab {
 namespace {
@@ -15,7 +16,6 @@ using chat::Awaitable;
 using chat::EventSink;
 using chat::Reply;
 using chat::Request;
-using chat::Step;
 using routing::Conversations;
 
 using Models = std::vector<std::shared_ptr<chat::ChatModel>>;
@@ -76,31 +76,20 @@ class Routing final : public chat::ChatModel {
   Awaitable<Result<Reply>> generate(const Request& request, EventSink sink) override {
     const Choice choice = decide(request);
     std::vector<size_t> order = order_of(choice);
-    std::vector<Step> failed;
+    Trace trace;
     for (size_t i = 0;; ++i) {
       const size_t model = order[i];
-      bool streamed = false;
-      EventSink forward;
-      if (sink) {
-        forward = [&](chat::Event event) {
-          streamed = true;
-          return sink(std::move(event));
-        };
-      }
+      PassOn forward(sink);
       const double start = wall_seconds();
-      Result<Reply> reply = co_await models_[model]->generate(request, std::move(forward));
+      Result<Reply> reply = co_await models_[model]->generate(request, forward.sink());
       if (reply) {
-        finish(*reply, choice, std::move(failed));
-        co_return reply;
+        reply->notes.push_back(note_of(choice));
+        co_return trace.finish(std::move(*reply));
       }
-      const bool over =
-          reply.error().code == Code::kCancelled || streamed || !options_.fall_back || i + 1 == order.size();
+      const bool over = reply.error().code == Code::kCancelled || forward.begun() || !options_.fall_back ||
+                        i + 1 == order.size();
       if (over) co_return reply;
-      Step step;
-      step.model = models_[model]->name();
-      step.seconds = wall_seconds() - start;
-      step.outcome = "failed: " + reply.error().message;
-      failed.push_back(std::move(step));
+      trace.add_failure(models_[model]->name(), reply.error(), start);
     }
   }
 
@@ -169,15 +158,12 @@ class Routing final : public chat::ChatModel {
     return order;
   }
 
-  void finish(Reply& reply, const Choice& choice, std::vector<Step> failed) const {
+  std::string note_of(const Choice& choice) const {
     std::string note = fmt::format("routing: {}, {}", models_[choice.model]->name(), choice.why);
     for (size_t m = 0; m < choice.expected.size(); ++m)
       note += fmt::format("{}{} {:.2f}", m == 0 ? "; expected quality: " : ", ", models_[m]->name(),
                           choice.expected[m]);
-    reply.notes.push_back(std::move(note));
-    failed.insert(failed.end(), std::make_move_iterator(reply.steps.begin()),
-                  std::make_move_iterator(reply.steps.end()));
-    reply.steps = std::move(failed);
+    return note;
   }
 
   Models models_;

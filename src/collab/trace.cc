@@ -3,6 +3,8 @@
 #include <iterator>
 #include <utility>
 
+#include "base/usage.h"
+
 namespace bantam::collab {
 
 void Trace::add(chat::Reply& reply, std::string_view outcome) {
@@ -18,6 +20,10 @@ void Trace::add_failure(const std::string& model, std::string outcome, double se
   step.seconds = seconds;
   step.outcome = std::move(outcome);
   steps_.push_back(std::move(step));
+}
+
+void Trace::add_failure(const std::string& model, const Error& error, double start) {
+  add_failure(model, "failed: " + error.message, wall_seconds() - start);
 }
 
 void Trace::settle_first(std::string_view outcome) {

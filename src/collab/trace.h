@@ -12,8 +12,11 @@ class Trace {
  public:
   /// Takes a reply's steps; an `outcome` that is not empty is what became of them.
   void add(chat::Reply& reply, std::string_view outcome = {});
+  void add(chat::Step step) { steps_.push_back(std::move(step)); }
   /// A call that gave no reply. What it cost is not known here and counts as nothing.
   void add_failure(const std::string& model, std::string outcome, double seconds);
+  /// One that began at `start` (wall_seconds) and ended now.
+  void add_failure(const std::string& model, const Error& error, double start);
   /// What became of the first step, known only later.
   void settle_first(std::string_view outcome);
   void note(std::string text) { notes_.push_back(std::move(text)); }

@@ -4,6 +4,7 @@
 #include <boost/asio/this_coro.hpp>
 #include <utility>
 
+#include "collab/ask.h"
 #include "collab/prompt_template.h"
 #include "collab/verify_race.h"
 
@@ -45,24 +46,14 @@ class Verify final : public chat::ChatModel {
   PromptTemplate judge_, correction_;
 };
 
-Status check(const VerifyOptions& o, bool slm, bool llm) {
-  if (!slm || !llm)
-    return fail(Code::kInvalidArgument, "team '{}': found no model for {}", o.name, slm ? "llm" : "slm");
-  if (!(o.agreement.bound >= 0 && o.agreement.bound <= 1))
-    return fail(Code::kInvalidArgument, "team '{}': agreement bound is {}, expected a number in 0..1", o.name,
-                o.agreement.bound);
-  if (o.stands_at && !(*o.stands_at >= 0 && *o.stands_at <= 1))
-    return fail(Code::kInvalidArgument, "team '{}': stands_at is {}, expected a number in 0..1", o.name,
-                *o.stands_at);
-  return {};
-}
-
 }  // namespace
 
 Result<std::shared_ptr<chat::ChatModel>> make_verify(std::shared_ptr<chat::ChatModel> slm,
                                                      std::shared_ptr<chat::ChatModel> llm,
                                                      VerifyOptions options) {
-  BANTAM_TRY(check(options, slm != nullptr, llm != nullptr));
+  BANTAM_TRY(check_models(options.name, slm, llm));
+  BANTAM_TRY(check_share(options.name, "agreement bound", options.agreement.bound));
+  if (options.stands_at) BANTAM_TRY(check_share(options.name, "stands_at", *options.stands_at));
   if (options.judge_prompt.empty()) options.judge_prompt = kJudgePrompt;
   auto context = [&](std::string_view key) { return fmt::format("team '{}': {}", options.name, key); };
   auto judge = PromptTemplate::parse(options.judge_prompt, kJudgePlaces, kJudgeNeeds);

@@ -73,7 +73,7 @@ Awaitable<Result<Reply>> VerifyRace::keep_slm(Outcome outcome) {
     trace_.add_failure(parts_.llm.name(), std::move(what), llm_->seconds());
   }
   if (judge_reply_) trace_.add(*judge_reply_, "judged: the same");
-  if (judge_error_) trace_.add_failure(parts_.llm.name(), "failed: " + judge_error_->message, 0);
+  if (judge_error_) trace_.add_failure(parts_.llm.name(), "failed: " + judge_error_->message, 0.0);
   reply.unverified = outcome == Outcome::kNoLlm;
   outbox_ += held_.flush();
   // A model may say more in its reply than it streamed, when it streams nothing.

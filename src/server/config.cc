@@ -136,6 +136,7 @@ TeamConfig read_team(TomlTable table, const std::string& directory) {
                                     {"draft", "draft"},
                                     {"filter", "filter"},
                                     {"check", "check"},
+                                    {"speculative", "speculative"},
                                     {"routing", "routing"}});
   if (out.strategy == "routing") {
     if (out.name.empty()) table.reject("name", "found none, expected a name");
@@ -144,11 +145,13 @@ TeamConfig read_team(TomlTable table, const std::string& directory) {
   }
   out.slm = table.text("slm", "");
   out.llm = table.text("llm", "");
+  out.of_strategy = read_strategy(table, out.strategy);
   for (auto [key, value] :
        {std::pair("name", &out.name), std::pair("slm", &out.slm), std::pair("llm", &out.llm)}) {
-    if (value->empty()) table.reject(key, "found none, expected a name");
+    if (value->empty() && !(out.of_strategy.lookup && value == &out.slm))
+      table.reject(key, "found none, expected a name");
   }
-  out.of_strategy = read_strategy(table, out.strategy);
+  if (out.of_strategy.lookup && !out.slm.empty()) table.reject("slm", "has no part in draft = \"lookup\"");
   return out;
 }
 
@@ -179,7 +182,7 @@ Result<ServerConfig> read_config(TomlTable root, const std::string& directory) {
       continue;
     }
     for (auto [key, model] : {std::pair("slm", &team.slm), std::pair("llm", &team.llm)}) {
-      if (!models.contains(*model))
+      if (!models.contains(*model) && !(team.of_strategy.lookup && model == &team.slm))
         table.reject(key, fmt::format("found \"{}\", expected the name of one of the [[models]]", *model));
     }
   }

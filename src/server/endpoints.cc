@@ -295,6 +295,17 @@ void Endpoints::log_reply(const net::Exchange& e, const std::string& model,
     line += fmt::format(" step={} {:.1f} ms ({})", step.model, step.seconds * 1000, step.outcome);
   for (const std::string& note : reply->notes) line += " note: " + note;
   log_(line);
+  watch_certificate(model);
+}
+
+void Endpoints::watch_certificate(const std::string& name) const {
+  auto model = registry_.find(name);
+  auto state = model ? model->certificate() : std::nullopt;
+  if (!state || state->holds || !told_.insert(name).second) return;
+  log_(fmt::format(
+      "team={} its certificate no longer holds: the confidences of {} answers are not distributed as those "
+      "it was tested on (evidence {:.3g} to 1); calibrate anew",
+      name, state->observed, state->evidence));
 }
 
 }  // namespace bantam::server

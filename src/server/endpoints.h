@@ -1,6 +1,7 @@
 #pragma once
 #include <expected>
 #include <functional>
+#include <set>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -56,11 +57,14 @@ class Endpoints {
   void refuse(net::Exchange& e, const Error& error) const;
   void log_reply(const net::Exchange& e, const std::string& model, const Result<chat::Reply>& reply) const;
   void log_failure(const net::Exchange& e, const std::string& model, const Error& error) const;
+  /// Says once that a team's certificate no longer holds.
+  void watch_certificate(const std::string& model) const;
 
   const ServerConfig& config_;
   const Registry& registry_;
   const Access& access_;
   std::function<void(std::string)> log_;
+  mutable std::set<std::string> told_;  // teams of which it was said
 };
 
 /// 404 model_not_found.

@@ -47,8 +47,10 @@ struct Metrics::Impl {
       histogram("bantam_answer_seconds", "From the call of a model or team to its whole answer.");
   prometheus::Family<prometheus::Histogram>& first_token_seconds =
       histogram("bantam_first_token_seconds", "From the call to the first event of a streamed answer.");
-  prometheus::Family<prometheus::Counter>& tokens =
-      counter("bantam_tokens_total", "Tokens that the models behind the answers took and gave.");
+  prometheus::Family<prometheus::Counter>& tokens = counter(
+      "bantam_tokens_total",
+      "Tokens that the models behind the answers took and gave, and of those given how many were drafted "
+      "and accepted.");
   prometheus::Family<prometheus::Counter>& cost =
       counter("bantam_cost_total", "What they cost, in the config's currency.");
   prometheus::Family<prometheus::Gauge>& connections = gauge("bantam_connections", "Open connections.");
@@ -58,6 +60,12 @@ struct Metrics::Impl {
       gauge("bantam_model_running", "Requests that a local model works on.");
   prometheus::Family<prometheus::Gauge>& waiting =
       gauge("bantam_model_waiting", "Requests that wait for a local model.");
+  prometheus::Family<prometheus::Gauge>& certificate_holds =
+      gauge("bantam_certificate_holds", "1 while a team's confidences look as its certificate's, 0 after.");
+  prometheus::Family<prometheus::Gauge>& certificate_evidence =
+      gauge("bantam_certificate_evidence", "Against that: at 100 (by default) it no longer holds.");
+  prometheus::Family<prometheus::Gauge>& certificate_observed =
+      gauge("bantam_certificate_observed", "Answers looked at for that.");
 
   /// A call has ended, by `answered_by`, or with an error: then false.
   bool ended(Labels labels, double seconds, const Error* error, const std::string& answered_by) {
@@ -72,6 +80,10 @@ struct Metrics::Impl {
     };
     add("prompt", usage.prompt_tokens);
     add("completion", usage.completion_tokens);
+    if (usage.drafted_tokens > 0) {
+      add("drafted", usage.drafted_tokens);
+      add("accepted", usage.accepted_tokens);
+    }
     cost.Add({{"model", model}}).Increment(money);
   }
 };
@@ -101,6 +113,12 @@ void Metrics::embedded(const std::string& model, const Result<chat::Embeddings>&
     impl_->spent(model, result->usage, result->cost);
 }
 
+void Metrics::set_certificate(const std::string& model, const chat::CertificateState& state) {
+  impl_->certificate_holds.Add({{"model", model}}).Set(state.holds ? 1 : 0);
+  impl_->certificate_evidence.Add({{"model", model}}).Set(state.evidence);
+  impl_->certificate_observed.Add({{"model", model}}).Set(static_cast<double>(state.observed));
+}
+
 void Metrics::set_load(const net::HttpServer::Load& load) {
   impl_->connections.Add({}).Set(static_cast<double>(load.connections));
   impl_->busy.Add({}).Set(static_cast<double>(load.busy));
@@ -128,6 +146,8 @@ class Metered final : public chat::ChatModel {
   const chat::TaskInfo* task() const override { return model_->task(); }
   bool remote() const override { return model_->remote(); }
   chat::ModelLoad load() const override { return model_->load(); }
+  std::shared_ptr<const runtime::Engine> engine() const override { return model_->engine(); }
+  std::optional<chat::CertificateState> certificate() const override { return model_->certificate(); }
 
   Awaitable<Result<chat::Reply>> generate(const chat::Request& request, chat::EventSink sink) override {
     double start = wall_seconds();

@@ -25,6 +25,7 @@ class Metrics {
   // What is at this moment.
   void set_load(const net::HttpServer::Load& load);
   void set_load(const std::string& model, const chat::ModelLoad& load);
+  void set_certificate(const std::string& model, const chat::CertificateState& state);
 
   std::string text() const;
 

@@ -36,10 +36,16 @@ json bytes_json(std::string_view text) {
 }  // namespace
 
 json usage_json(const chat::Usage& usage) {
-  return {{"prompt_tokens", usage.prompt_tokens},
-          {"completion_tokens", usage.completion_tokens},
-          {"total_tokens", usage.prompt_tokens + usage.completion_tokens},
-          {"prompt_tokens_details", {{"cached_tokens", usage.cached_tokens}}}};
+  json out{{"prompt_tokens", usage.prompt_tokens},
+           {"completion_tokens", usage.completion_tokens},
+           {"total_tokens", usage.prompt_tokens + usage.completion_tokens},
+           {"prompt_tokens_details", {{"cached_tokens", usage.cached_tokens}}}};
+  if (usage.drafted_tokens > 0) {
+    out["completion_tokens_details"] = {
+        {"accepted_prediction_tokens", usage.accepted_tokens},
+        {"rejected_prediction_tokens", usage.drafted_tokens - usage.accepted_tokens}};
+  }
+  return out;
 }
 
 chat::Usage total_usage(std::span<const chat::Reply> replies) {
@@ -48,6 +54,8 @@ chat::Usage total_usage(std::span<const chat::Reply> replies) {
     out.prompt_tokens += reply.usage.prompt_tokens;
     out.completion_tokens += reply.usage.completion_tokens;
     out.cached_tokens += reply.usage.cached_tokens;
+    out.drafted_tokens += reply.usage.drafted_tokens;
+    out.accepted_tokens += reply.usage.accepted_tokens;
   }
   return out;
 }

@@ -103,15 +103,25 @@ class OpenAiServer final : public Server {
 
   void metrics(net::Exchange& e) {
     metrics_->set_load(http_->load());
-    for (const auto& model : registry_.all()) metrics_->set_load(model->name(), model->load());
+    for (const auto& model : registry_.all()) {
+      metrics_->set_load(model->name(), model->load());
+      if (auto state = model->certificate()) metrics_->set_certificate(model->name(), *state);
+    }
     e.respond({200, {{"content-type", "text/plain; version=0.0.4; charset=utf-8"}}, metrics_->text()});
   }
 
   /// In OpenAI's form and Anthropic's at once, as the lists of models are.
   json model_json(const chat::ChatModel& model) const {
-    return {{"id", model.name()},         {"object", "model"}, {"created", started_},
-            {"owned_by", "bantam"},       {"type", "model"},   {"display_name", model.name()},
-            {"created_at", iso(started_)}};
+    json out{{"id", model.name()},         {"object", "model"}, {"created", started_},
+             {"owned_by", "bantam"},       {"type", "model"},   {"display_name", model.name()},
+             {"created_at", iso(started_)}};
+    if (auto state = model.certificate()) {
+      out["bantam"] = {{"certificate",
+                        {{"holds", state->holds},
+                         {"evidence", state->evidence},
+                         {"observed", state->observed}}}};
+    }
+    return out;
   }
   static std::string iso(std::time_t time) {
     std::tm parts{};

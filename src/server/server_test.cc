@@ -36,8 +36,8 @@ ScriptedTurn turn(std::vector<std::string> parts) {
 /// A server of one scripted model "m", on a thread of its own.
 class Fixture {
  public:
-  explicit Fixture(const ServerConfig& config = {})
-      : server_(config, Registry({model}), [this](std::string_view line) {
+  explicit Fixture(const ServerConfig& config = {}, std::shared_ptr<chat::ChatModel> other = {})
+      : server_(config, Registry({other ? std::move(other) : model}), [this](std::string_view line) {
           std::lock_guard lock(mutex_);
           lines_ += std::string(line) + "\n";
         }) {}
@@ -320,6 +320,40 @@ TEST(Server, ErrorsOfMessagesHaveAnthropicsForm) {
   auto other = f.send("POST", "/v1/chat/completions", std::string(2000, ' '));
   EXPECT_EQ(body(other)["error"]["type"], "invalid_request_error");
   EXPECT_FALSE(other.headers.get("request-id"));
+}
+
+TEST(Server, SaysOnceThatACertificateNoLongerHolds) {
+  /// Says "m" and holds a certificate until told otherwise.
+  class Certified final : public chat::ChatModel {
+   public:
+    const std::string& name() const override { return name_; }
+    chat::Awaitable<Result<chat::Reply>> generate(const chat::Request&, chat::EventSink) override {
+      chat::Reply reply;
+      reply.text = "m";
+      reply.answered_by = name_;
+      co_return reply;
+    }
+    std::optional<chat::CertificateState> certificate() const override { return state; }
+    chat::CertificateState state{true, 2.5, 7};
+
+   private:
+    std::string name_ = "m";
+  };
+  auto team = std::make_shared<Certified>();
+  Fixture f({}, team);
+  EXPECT_EQ(f.ask().status, 200);
+  EXPECT_EQ(body(f.send("GET", "/v1/models"))["data"][0]["bantam"]["certificate"]["holds"], true);
+  EXPECT_THAT(f.send("GET", "/metrics").body, HasSubstr("bantam_certificate_holds{model=\"m\"} 1"));
+  team->state = {false, 120, 40};
+  for (int i = 0; i < 3; ++i) EXPECT_EQ(f.ask().status, 200);
+  EXPECT_TRUE(f.logged("certificate no longer holds"));
+  std::string lines = f.lines();
+  EXPECT_EQ(lines.find("no longer holds", lines.find("no longer holds") + 1), std::string::npos) << lines;
+  std::string metrics = f.send("GET", "/metrics").body;
+  EXPECT_THAT(metrics, HasSubstr("bantam_certificate_holds{model=\"m\"} 0"));
+  EXPECT_THAT(metrics, HasSubstr("bantam_certificate_evidence{model=\"m\"} 120"));
+  json shown = body(f.send("GET", "/v1/models/m"));
+  EXPECT_EQ(shown["bantam"]["certificate"]["observed"], 40);
 }
 
 }  // namespace

@@ -2,6 +2,10 @@
 
 #include <utility>
 
+#include "collab/learned.h"
+#include "formats/gguf.h"
+#include "model/certificate.h"
+#include "runtime/engine.h"
 #include "server/config_read.h"
 
 namespace bantam::server {
@@ -62,6 +66,7 @@ collab::ConfidenceOptions read_confidence(TomlTable& t) {
                  {"self_check", By::kSelfCheck},
                  {"learned", By::kLearned}});
   bool learned = out.by == By::kLearned;
+  if (learned && !t.has("weights")) return out;  // the SLM's file has them, and how they were learned
   if (learned) {
     out.weights = t.numbers("weights");
     out.self_check = t.flag("self_check", false);
@@ -149,14 +154,88 @@ collab::CheckOptions read_check(TomlTable& t) {
   return out;
 }
 
+void read_drift(TomlTable& t, StrategyConfig& out) {
+  using Drift = StrategyConfig::Drift;
+  out.drift =
+      word(t, "drift", out.drift, {{"off", Drift::kOff}, {"warn", Drift::kWarn}, {"llm", Drift::kSendUp}});
+  if (out.drift != Drift::kOff) out.drift_alarm = t.number("drift_alarm", out.drift_alarm, 1e-9, 0.5);
+}
+
+/// What the SLM's file has learned. Errors: kInvalidArgument where there is none.
+Result<model::LearnedConfidence> learned_by(const std::string& name, const chat::ChatModel* slm) {
+  auto engine = slm ? slm->engine() : nullptr;
+  if (engine) {
+    BANTAM_ASSIGN(auto file, formats::GgufFile::open(engine->path()));
+    BANTAM_ASSIGN(auto learned, model::read_learned_confidence(file));
+    if (learned) return std::move(*learned);
+  }
+  return fail(
+      Code::kInvalidArgument,
+      "team '{}': weights: found none, and '{}' has no learned confidence (bantam calibrate --learned)", name,
+      slm ? slm->name() : "");
+}
+
+/// What is watched: the SLM's certificate, where the threshold is the one it speaks of.
+Result<collab::DriftRule> drift_rule(const std::string& name, const StrategyConfig& config,
+                                     std::shared_ptr<const model::Certificate> certificate) {
+  using Drift = StrategyConfig::Drift;
+  collab::DriftRule out;
+  if (config.drift == Drift::kOff) return out;
+  if (!certificate || certificate->drift_counts.empty()) {
+    if (config.drift == Drift::kDefault) return out;
+    return fail(Code::kInvalidArgument,
+                "team '{}': drift: found no certificate with a distribution of confidences for its threshold "
+                "(bantam calibrate --error)",
+                name);
+  }
+  out.certificate = std::move(certificate);
+  out.then = config.drift == Drift::kSendUp ? collab::OnDrift::kSendUp : collab::OnDrift::kWarn;
+  out.false_alarm = config.drift_alarm;
+  return out;
+}
+
+Result<std::shared_ptr<chat::ChatModel>> open_cascade(const std::string& name, StrategyConfig config,
+                                                      std::shared_ptr<chat::ChatModel> slm,
+                                                      std::shared_ptr<chat::ChatModel> llm) {
+  std::optional<double> threshold = config.threshold;
+  std::shared_ptr<const model::Certificate> certificate;
+  bool own = config.confidence.by == collab::ConfidenceBy::kModel;
+  if (own && !threshold && slm && slm->task() && slm->task()->calibrated) {
+    threshold = slm->task()->threshold;
+    certificate = slm->task()->certificate;
+  }
+  if (config.confidence.by == collab::ConfidenceBy::kLearned && config.confidence.weights.empty()) {
+    BANTAM_ASSIGN(auto learned, learned_by(name, slm.get()));
+    BANTAM_ASSIGN(config.confidence, collab::confidence_of(learned));
+    if (!threshold && learned.certificate) {
+      threshold = learned.certificate->threshold;
+      certificate = std::make_shared<const model::Certificate>(*learned.certificate);
+    }
+  }
+  if (!threshold) {
+    return fail(Code::kInvalidArgument,
+                "team '{}': threshold: found none, and '{}' has no calibrated one for it", name,
+                slm ? slm->name() : "");
+  }
+  BANTAM_ASSIGN(auto drift, drift_rule(name, config, std::move(certificate)));
+  return collab::make_cascade(
+      std::move(slm), std::move(llm),
+      {name, *threshold, config.rule, std::move(config.confidence), std::move(drift)});
+}
+
 }  // namespace
 
 StrategyConfig read_strategy(TomlTable& table, const std::string& strategy) {
   StrategyConfig out;
+  if (strategy == "speculative") {
+    out.lookup = word(table, "draft", false, {{"model", false}, {"lookup", true}});
+    return out;
+  }
   out.rule = read_rule(table);
   if (strategy == "cascade") {
     if (table.has("threshold")) out.threshold = table.number("threshold", 0, 0, 1);
     out.confidence = read_confidence(table);
+    read_drift(table, out);
   }
   if (strategy == "verify") out.verify = read_verify(table);
   if (strategy == "draft") out.draft = read_draft(table);
@@ -171,22 +250,14 @@ Result<std::shared_ptr<chat::ChatModel>> open_strategy(const std::string& name, 
                                                        std::shared_ptr<chat::ChatModel> llm) {
   config.verify.name = config.draft.name = config.filter.name = config.check.name = name;
   config.verify.llm = config.draft.llm = config.filter.llm = config.check.llm = config.rule;
+  if (strategy == "speculative") return collab::make_speculative(std::move(slm), std::move(llm), {name});
   if (strategy == "verify")
     return collab::make_verify(std::move(slm), std::move(llm), std::move(config.verify));
   if (strategy == "draft") return collab::make_draft(std::move(slm), std::move(llm), std::move(config.draft));
   if (strategy == "filter")
     return collab::make_filter(std::move(slm), std::move(llm), std::move(config.filter));
   if (strategy == "check") return collab::make_check(std::move(slm), std::move(llm), std::move(config.check));
-  std::optional<double> threshold = config.threshold;
-  bool own = config.confidence.by == collab::ConfidenceBy::kModel;
-  if (own && !threshold && slm && slm->task() && slm->task()->calibrated) threshold = slm->task()->threshold;
-  if (!threshold) {
-    return fail(Code::kInvalidArgument,
-                "team '{}': threshold: found none, and '{}' has no calibrated one for it", name,
-                slm ? slm->name() : "");
-  }
-  return collab::make_cascade(std::move(slm), std::move(llm),
-                              {name, *threshold, config.rule, std::move(config.confidence)});
+  return open_cascade(name, std::move(config), std::move(slm), std::move(llm));
 }
 
 }  // namespace bantam::server

@@ -10,6 +10,7 @@
 #include "collab/pipeline_check.h"
 #include "collab/pipeline_draft.h"
 #include "collab/pipeline_filter.h"
+#include "collab/speculative.h"
 #include "collab/verify.h"
 #include "formats/toml_reader.h"
 
@@ -18,6 +19,9 @@ namespace bantam::server {
 /// Of the options only those of the team's strategy count.
 struct StrategyConfig {
   std::optional<double> threshold;  // cascade; empty: the SLM's calibrated one
+  enum class Drift { kDefault, kOff, kWarn, kSendUp } drift = Drift::kDefault;  // cascade
+  double drift_alarm = 0.01;
+  bool lookup = false;  // speculative: what was there before proposes, no SLM
   collab::LlmRule rule;
   collab::ConfidenceOptions confidence;  // cascade
   collab::VerifyOptions verify;
@@ -26,7 +30,8 @@ struct StrategyConfig {
   collab::CheckOptions check;
 };
 
-/// Reads the keys of `strategy`: "cascade", "verify", "draft", "filter" or "check" (docs/team.md). Keys of
+/// Reads the keys of `strategy`: "cascade", "verify", "draft", "filter", "check" or "speculative"
+/// (docs/team.md). Keys of
 /// the others stay unknown, and so are errors.
 StrategyConfig read_strategy(formats::TomlTable& table, const std::string& strategy);
 

@@ -6,6 +6,8 @@
 #include "chat/scripted.h"
 #include "server/config.h"
 
+#include "model/certificate.h"
+
 namespace bantam::server {
 namespace {
 
@@ -25,6 +27,8 @@ StrategyConfig strategy(const std::string& keys) {
   EXPECT_TRUE(config) << config.error().message;
   return config ? config->teams.at(0).of_strategy : StrategyConfig{};
 }
+
+std::string message(const std::string& keys) { return read(keys).error().message; }
 
 TEST(TeamConfig, OfAllStrategies) {
   auto verify = strategy(
@@ -55,7 +59,6 @@ TEST(TeamConfig, OfAllStrategies) {
 }
 
 TEST(TeamConfig, RefusesKeysOfOtherStrategiesAndWrongWords) {
-  auto message = [](const std::string& keys) { return read(keys).error().message; };
   EXPECT_THAT(message("strategy = \"verify\"\nthreshold = 0.5\n"), HasSubstr("threshold"));
   EXPECT_THAT(message("strategy = \"draft\"\nhold_back = 1\n"), HasSubstr("hold_back"));
   EXPECT_THAT(message("strategy = \"verify\"\nqueue_size = 1\n"), HasSubstr("queue_size"));
@@ -77,6 +80,42 @@ TEST(TeamConfig, OpensATeamOfEachStrategy) {
   StrategyConfig config;
   config.threshold = 0.5;
   EXPECT_TRUE(open_strategy("t", "cascade", config, model("s"), model("l")));
+}
+
+std::shared_ptr<chat::ScriptedModel> task_model(bool certified) {
+  chat::TaskInfo task{"tickets", {"a", "b"}, 0.8, true};
+  model::Certificate c{.error = 0.01, .confidence = 0.95, .threshold = 0.8, .examples = 2, .kept = 2};
+  c.drift_edges = {0.5};
+  c.drift_counts = {1, 1};
+  if (certified) task.certificate = std::make_shared<const model::Certificate>(c);
+  return std::make_shared<chat::ScriptedModel>("s", std::vector<chat::ScriptedTurn>{}, task);
+}
+
+TEST(TeamConfig, WatchesTheCertificateOfTheThresholdItUses) {
+  auto llm = std::make_shared<chat::ScriptedModel>("l");
+  auto open = [&](const std::string& keys, bool certified) {
+    return open_strategy("t", "cascade", strategy(keys), task_model(certified), llm);
+  };
+  EXPECT_TRUE((*open("", true))->certificate());
+  EXPECT_TRUE((*open("drift = \"llm\"\ndrift_alarm = 0.001\n", true))->certificate());
+  EXPECT_FALSE((*open("drift = \"off\"\n", true))->certificate());
+  EXPECT_FALSE((*open("", false))->certificate());
+  // Another threshold, or another confidence, is not the certificate's.
+  EXPECT_FALSE((*open("threshold = 0.9\n", true))->certificate());
+  EXPECT_FALSE((*open("threshold = 0.9\nconfidence = \"margin\"\n", true))->certificate());
+  auto without = open("drift = \"warn\"\n", false);
+  ASSERT_FALSE(without);
+  EXPECT_THAT(without.error().message, HasSubstr("drift: found no certificate"));
+}
+
+TEST(TeamConfig, SpeculativeNeedsAnSlmOrLookup) {
+  EXPECT_FALSE(strategy("strategy = \"speculative\"\n").lookup);
+  EXPECT_THAT(message("strategy = \"speculative\"\non_llm_failure = \"error\"\n"),
+              HasSubstr("on_llm_failure"));
+  EXPECT_THAT(message("strategy = \"speculative\"\ndraft = \"lookup\"\n"), HasSubstr("has no part"));
+  auto made = open_strategy("t", "speculative", {}, task_model(false), task_model(false));
+  ASSERT_FALSE(made);
+  EXPECT_THAT(made.error().message, HasSubstr("does not run here"));
 }
 
 }  // namespace

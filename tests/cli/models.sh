@@ -42,6 +42,24 @@ out_has '"confidence":'
 run 0 run task.gguf "I want my money back"
 grep -qE '^(refund|login|other)$' out || complain "a task answered '$(cat out)'"
 
+# run --draft: the same text, with a draft model and with prompt lookup; vocabularies have to be the same.
+"$WRITE_MODEL" draft.gguf --seed 9
+text_of() { sed 's/.*"text":\(.*\),"finish".*/\1/' out; }
+for sampling in "--temp 0" "--temp 1 --seed 3"; do
+  run 0 run plain.gguf "hello hello hello" --max-tokens 60 $sampling --json
+  text_of > without
+  for draft in draft.gguf plain.gguf lookup; do
+    run 0 run plain.gguf "hello hello hello" --max-tokens 60 $sampling --draft $draft --json
+    same "$(text_of)" "$(cat without)" "text with --draft $draft"
+  done
+done
+run 0 run plain.gguf "hello hello hello" --max-tokens 60 --draft plain.gguf --json
+out_has '"accepted_tokens":'
+run 1 run plain.gguf hello --draft task.gguf
+err_has "--draft: task.gguf: found"
+run 1 run task.gguf hello --draft task.gguf
+err_has "labels"
+
 # embed: one object a line; the lines of a file give what each gives alone.
 run 0 embed plain.gguf hello
 cp out alone
@@ -116,6 +134,28 @@ run 0 calibrate task.gguf --data data.csv --llm task.gguf --reference llm --erro
 out_has "certificate: of the answers"
 run 0 show certified.gguf --json
 out_has '"reference":"llm"'
+# A learned confidence: of labels, and of free text with samples; written into the file, gone with another calibration.
+run 0 calibrate task.gguf --data data.csv --learned --out learned.gguf
+out_has "learned confidence: calibration error"
+out_has "on 450 examples"
+run 0 show learned.gguf
+out_has "bantam.confidence.weights"
+run 0 calibrate learned.gguf --data data.csv --json
+run 0 show learned.gguf
+! grep -q bantam.confidence out || complain "a learned confidence outlived its calibration"
+run 1 calibrate task.gguf --data data.csv --learned --samples 2
+err_has "nothing to sample"
+run 2 calibrate task.gguf --data data.csv --learned --llm llm.gguf
+run 2 calibrate task.gguf --data data.csv --samples 2
+# Half of the expected answers are what the model says.
+{ echo "text,label"; for i in $(seq 120); do
+    said=never
+    [ $((i % 2)) = 0 ] || said=$("$BANTAM" run plain.gguf "q$i" -n 3 --raw | tr -cd '[:alnum:]')
+    printf 'q%s,%s\n' "$i" "${said:-never}"
+  done; } > free.csv
+run 0 calibrate plain.gguf --data free.csv --learned --samples 2 -n 3 --out learned.gguf --json
+out_has '"tested":60'
+out_has '"name":"agreement"'
 run 1 eval plain.gguf --data data.csv
 err_has "bantam.task.kind"
 
