@@ -22,7 +22,7 @@ examples() {
   esac
 }
 file_of() { case $1 in clinc150) echo "$1.jsonl" ;; *) echo "$1.csv" ;; esac; }
-columns() { case $1 in nlbse-issues) echo 'input = "title"
+columns() { case $1 in nlbse-issues) echo 'input = "title+body"
 label = "label"' ;; *) echo 'input = "text"
 label = "category"' ;; esac; }
 

@@ -24,6 +24,24 @@ std::string quoted_list(const std::vector<std::string>& names) {
   return out;
 }
 
+/// The columns that `input` names: itself where there is one of that name, else its parts between '+'.
+std::vector<std::string> input_parts(const std::string& input, bool there) {
+  if (there || input.find('+') == std::string::npos) return {input};
+  std::vector<std::string> out;
+  for (size_t begin = 0; begin <= input.size();) {
+    const size_t end = std::min(input.find('+', begin), input.size());
+    out.push_back(input.substr(begin, end - begin));
+    begin = end + 1;
+  }
+  return out;
+}
+
+/// Adds a part of the input on a line of its own; empty ones are left out.
+void add_part(std::string& text, std::string_view part) {
+  if (!text.empty() && !part.empty()) text += '\n';
+  text += part;
+}
+
 Result<size_t> column(const CsvTable& table, const std::string& name, const std::string& path) {
   auto count = std::ranges::count(table.header, name);
   if (count == 1) return std::ranges::find(table.header, name) - table.header.begin();
@@ -36,7 +54,11 @@ Result<size_t> column(const CsvTable& table, const std::string& name, const std:
 Result<std::vector<Row>> csv_rows(std::string_view content, const std::string& path, const std::string& input,
                                   const std::string& label) {
   BANTAM_ASSIGN(auto table, parse_csv(content, path));
-  BANTAM_ASSIGN(size_t text_column, column(table, input, path));
+  std::vector<size_t> text_columns;
+  for (const auto& name : input_parts(input, std::ranges::find(table.header, input) != table.header.end())) {
+    BANTAM_ASSIGN(size_t found, column(table, name, path));
+    text_columns.push_back(found);
+  }
   size_t label_column = 0;
   if (!label.empty()) {
     BANTAM_ASSIGN(label_column, column(table, label, path));
@@ -45,7 +67,9 @@ Result<std::vector<Row>> csv_rows(std::string_view content, const std::string& p
   out.reserve(table.rows.size());
   for (size_t i = 0; i < table.rows.size(); ++i) {
     std::string name = label.empty() ? std::string() : table.rows[i][label_column];
-    out.push_back({std::move(table.rows[i][text_column]), std::move(name), table.lines[i]});
+    std::string text;
+    for (size_t c : text_columns) add_part(text, table.rows[i][c]);
+    out.push_back({std::move(text), std::move(name), table.lines[i]});
   }
   return out;
 }
@@ -89,7 +113,10 @@ Result<std::vector<Row>> json_rows(std::string_view content, const std::string& 
     }
     Row row;
     row.line = line;
-    BANTAM_ASSIGN(row.text, json_field(object, input, false, path, line));
+    for (const auto& key : input_parts(input, object.contains(input))) {
+      BANTAM_ASSIGN(const std::string part, json_field(object, key, false, path, line));
+      add_part(row.text, part);
+    }
     if (!label.empty()) {
       BANTAM_ASSIGN(row.label, json_field(object, label, true, path, line));
     }

@@ -34,7 +34,8 @@ struct LabelledData {
 };
 
 /// Reads `path` (.csv, or .jsonl with one object a line whose fields are strings; a label may be an integer).
-/// `label` may be empty: no labels wanted. `known`, when not empty, fixes the labels and their order: another
+/// `input` may name several columns, as "title+body" where none has that whole name: their texts are joined by
+/// line breaks, empty ones left out. `label` may be empty: no labels wanted. `known`, when not empty, fixes the labels and their order: another
 /// label is kInvalidArgument naming the line and the label. Errors: those of read_file and parse_csv;
 /// kNotFound for a missing column or key, naming those there are; kCorrupt for empty texts and labels;
 /// kUnsupported for another kind of file.

@@ -123,6 +123,22 @@ LabelledData numbered(int labels, int each) {
   return out;
 }
 
+TEST(Labelled, SeveralColumnsAreOneInput) {
+  const TemporaryFile table("several.csv", "title,body,label,a+b\nOne,first,x,p\nTwo,,y,q\n");
+  auto data = load_labelled(table.path, "title+body", "label");
+  ASSERT_TRUE(data) << data.error().message;
+  EXPECT_EQ(data->examples[0].text, "One\nfirst");
+  EXPECT_EQ(data->examples[1].text, "Two");
+  data = load_labelled(table.path, "a+b", "label");  // a column of that name comes first
+  ASSERT_TRUE(data) << data.error().message;
+  EXPECT_EQ(data->examples[0].text, "p");
+  EXPECT_THAT(load_labelled(table.path, "title+none", "label").error().message, HasSubstr("\"none\""));
+  const TemporaryFile lines("several.jsonl", "{\"t\":\"One\",\"b\":\"first\",\"label\":\"x\"}\n");
+  data = load_labelled(lines.path, "b+t", "label");
+  ASSERT_TRUE(data) << data.error().message;
+  EXPECT_EQ(data->examples[0].text, "first\nOne");
+}
+
 TEST(Split, KeepsTheFirstOfEachLabel) {
   auto examples = numbered(3, 4).examples;  // 4, 5 and 6 of each
   const auto all = examples;
