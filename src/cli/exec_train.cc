@@ -35,9 +35,17 @@ bool is_training_verb(std::string_view name) {
 
 int start_training_program(char** argv) {
   // Read by libgomp when it is loaded, so it must be set before: threads that spin long while waiting cost a
-  // busy machine a factor of two to three, those that never spin an idle one a factor of 1.5. A value the user
-  // set stays.
+  // busy machine a factor of two to three, those that never spin an idle one a factor of 1.5. A value the
+  // user set stays.
   ::setenv("GOMP_SPINCOUNT", "3000", 0);
+#ifdef __x86_64__
+  // OpenBLAS 0.3.21 takes AMD's processors with AVX-512 for Haswells; its AVX-512 kernels train 1.7 times as
+  // fast there (Zen 5, 6 M parameters: 7,600 tokens/s instead of 4,400).
+  if (__builtin_cpu_is("amd") && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512vl") &&
+      __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512dq")) {
+    ::setenv("OPENBLAS_CORETYPE", "SkylakeX", 0);
+  }
+#endif
   std::string sibling = (own_folder() / "bantam-train").string();
   ::execv(sibling.c_str(), argv);
   int error = errno;
