@@ -17,9 +17,10 @@ node "$here/mt_bench.mjs" "$data/routellm-pairs/mt_bench_question.jsonl" "$data/
 "$bantam" route eval -q --data "$out/gsm8k.csv" --models "$pair"
 "$bantam" route eval -q --data "$out/mt_bench.jsonl" --scale 10
 cat <<'TABLE'
-RouteLLM (Ong et al. 2024, tables 1 to 3; as remembered, look them up before quoting), its best router on the same questions:
+RouteLLM (Ong et al. 2024, arXiv:2406.18665), its best router on the same questions; MT-Bench and MMLU as others quote the paper's
+tables (the paper itself was not at hand), GSM8K as remembered and not checked:
   MMLU      APGR 0.603, CPT(50 %) 35.4 %   (trained on Chatbot Arena and MMLU's validation part)
-  GSM8K     APGR 0.622, CPT(50 %) 34 %     (trained on Chatbot Arena and judged answers)
+  GSM8K     APGR 0.622, CPT(50 %) 34 %     (trained on Chatbot Arena and judged answers; unchecked)
   MT-Bench  APGR 0.802, CPT(50 %) 13.4 %   (likewise)
 Theirs never saw these benchmarks' questions; ours learned from the other four fifths of each. The same measure, not the same task.
 
