@@ -38,6 +38,7 @@ trap 'exit 1' INT TERM
 # Starts `bantam serve` on a free port; its URL is in $url.
 serve() {
   local log="$1.log"
+  rm -f "$log"  # or the loop below could still read where an earlier server listened
   "$bin/bantam" serve --config "$1" >"$log" 2>&1 &
   servers+=($!)
   for _ in $(seq 200); do
