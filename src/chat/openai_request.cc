@@ -2,12 +2,14 @@
 
 #include "chat/openai_wire.h"
 #include "net/json.h"
+#include "net/json_text.h"
 
 namespace bantam::chat {
 namespace {
 
 // Ordered: in the order of a schema's members a model writes its answer's.
 using json = nlohmann::ordered_json;
+using net::JsonText;
 
 json choice_schema(const std::vector<std::string>& choices) {
   json schema = {{"type", "object"},
@@ -18,33 +20,44 @@ json choice_schema(const std::vector<std::string>& choices) {
           {"json_schema", {{"name", "choice"}, {"strict", true}, {"schema", std::move(schema)}}}};
 }
 
-void add_choices(ChoiceMode mode, const std::vector<std::string>& choices, json& body) {
-  if (mode == ChoiceMode::kJsonSchema) {
-    body["response_format"] = choice_schema(choices);
-  } else if (mode == ChoiceMode::kGuidedChoice) {
-    body["guided_choice"] = choices;
-  } else {
-    std::string text = "Answer with exactly one of the following and nothing else:";
-    for (const std::string& choice : choices) text += "\n" + choice;
-    body["messages"].insert(body["messages"].begin(), {{"role", "system"}, {"content", text}});
-  }
+void write_list(JsonText& out, const std::vector<std::string>& texts) {
+  out.open('[');
+  for (const std::string& text : texts) out.text(text);
+  out.close(']');
 }
 
-/// A float as the decimal a person wrote: 0.7f would otherwise go out as 0.699999988079071.
-json decimal(float value) { return json::parse(fmt::format("{}", value)); }
-
-json message_json(const Message& m) {
-  json out = {{"role", m.role}, {"content", m.content}};
-  if (!m.name.empty()) out["name"] = m.name;
-  if (!m.tool_call_id.empty()) out["tool_call_id"] = m.tool_call_id;
-  if (m.tool_calls.empty()) return out;
-  if (m.content.empty()) out["content"] = nullptr;
+void write_message(JsonText& out, const Message& m) {
+  out.open('{').key("role").text(m.role).key("content");
+  m.content.empty() && !m.tool_calls.empty() ? out.null() : out.text(m.content);
+  if (!m.name.empty()) out.key("name").text(m.name);
+  if (!m.tool_call_id.empty()) out.key("tool_call_id").text(m.tool_call_id);
+  if (!m.tool_calls.empty()) out.key("tool_calls").open('[');
   for (const ToolCall& call : m.tool_calls) {
-    out["tool_calls"].push_back({{"id", call.id},
-                                 {"type", "function"},
-                                 {"function", {{"name", call.name}, {"arguments", call.arguments}}}});
+    out.open('{').key("id").text(call.id).key("type").text("function").key("function").open('{');
+    out.key("name").text(call.name).key("arguments").text(call.arguments).close('}').close('}');
   }
-  return out;
+  if (!m.tool_calls.empty()) out.close(']');
+  out.close('}');
+}
+
+/// The messages, with what an instruction to choose puts before them.
+void write_messages(JsonText& out, ChoiceMode mode, const Request& request) {
+  out.key("messages").open('[');
+  if (!request.choices.empty() && mode == ChoiceMode::kPrompt) {
+    Message instruction{.role = "system",
+                        .content = "Answer with exactly one of the following and nothing else:"};
+    for (const std::string& choice : request.choices) instruction.content += "\n" + choice;
+    write_message(out, instruction);
+  }
+  for (const Message& m : request.messages) write_message(out, m);
+  out.close(']');
+}
+
+void write_choices(JsonText& out, ChoiceMode mode, const std::vector<std::string>& choices) {
+  if (choices.empty()) return;
+  if (mode == ChoiceMode::kJsonSchema)
+    out.key("response_format").raw(net::ordered_text(choice_schema(choices)));
+  if (mode == ChoiceMode::kGuidedChoice) write_list(out.key("guided_choice"), choices);
 }
 
 /// A schema that came as text. Errors: kInvalidArgument.
@@ -54,8 +67,9 @@ Result<json> schema_json(const std::string& text, const std::string& what) {
   return parsed;
 }
 
-Status add_tools(const Request& request, json& body) {
+Status write_tools(JsonText& out, const Request& request) {
   if (request.tools.empty()) return {};
+  json tools = json::array();
   for (size_t i = 0; i < request.tools.size(); ++i) {
     const Tool& tool = request.tools[i];
     json function = {{"name", tool.name}};
@@ -65,41 +79,51 @@ Status add_tools(const Request& request, json& body) {
                     schema_json(tool.parameters, fmt::format("tools: [{}].function.parameters", i)));
     }
     if (tool.strict) function["strict"] = true;
-    body["tools"].push_back({{"type", "function"}, {"function", std::move(function)}});
+    tools.push_back({{"type", "function"}, {"function", std::move(function)}});
   }
+  out.key("tools").raw(net::ordered_text(tools));
   const ToolChoice& choice = request.tool_choice;
-  if (choice.mode == ToolChoice::Mode::kNone) body["tool_choice"] = "none";
-  if (choice.mode == ToolChoice::Mode::kRequired) body["tool_choice"] = "required";
-  if (choice.mode == ToolChoice::Mode::kFunction)
-    body["tool_choice"] = {{"type", "function"}, {"function", {{"name", choice.function}}}};
-  if (!request.parallel_tool_calls) body["parallel_tool_calls"] = false;
+  if (choice.mode == ToolChoice::Mode::kNone) out.key("tool_choice").text("none");
+  if (choice.mode == ToolChoice::Mode::kRequired) out.key("tool_choice").text("required");
+  if (choice.mode == ToolChoice::Mode::kFunction) {
+    out.key("tool_choice").open('{').key("type").text("function").key("function");
+    out.open('{').key("name").text(choice.function).close('}').close('}');
+  }
+  if (!request.parallel_tool_calls) out.key("parallel_tool_calls").flag(false);
   return {};
 }
 
-Status add_format(const ResponseFormat& format, json& body) {
+Status write_format(JsonText& out, const ResponseFormat& format) {
   if (format.kind == ResponseFormat::Kind::kPattern)
     return fail(Code::kUnsupported,
                 "response_format: a pattern, which only models that run here can keep to");
-  if (format.kind == ResponseFormat::Kind::kJsonObject) body["response_format"] = {{"type", "json_object"}};
+  if (format.kind == ResponseFormat::Kind::kJsonObject)
+    out.key("response_format").raw(R"({"type":"json_object"})");
   if (format.kind != ResponseFormat::Kind::kJsonSchema) return {};
   json schema = {{"name", format.name.empty() ? "answer" : format.name}};
   if (!format.description.empty()) schema["description"] = format.description;
   if (format.strict) schema["strict"] = true;
   BANTAM_ASSIGN(schema["schema"], schema_json(format.schema, "response_format: json_schema.schema"));
-  body["response_format"] = {{"type", "json_schema"}, {"json_schema", std::move(schema)}};
+  json written = {{"type", "json_schema"}, {"json_schema", std::move(schema)}};
+  out.key("response_format").raw(net::ordered_text(written));
   return {};
 }
 
-void add_sampling(const Request& request, json& body) {
+/// A float as the decimal a person wrote, which it reads back from: 0.7 and not 0.699999988079071.
+void write_sampling(JsonText& out, const Request& request) {
   const Sampling& s = request.sampling;
-  if (s.temperature) body["temperature"] = decimal(*s.temperature);
-  if (s.top_p) body["top_p"] = decimal(*s.top_p);
-  if (s.seed) body["seed"] = *s.seed;
-  if (s.frequency_penalty) body["frequency_penalty"] = decimal(*s.frequency_penalty);
-  if (s.presence_penalty) body["presence_penalty"] = decimal(*s.presence_penalty);
-  for (const auto& [token, bias] : s.logit_bias) body["logit_bias"][std::to_string(token)] = decimal(bias);
-  if (request.logprobs) body["logprobs"] = true;
-  if (request.logprobs && request.top_logprobs > 0) body["top_logprobs"] = request.top_logprobs;
+  if (s.temperature) out.key("temperature").number(*s.temperature);
+  if (s.top_p) out.key("top_p").number(*s.top_p);
+  if (s.seed) out.key("seed").whole(*s.seed);
+  if (s.frequency_penalty) out.key("frequency_penalty").number(*s.frequency_penalty);
+  if (s.presence_penalty) out.key("presence_penalty").number(*s.presence_penalty);
+  if (!s.logit_bias.empty()) {
+    out.key("logit_bias").open('{');
+    for (const auto& [token, bias] : s.logit_bias) out.key(std::to_string(token)).number(bias);
+    out.close('}');
+  }
+  if (request.logprobs) out.key("logprobs").flag(true);
+  if (request.logprobs && request.top_logprobs > 0) out.key("top_logprobs").whole(request.top_logprobs);
 }
 
 Status check_sampling(const RemoteOptions& options, const Sampling& sampling) {
@@ -110,16 +134,16 @@ Status check_sampling(const RemoteOptions& options, const Sampling& sampling) {
   return {};
 }
 
-void add_end(const RemoteOptions& options, const Request& request, const std::string& field, json& body) {
-  if (request.max_tokens) body[field] = *request.max_tokens;
+void write_end(JsonText& out, const RemoteOptions& options, const Request& request,
+               const std::string& field) {
+  if (request.max_tokens) out.key(field).whole(*request.max_tokens);
   // Without an end an answer's cost has no limit.
-  if (!request.max_tokens && options.limits.money()) body[field] = options.max_answer_tokens;
-  if (!request.stop.empty()) body["stop"] = request.stop;
+  if (!request.max_tokens && options.limits.money()) out.key(field).whole(options.max_answer_tokens);
+  if (!request.stop.empty()) write_list(out.key("stop"), request.stop);
 }
 
-void add_stream(json& body) {
-  body["stream"] = true;
-  body["stream_options"] = {{"include_usage", true}};
+void write_stream(JsonText& out, bool stream) {
+  if (stream) out.key("stream").flag(true).key("stream_options").raw(R"({"include_usage":true})");
 }
 
 }  // namespace
@@ -128,15 +152,16 @@ Result<std::string> request_body(const RemoteOptions& options, const Request& re
   BANTAM_TRY(check_sampling(options, request.sampling));
   if (!request.choices.empty() && request.format.kind != ResponseFormat::Kind::kText)
     return fail(Code::kInvalidArgument, "response_format: does not go together with guided_choice");
-  json body = {{"model", options.model}, {"messages", json::array()}};
-  for (const Message& m : request.messages) body["messages"].push_back(message_json(m));
-  add_sampling(request, body);
-  add_end(options, request, options.max_tokens_field, body);
-  BANTAM_TRY(add_tools(request, body));
-  BANTAM_TRY(add_format(request.format, body));
-  if (!request.choices.empty()) add_choices(options.choice_mode, request.choices, body);
-  if (stream) add_stream(body);
-  return net::ordered_text(body);
+  JsonText out;
+  out.open('{').key("model").text(options.model);
+  write_messages(out, options.choice_mode, request);
+  write_sampling(out, request);
+  write_end(out, options, request, options.max_tokens_field);
+  BANTAM_TRY(write_tools(out, request));
+  BANTAM_TRY(write_format(out, request.format));
+  write_choices(out, options.choice_mode, request.choices);
+  write_stream(out, stream);
+  return out.close('}').take();
 }
 
 Result<std::string> completion_body(const RemoteOptions& options, const Request& request, bool stream) {
@@ -150,12 +175,13 @@ Result<std::string> completion_body(const RemoteOptions& options, const Request&
   if (request.logprobs) return refuse("logprobs");
   bool guided = options.choice_mode == ChoiceMode::kGuidedChoice;
   if (!request.choices.empty() && !guided) return refuse("guided_choice");
-  json body = {{"model", options.model}, {"prompt", request.prompt}};
-  add_sampling(request, body);
-  add_end(options, request, "max_tokens", body);
-  if (!request.choices.empty()) body["guided_choice"] = request.choices;
-  if (stream) add_stream(body);
-  return net::ordered_text(body);
+  JsonText out;
+  out.open('{').key("model").text(options.model).key("prompt").text(request.prompt);
+  write_sampling(out, request);
+  write_end(out, options, request, "max_tokens");
+  write_choices(out, ChoiceMode::kGuidedChoice, request.choices);
+  write_stream(out, stream);
+  return out.close('}').take();
 }
 
 std::string embed_body(const RemoteOptions& options, const EmbedRequest& request) {

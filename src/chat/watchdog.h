@@ -1,52 +1,48 @@
 #pragma once
-#include <boost/asio/steady_timer.hpp>
 #include <chrono>
-#include <functional>
-#include <memory>
 #include <stop_token>
+#include <utility>
 
 #include "chat/awaitable.h"
+#include "net/time_limit.h"
 
 namespace bantam::chat {
 
-/// A stop token that fires with its parent, or when nothing was heard in time. Lives in a coroutine's frame and is
-/// for its thread; the parent may fire on any. Internal to chat.
+/// A stop token that fires with its parent, or when nothing was heard in time. Lives in a coroutine's frame
+/// and is for its thread; the parent may fire on any. Internal to chat.
 class Watchdog {
  public:
-  Watchdog(asio::any_io_executor executor, std::stop_token parent)
-      : state_(std::make_shared<State>(std::move(executor))),
-        on_parent_(std::move(parent), [source = state_->source]() mutable { source.request_stop(); }) {}
+  Watchdog(const asio::any_io_executor& executor, std::stop_token parent)
+      : timer_(executor,
+               [this] {
+                 fired_ = true;
+                 source_.request_stop();
+               }),
+        on_parent_(std::move(parent), Stop{source_}) {}
   Watchdog(const Watchdog&) = delete;
   Watchdog& operator=(const Watchdog&) = delete;
-  ~Watchdog() { disarm(); }
 
-  std::stop_token token() const { return state_->source.get_token(); }
+  std::stop_token token() const { return source_.get_token(); }
   /// From now on; takes the place of the limit before.
   void arm(std::chrono::milliseconds limit) {
-    state_->limit = limit;
-    state_->timer.expires_after(limit);
-    state_->timer.async_wait([weak = std::weak_ptr(state_)](boost::system::error_code ec) {
-      auto state = ec ? nullptr : weak.lock();
-      if (!state) return;
-      state->fired = true;
-      state->source.request_stop();
-    });
+    limit_ = limit;
+    timer_.set(net::TimeLimit::Clock::now() + limit);
   }
-  void disarm() { state_->timer.cancel(); }
+  void disarm() { timer_.lift(); }
   /// It was the time, not the parent.
-  bool fired() const { return state_->fired; }
-  std::chrono::milliseconds limit() const { return state_->limit; }
+  bool fired() const { return fired_; }
+  std::chrono::milliseconds limit() const { return limit_; }
 
  private:
-  struct State {
-    explicit State(asio::any_io_executor executor) : timer(std::move(executor)) {}
-    asio::steady_timer timer;
+  struct Stop {
     std::stop_source source;
-    std::chrono::milliseconds limit{0};
-    bool fired = false;
+    void operator()() { source.request_stop(); }
   };
-  std::shared_ptr<State> state_;
-  std::stop_callback<std::function<void()>> on_parent_;
+  std::stop_source source_;
+  std::chrono::milliseconds limit_{0};
+  bool fired_ = false;
+  net::TimeLimit timer_;
+  std::stop_callback<Stop> on_parent_;
 };
 
 }  // namespace bantam::chat

@@ -8,6 +8,8 @@
 #include <chrono>
 #include <cstring>
 #include <ctime>
+#include <iterator>
+#include <utility>
 
 namespace bantam::net {
 namespace {
@@ -20,10 +22,26 @@ int hex_digit(char c) {
   return l >= 'a' && l <= 'f' ? l - 'a' + 10 : -1;
 }
 
+bool printable(char c) { return static_cast<unsigned char>(c) >= 0x20 && c != 0x7f; }
+
 void append_printable(std::string& out, std::string_view text) {
-  for (char c : text) {
-    if (static_cast<unsigned char>(c) >= 0x20 && c != 0x7f) out += c;
+  if (std::all_of(text.begin(), text.end(), printable)) {
+    out += text;
+    return;
   }
+  std::copy_if(text.begin(), text.end(), std::back_inserter(out), printable);
+}
+
+/// A Date field's text of a second.
+std::string date_of(std::time_t now) {
+  // The names are spelled here because strftime's follow the program's locale.
+  static constexpr const char* kDays[] = {"Sun", "Mon", "Tue", "Wed", "Thu", "Fri", "Sat"};
+  static constexpr const char* kMonths[] = {"Jan", "Feb", "Mar", "Apr", "May", "Jun",
+                                            "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"};
+  std::tm utc{};
+  ::gmtime_r(&now, &utc);
+  return fmt::format("{}, {:02} {} {} {:02}:{:02}:{:02} GMT", kDays[utc.tm_wday], utc.tm_mday,
+                     kMonths[utc.tm_mon], utc.tm_year + 1900, utc.tm_hour, utc.tm_min, utc.tm_sec);
 }
 
 /// Splits "host", "host:port" and "[v6]:port"; false when it is none of these.
@@ -55,8 +73,8 @@ std::string lower_case(std::string_view text) {
 }
 
 bool equal_without_case(std::string_view a, std::string_view b) {
-  return std::equal(a.begin(), a.end(), b.begin(), b.end(),
-                    [](char x, char y) { return lower(x) == lower(y); });
+  return a.size() == b.size() &&
+         std::equal(a.begin(), a.end(), b.begin(), [](char x, char y) { return lower(x) == lower(y); });
 }
 
 void Headers::set(std::string_view name, std::string value) {
@@ -71,20 +89,20 @@ std::optional<std::string_view> Headers::get(std::string_view name) const {
   return std::nullopt;
 }
 
-std::string Headers::wire() const {
-  std::string out;
-  for (const auto& [name, value] : fields_) {
-    append_printable(out, name);
-    out += ": ";
-    append_printable(out, value);
-    out += "\r\n";
-  }
-  return out;
+void write_field(std::string& out, std::string_view name, std::string_view value) {
+  append_printable(out, name);
+  out += ": ";
+  append_printable(out, value);
+  out += "\r\n";
+}
+
+void Headers::write(std::string& out) const {
+  for (const auto& [name, value] : fields_) write_field(out, name, value);
 }
 
 std::string Url::authority() const {
   std::string out = host.find(':') == std::string::npos ? host : "[" + host + "]";
-  if (port != (tls ? 443 : 80)) out += fmt::format(":{}", port);
+  if (port != (tls ? 443 : 80)) out += ":" + std::to_string(port);
   return out;
 }
 
@@ -197,15 +215,11 @@ std::string_view reason_phrase(int status) {
 }
 
 std::string http_date() {
-  // The names are spelled here because strftime's follow the program's locale.
-  static constexpr const char* kDays[] = {"Sun", "Mon", "Tue", "Wed", "Thu", "Fri", "Sat"};
-  static constexpr const char* kMonths[] = {"Jan", "Feb", "Mar", "Apr", "May", "Jun",
-                                            "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"};
+  thread_local std::time_t second = -1;
+  thread_local std::string text;
   std::time_t now = std::time(nullptr);
-  std::tm utc{};
-  ::gmtime_r(&now, &utc);
-  return fmt::format("{}, {:02} {} {} {:02}:{:02}:{:02} GMT", kDays[utc.tm_wday], utc.tm_mday,
-                     kMonths[utc.tm_mon], utc.tm_year + 1900, utc.tm_hour, utc.tm_min, utc.tm_sec);
+  if (std::exchange(second, now) != now) text = date_of(now);
+  return text;
 }
 
 std::string random_id(std::string_view prefix) {
@@ -216,8 +230,14 @@ std::string random_id(std::string_view prefix) {
     auto now = std::chrono::steady_clock::now().time_since_epoch().count();
     std::memcpy(bytes, &now, sizeof now);
   }
-  std::string out(prefix);
-  for (unsigned char b : bytes) out += fmt::format("{:02x}", b);
+  static constexpr const char* kDigits = "0123456789abcdef";
+  std::string out;
+  out.reserve(prefix.size() + 2 * sizeof bytes);
+  out += prefix;
+  for (unsigned char b : bytes) {
+    out += kDigits[b >> 4];
+    out += kDigits[b & 15];
+  }
   return out;
 }
 

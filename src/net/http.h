@@ -31,9 +31,9 @@ class Headers {
   auto end() const { return fields_.end(); }
   size_t size() const { return fields_.size(); }
 
-  /// "name: value\r\n" for each; control characters are dropped, so that a value never becomes a field of its
-  /// own.
-  std::string wire() const;
+  /// Appends "name: value\r\n" for each; control characters are dropped, so that a value never becomes a
+  /// field of its own.
+  void write(std::string& out) const;
 
  private:
   std::vector<std::pair<std::string, std::string>> fields_;
@@ -61,6 +61,9 @@ std::optional<std::string> percent_decode(std::string_view text);
 std::string host_of(std::string_view authority);
 /// True for "localhost" and the loopback addresses of both families.
 bool is_loopback(std::string_view host);
+
+/// Appends one field as Headers::write does.
+void write_field(std::string& out, std::string_view name, std::string_view value);
 
 /// The standard reason phrase, such as "Not Found".
 std::string_view reason_phrase(int status);

@@ -5,13 +5,11 @@
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/post.hpp>
 #include <boost/asio/ssl/host_name_verification.hpp>
-#include <boost/asio/steady_timer.hpp>
 #include <boost/asio/this_coro.hpp>
-#include <boost/asio/write.hpp>
 #include <boost/beast/core/flat_buffer.hpp>
 #include <boost/beast/http/buffer_body.hpp>
+#include <boost/beast/http/error.hpp>
 #include <boost/beast/http/parser.hpp>
-#include <boost/beast/http/read.hpp>
 #include <cstring>
 
 #include "net/link_cache.h"
@@ -21,17 +19,16 @@ namespace bantam::net {
 namespace {
 
 namespace asio = boost::asio;
-namespace beast = boost::beast;
-namespace http = beast::http;
+namespace http = boost::beast::http;
 namespace ssl = asio::ssl;
 using asio::ip::tcp;
 using boost::system::error_code;
 using Clock = std::chrono::steady_clock;
 
-/// What may end a call from outside of its coroutine: the stop token, from any thread, and the deadline.
+/// What ends a call from outside of its coroutine: the stop token, from any thread.
 struct Abort {
   Link* link;
-  bool closing = false, expired = false;
+  bool closing = false;
   void close() {
     closing = true;
     link->socket.close();
@@ -55,11 +52,20 @@ class Call {
   Awaitable<Status> open();
   Awaitable<Status> connect(std::vector<SocketAddress> addresses, Clock::time_point until);
   Awaitable<Status> handshake(Clock::time_point until);
+  using Parser = http::response_parser<http::buffer_body>;
   Awaitable<Status> transact();
-  Awaitable<Status> read_body(http::response_parser<http::buffer_body>& parser);
+  Awaitable<Status> read_head(Parser& parser);
+  Awaitable<Status> read_body(Parser& parser);
+  Awaitable<error_code> more(Parser& parser, std::chrono::milliseconds limit);
   Awaitable<Status> take(std::string_view piece);
   Status take_head(const http::response_header<>& head);
-  std::string wire() const;
+  std::string head() const;
+  /// A time limit that begins now, or the deadline.
+  Clock::time_point until(std::chrono::milliseconds limit) const {
+    auto out = Clock::now() + limit;
+    return request_.deadline ? std::min(out, *request_.deadline) : out;
+  }
+  bool expired() const { return request_.deadline && Clock::now() >= *request_.deadline; }
   std::unexpected<Error> broken(std::string_view doing, error_code ec, std::chrono::milliseconds limit) const;
   std::string who() const { return request_.url.authority(); }
 
@@ -75,8 +81,9 @@ class Call {
 std::unexpected<Error> Call::broken(std::string_view doing, error_code ec,
                                     std::chrono::milliseconds limit) const {
   if (request_.cancel.stop_requested()) return fail(Code::kCancelled, "{}: cancelled", who());
-  if (abort_->expired) return fail(Code::kCancelled, "{}: the deadline passed while {}", who(), doing);
-  if (ec == beast::error::timeout) {
+  if (link_.socket.timed_out() && expired())
+    return fail(Code::kCancelled, "{}: the deadline passed while {}", who(), doing);
+  if (link_.socket.timed_out()) {
     return fail(Code::kUnavailable, "{}: nothing happened for {} ms while {}", who(), limit.count(), doing);
   }
   if (ec == http::error::end_of_stream || ec == http::error::partial_message || ec == asio::error::eof) {
@@ -92,22 +99,24 @@ std::unexpected<Error> Call::broken(std::string_view doing, error_code ec,
 }
 
 Awaitable<Status> Call::connect(std::vector<SocketAddress> addresses, Clock::time_point until) {
-  beast::tcp_stream& stream = link_.socket.tcp();
+  Socket& socket = link_.socket;
   error_code last;
   for (size_t i = 0; i < addresses.size() && !abort_->closing; ++i) {
     tcp::endpoint endpoint;
     if (addresses[i].size > endpoint.capacity()) continue;
     std::memcpy(endpoint.data(), &addresses[i].storage, addresses[i].size);
     endpoint.resize(addresses[i].size);
+    socket.close();  // of the address before
     // Each address gets an equal share of what is left, so that a dead one does not use up the others' time.
-    stream.expires_after((until - Clock::now()) / static_cast<int>(addresses.size() - i));
-    auto [ec] = co_await stream.async_connect(endpoint, kTuple);
+    auto now = Clock::now();
+    socket.expires_at(now + (until - now) / static_cast<int>(addresses.size() - i));
+    auto [ec] = co_await socket.tcp().async_connect(endpoint, kTuple);
     last = ec;
     if (!ec) break;
   }
+  socket.expires_never();
   if (last || abort_->closing) co_return broken("connecting", last, options_.connect_timeout);
-  error_code ignored;
-  stream.socket().set_option(tcp::no_delay(true), ignored);
+  socket.set_up();
   co_return Status{};
 }
 
@@ -120,8 +129,9 @@ Awaitable<Status> Call::handshake(Clock::time_point until) {
     co_return fail(Code::kUnavailable, "{}: the host name cannot be sent for TLS", who());
   }
   link_.socket.tls()->set_verify_callback(ssl::host_name_verification(host));
-  link_.socket.tcp().expires_at(until);
+  link_.socket.expires_at(until);
   auto [ec] = co_await link_.socket.tls()->async_handshake(ssl::stream_base::client, kTuple);
+  link_.socket.expires_never();
   if (!ec) co_return Status{};
   if (long verdict = SSL_get_verify_result(handle); verdict != X509_V_OK && !abort_->closing) {
     co_return fail(Code::kUnavailable, "{}: the certificate is not accepted: {}", who(),
@@ -130,14 +140,22 @@ Awaitable<Status> Call::handshake(Clock::time_point until) {
   co_return broken("setting up TLS", ec, options_.connect_timeout);
 }
 
-std::string Call::wire() const {
-  Headers headers = request_.headers;
-  headers.set("host", request_.url.authority());
-  headers.set("connection", "keep-alive");
+std::string Call::head() const {
+  auto ours = [](std::string_view name) {
+    return equal_without_case(name, "host") || equal_without_case(name, "connection") ||
+           equal_without_case(name, "content-length");
+  };
+  std::string out;
+  out.reserve(512);
+  out.append(request_.method).append(" ").append(request_.url.target).append(" HTTP/1.1\r\n");
+  for (const auto& [name, value] : request_.headers) {
+    if (!ours(name)) write_field(out, name, value);
+  }
+  write_field(out, "host", request_.url.authority());
+  write_field(out, "connection", "keep-alive");
   if (!request_.body.empty() || request_.method == "POST")
-    headers.set("content-length", std::to_string(request_.body.size()));
-  return fmt::format("{} {} HTTP/1.1\r\n{}\r\n{}", request_.method, request_.url.target, headers.wire(),
-                     request_.body);
+    write_field(out, "content-length", std::to_string(request_.body.size()));
+  return out.append("\r\n");
 }
 
 Status Call::take_head(const http::response_header<>& head) {
@@ -158,78 +176,103 @@ Awaitable<Status> Call::take(std::string_view piece) {
     response_.body.append(piece);
     co_return Status{};
   }
-  bool more = co_await request_.on_body(piece);
-  if (!more) co_return fail(Code::kCancelled, "{}: the caller stopped the answer", who());
+  bool go_on = co_await request_.on_body(piece);
+  if (!go_on) co_return fail(Code::kCancelled, "{}: the caller stopped the answer", who());
   co_return Status{};
 }
 
-Awaitable<Status> Call::read_body(http::response_parser<http::buffer_body>& parser) {
+/// Waits for bytes and puts them into the link's buffer, or tells the parser of the end.
+Awaitable<error_code> Call::more(Parser& parser, std::chrono::milliseconds limit) {
+  link_.socket.expires_at(until(limit));
+  auto room = link_.buffer.prepare(link_.piece.size());
+  auto [ec, n] = co_await link_.socket.async_read_some(room, kTuple);
+  link_.socket.expires_never();
+  link_.buffer.commit(n);
+  trace_.answer_begun |= n > 0;
+  if (ec != asio::error::eof) co_return ec;
+  if (!parser.got_some()) co_return http::error::end_of_stream;
+  error_code cut_short;
+  parser.put_eof(cut_short);
+  co_return cut_short;
+}
+
+Awaitable<Status> Call::read_head(Parser& parser) {
+  for (;;) {
+    error_code ec = http::error::need_more;
+    if (link_.buffer.size() > 0) link_.buffer.consume(parser.put(link_.buffer.data(), ec));
+    if (ec && ec != http::error::need_more)
+      co_return broken("waiting for the answer", ec, options_.first_byte_timeout);
+    if (parser.is_header_done()) co_return Status{};
+    ec = co_await more(parser, options_.first_byte_timeout);
+    if (ec) co_return broken("waiting for the answer", ec, options_.first_byte_timeout);
+  }
+}
+
+Awaitable<Status> Call::read_body(Parser& parser) {
+  parser.eager(true);
   while (!parser.is_done()) {
-    auto& body = parser.get().body();
-    body.data = link_.piece.data();
-    body.size = link_.piece.size();
-    link_.socket.tcp().expires_after(options_.read_timeout);
-    auto [ec, n] = co_await http::async_read_some(link_.socket, link_.buffer, parser, kTuple);
-    if (ec && ec != http::error::need_buffer)
-      co_return broken("reading the answer", ec, options_.read_timeout);
-    Status taken = co_await take({link_.piece.data(), link_.piece.size() - body.size});
-    if (!taken) co_return taken;
+    error_code ec = http::error::need_more;
+    if (link_.buffer.size() > 0) {
+      auto& body = parser.get().body();
+      body.data = link_.piece.data();
+      body.size = link_.piece.size();
+      link_.buffer.consume(parser.put(link_.buffer.data(), ec));
+      // What the parser wants is room for the body, or nothing: then it goes on with what is left.
+      if (ec == http::error::need_buffer) ec = {};
+      if (ec && ec != http::error::need_more)
+        co_return broken("reading the answer", ec, options_.read_timeout);
+      Status taken = co_await take({link_.piece.data(), link_.piece.size() - body.size});
+      if (!taken) co_return taken;
+      if (parser.is_done()) break;
+    }
+    if (ec != http::error::need_more && link_.buffer.size() > 0) continue;
+    ec = co_await more(parser, options_.read_timeout);
+    if (ec) co_return broken("reading the answer", ec, options_.read_timeout);
   }
   co_return Status{};
 }
 
 Awaitable<Status> Call::transact() {
-  std::string bytes = wire();
+  const std::string bytes = head();
   trace_.request_sent = true;
-  link_.socket.tcp().expires_after(options_.read_timeout);
-  auto [write_error, written] = co_await asio::async_write(link_.socket, asio::buffer(bytes), kTuple);
-  if (write_error) {
-    trace_.request_sent = written > 0;
-    co_return broken("sending the request", write_error, options_.read_timeout);
+  auto limit = std::chrono::ceil<std::chrono::milliseconds>(until(options_.read_timeout) - Clock::now());
+  auto sent = co_await link_.socket.send(bytes, request_.body, limit);
+  if (sent.error) {
+    trace_.request_sent = sent.bytes > 0;
+    co_return broken("sending the request", sent.error, options_.read_timeout);
   }
-  std::optional<http::response_parser<http::buffer_body>> parser;
+  std::optional<Parser> parser;
   do {  // interim answers (1xx) come before the one that counts
     parser.emplace();
     parser->header_limit(static_cast<uint32_t>(options_.max_header_bytes));
     parser->body_limit(options_.max_body_bytes);
     parser->skip(request_.method == "HEAD");
-    link_.socket.tcp().expires_after(options_.first_byte_timeout);
-    auto [ec, n] = co_await http::async_read_header(link_.socket, link_.buffer, *parser, kTuple);
-    trace_.answer_begun = n > 0;
-    if (ec) co_return broken("waiting for the answer", ec, options_.first_byte_timeout);
+    Status come = co_await read_head(*parser);
+    if (!come) co_return come;
   } while (parser->get().result_int() / 100 == 1 && parser->get().result_int() != 101);
   if (Status head = take_head(parser->get()); !head) co_return head;
-  if (Status body = co_await read_body(*parser); !body) co_return body;
+  Status body = co_await read_body(*parser);
+  if (!body) co_return body;
   reusable_ = parser->keep_alive() && link_.buffer.size() == 0;
   co_return Status{};
 }
 
 Awaitable<Status> Call::open() {
-  auto until = Clock::now() + options_.connect_timeout;
-  auto limit = request_.deadline ? std::min(until, *request_.deadline) : until;
+  auto limit = until(options_.connect_timeout);
   auto addresses = co_await resolve(request_.url.host, request_.url.port, limit, request_.cancel);
-  if (!addresses && request_.deadline && Clock::now() >= *request_.deadline) {
+  if (!addresses && expired()) {
     co_return fail(Code::kCancelled, "{}: the deadline passed while looking up the name", who());
   }
   if (!addresses) co_return std::unexpected(std::move(addresses).error());
-  Status connected = co_await connect(std::move(*addresses), until);
+  Status connected = co_await connect(std::move(*addresses), limit);
   if (!connected || !link_.socket.tls()) co_return connected;
-  co_return co_await handshake(until);
+  co_return co_await handshake(limit);
 }
 
 Awaitable<Result<ClientResponse>> Call::run(bool fresh) {
   if (request_.cancel.stop_requested()) co_return fail(Code::kCancelled, "{}: cancelled", who());
+  if (expired()) co_return fail(Code::kCancelled, "{}: the deadline passed before the call was made", who());
   auto executor = co_await asio::this_coro::executor;
-  asio::steady_timer deadline(executor);
-  if (request_.deadline) {
-    deadline.expires_at(*request_.deadline);
-    deadline.async_wait([weak = std::weak_ptr(abort_)](error_code ec) {
-      auto abort = ec ? nullptr : weak.lock();
-      if (!abort) return;
-      abort->expired = true;
-      abort->close();
-    });
-  }
   std::stop_callback on_cancel(request_.cancel, [executor, weak = std::weak_ptr(abort_)] {
     asio::post(executor, [weak] {
       if (auto abort = weak.lock()) abort->close();
@@ -288,7 +331,7 @@ class Client final : public HttpClient {
  private:
   /// Clients share no connections: each has limits and certificates of its own.
   std::string key_of(const Url& url) const {
-    return fmt::format("{} {}://{}", id_, url.tls ? "https" : "http", url.authority());
+    return std::to_string(id_) + (url.tls ? " https://" : " http://") + url.authority();
   }
 
   inline static std::atomic<uint64_t> next_id_{0};

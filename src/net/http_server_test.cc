@@ -199,6 +199,53 @@ TEST(HttpServer, AWriterWaitsForASlowClientAndEveryByteArrives) {
   EXPECT_EQ(all.size() - all.find("\r\n\r\n") - 4, kPiece * kPieces);
 }
 
+TEST(HttpServer, RequestsSentAheadWaitTheirTurn) {
+  Route slow{"POST", "/slow", [](Exchange& e) -> Awaitable<void> {
+               co_await sleep_until(Clock::now() + 100ms, {});
+               e.respond({200, {}, "slow"});
+             }};
+  Serving s({}, {echo(), slow});
+  RawSocket c = s.connect();
+  constexpr int kAhead = 40;  // more bytes than the server takes ahead
+  std::string all = post("/slow", "x", "");
+  for (int i = 0; i < kAhead; ++i) all += post("/echo", fmt::format("<{}>", i) + std::string(8000, 'x'), "");
+  std::thread sender([&] { c.send(all + post("/echo", "<last>")); });
+  std::string answers = c.read_all();
+  sender.join();
+  size_t at = answers.find("slow");
+  for (int i = 0; i < kAhead; ++i) {
+    size_t next = answers.find(fmt::format("<{}>", i));
+    ASSERT_NE(next, std::string::npos) << i;
+    EXPECT_LT(at, next);
+    at = next;
+  }
+  EXPECT_LT(at, answers.find("<last>"));
+}
+
+TEST(HttpServer, LargeBodiesGoBothWays) {
+  ServerOptions options;
+  options.max_body_bytes = 16 << 20;
+  Serving s(options, {echo()});
+  auto client = HttpClient::create();
+  ASSERT_TRUE(client);
+  ClientRequest request;
+  request.method = "POST";
+  request.url = *parse_url(fmt::format("http://127.0.0.1:{}/echo", (*s).port()));
+  for (int i = 0; request.body.size() < (9U << 20); ++i) request.body += fmt::format("{} ", i);
+  auto twice = [&]() -> Awaitable<int> {  // over one connection
+    int whole = 0;
+    for (int i = 0; i < 2; ++i) {
+      CallTrace trace;
+      auto response = co_await (*client)->send(request, &trace);
+      EXPECT_TRUE(response) << response.error().message;
+      EXPECT_EQ(trace.reused, i == 1);
+      whole += response && response->status == 200 && response->body == request.body;
+    }
+    co_return whole;
+  };
+  EXPECT_EQ(wait(twice()), 2);
+}
+
 TEST(HttpServer, AClientThatLeavesCancelsItsRequest) {
   std::latch started(1);
   std::atomic<bool> cancelled{false}, write_failed{false};

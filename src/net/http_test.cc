@@ -35,7 +35,9 @@ TEST(Headers, CompareWithoutCaseAndCannotBeSplit) {
   EXPECT_EQ(headers.get("Content-Type"), "b");
   EXPECT_EQ(headers.size(), 2u);
   EXPECT_FALSE(headers.get("Y"));
-  EXPECT_EQ((Headers{{"A", "x\r\nSet-Cookie: y"}}.wire()), "A: xSet-Cookie: y\r\n");
+  std::string wire = "GET / HTTP/1.1\r\n";
+  Headers{{"A", "x\r\nSet-Cookie: y"}, {"B", "1"}}.write(wire);
+  EXPECT_EQ(wire, "GET / HTTP/1.1\r\nA: xSet-Cookie: y\r\nB: 1\r\n");
 }
 
 TEST(Http, PercentDecoding) {

@@ -1,5 +1,6 @@
 #include "net/json.h"
 
+#include <algorithm>
 #include <nlohmann/json.hpp>
 #include <type_traits>
 #include <unordered_set>
@@ -28,7 +29,7 @@ class Builder : public nlohmann::json_sax<Json> {
   bool end_object() override { return leave(); }
   bool end_array() override { return leave(); }
   bool key(std::string& name) override {
-    if (!keys_.back().insert(name).second) {
+    if (!is_new(name)) {
       error_ = {Code::kCorrupt, fmt::format("the key '{}' stands twice in an object", name)};
       return false;
     }
@@ -52,13 +53,28 @@ class Builder : public nlohmann::json_sax<Json> {
     return &parent.emplace_back(std::move(value));
   }
   Json* append(Json& object, Json value) {
-    if constexpr (std::is_same_v<Json, nlohmann::ordered_json>) {
+    auto& members = object.template get_ref<typename Json::object_t&>();
+    if constexpr (kOrdered) {
       // Past ordered_map's own search for the key, which takes time in proportion to the members so far.
-      auto& members = object.template get_ref<typename Json::object_t&>();
       auto& list = static_cast<typename Json::object_t::Container&>(members);
-      return &list.emplace_back(key_, std::move(value)).second;
+      return &list.emplace_back(std::move(key_), std::move(value)).second;
     } else {
-      return &(object[key_] = std::move(value));
+      return &members.emplace(std::move(key_), std::move(value)).first->second;
+    }
+  }
+  /// Whether the innermost object has no such member yet.
+  bool is_new(const std::string& name) {
+    const auto& members = open_.back()->template get_ref<const typename Json::object_t&>();
+    if constexpr (!kOrdered) {
+      return members.find(name) == members.end();
+    } else {
+      if (members.size() < kFew)
+        return std::none_of(members.begin(), members.end(), [&](const auto& m) { return m.first == name; });
+      auto& seen = keys_.back();
+      if (seen.empty()) {
+        for (const auto& member : members) seen.insert(member.first);
+      }
+      return seen.insert(name).second;
     }
   }
   bool add(Json value) {
@@ -80,9 +96,12 @@ class Builder : public nlohmann::json_sax<Json> {
     return true;
   }
 
+  static constexpr bool kOrdered = std::is_same_v<Json, nlohmann::ordered_json>;
+  static constexpr size_t kFew = 16;  // members that are looked through one by one
+
   size_t max_depth_;
   std::vector<Json*> open_;
-  std::vector<std::unordered_set<std::string>> keys_;  // of the open objects; empty for arrays
+  std::vector<std::unordered_set<std::string>> keys_;  // of the open objects, once they have many
   std::string key_;
   Error error_;
 };

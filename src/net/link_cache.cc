@@ -3,7 +3,6 @@
 #include <sys/socket.h>
 
 #include <boost/asio/io_context.hpp>
-#include <boost/asio/steady_timer.hpp>
 
 namespace bantam::net {
 
@@ -12,7 +11,7 @@ using Clock = std::chrono::steady_clock;
 
 bool Link::usable() {
   char byte;
-  int fd = socket.tcp().socket().native_handle();
+  int fd = socket.tcp().native_handle();
   return ::recv(fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT) < 0 && (errno == EAGAIN || errno == EWOULDBLOCK);
 }
 
@@ -23,11 +22,9 @@ LinkCache& LinkCache::of(const asio::any_io_executor& executor) {
 }
 
 LinkCache::LinkCache(asio::execution_context& context) : service(context) {
-  // Services are shut down in the reverse order of their making: those of sockets and timers must be there
-  // first, so that the links go before them.
-  auto& io = static_cast<asio::io_context&>(context);
-  asio::ip::tcp::socket socket(io);
-  asio::steady_timer timer(io);
+  // Services are shut down in the reverse order of their making: those that links use must be there first, so
+  // that the links go before them.
+  Socket socket(Socket::Tcp(static_cast<asio::io_context&>(context)), nullptr);
 }
 
 std::unique_ptr<Link> LinkCache::take(const std::string& key, std::chrono::milliseconds keep_alive) {
@@ -51,7 +48,7 @@ std::unique_ptr<Link> LinkCache::take(const std::string& key, std::chrono::milli
 
 void LinkCache::keep(const std::string& key, std::unique_ptr<Link> link, size_t max_idle) {
   if (max_idle == 0) return;
-  link->socket.tcp().expires_never();
+  link->socket.expires_never();
   link->idle_since = Clock::now();
   while (count_ >= max_idle) {
     auto any = idle_.begin();

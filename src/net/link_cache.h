@@ -18,7 +18,7 @@ namespace bantam::net {
 struct Link {
   /// `context`: null for a plain connection.
   Link(boost::asio::any_io_executor executor, std::shared_ptr<boost::asio::ssl::context> context)
-      : tls(std::move(context)), socket(boost::beast::tcp_stream(std::move(executor)), tls.get()) {}
+      : tls(std::move(context)), socket(Socket::Tcp(std::move(executor)), tls.get()) {}
 
   /// A connection at rest has nothing to read: bytes, an end or an error there all mean that it is of no more
   /// use.

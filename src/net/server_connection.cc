@@ -1,9 +1,9 @@
 #include "net/server_connection.h"
 
-#include <boost/asio/experimental/awaitable_operators.hpp>
-#include <boost/asio/write.hpp>
-#include <boost/beast/http/read.hpp>
-#include <boost/beast/http/string_body.hpp>
+#include <boost/asio/async_result.hpp>
+#include <boost/beast/http/error.hpp>
+#include <cstring>
+#include <utility>
 
 #include "base/usage.h"
 #include "net/server_exchange.h"
@@ -11,11 +11,9 @@
 namespace bantam::net {
 
 namespace asio = boost::asio;
-namespace beast = boost::beast;
-namespace http = beast::http;
+namespace http = boost::beast::http;
 using asio::ip::tcp;
 using boost::system::error_code;
-using Clock = std::chrono::steady_clock;
 
 namespace {
 
@@ -54,10 +52,9 @@ ConnectionHost::Match ConnectionHost::match(const std::string& method, const std
 }
 
 Connection::Connection(ConnectionHost& host, tcp::socket socket)
-    : host_(host), options_(host.options), socket_(beast::tcp_stream(std::move(socket)), host.tls) {
+    : host_(host), options_(host.options), socket_(std::move(socket), host.tls) {
   host_.open = (host_.connections.insert(this), host_.connections.size());
-  error_code ignored;
-  socket_.tcp().socket().set_option(tcp::no_delay(true), ignored);
+  socket_.set_up();
 }
 
 Connection::~Connection() { host_.open = (host_.connections.erase(this), host_.connections.size()); }
@@ -66,10 +63,68 @@ void Connection::cancel() {
   if (exchange_) exchange_->cancel();
 }
 
-Awaitable<bool> Connection::send(std::string bytes) {
-  socket_.tcp().expires_after(options_.write_timeout);
-  auto [ec, n] = co_await asio::async_write(socket_, asio::buffer(bytes), kTuple);
-  co_return !ec;
+/// A read on its way. It keeps its connection alive; when the event loop ends before it does, whoever waits
+/// for it ends with it.
+class Connection::Reading {
+ public:
+  explicit Reading(std::shared_ptr<Connection> connection) : connection_(std::move(connection)) {}
+  Reading(Reading&&) = default;
+  Reading& operator=(Reading&&) = delete;
+  ~Reading() {
+    if (!connection_) return;
+    auto waiting = std::exchange(connection_->on_bytes_, nullptr);
+  }
+  void operator()(error_code error, size_t bytes) {
+    auto connection = std::move(connection_);
+    connection->take(error, bytes);
+  }
+
+ private:
+  std::shared_ptr<Connection> connection_;
+};
+
+void Connection::read_on() noexcept {
+  // While a handler works what comes is of a next request, and bounded; at rest whoever reads asks for more.
+  if (reading_ || ended_ || (exchange_ && buffer_.size() >= kReadAhead)) return;
+  try {
+    socket_.async_read_some(asio::buffer(piece_), Reading(shared_from_this()));
+    reading_ = true;
+  } catch (const std::exception&) {
+    ended_ = asio::error::no_memory;
+  }
+}
+
+void Connection::take(error_code error, size_t bytes) {
+  reading_ = false;
+  try {
+    auto room = buffer_.prepare(bytes);
+    std::memcpy(room.data(), piece_.data(), bytes);
+    buffer_.commit(bytes);
+  } catch (const std::exception&) {
+    error = asio::error::no_memory;
+  }
+  ended_ = error;
+  if (exchange_) {
+    if (error) exchange_->client_gone();
+    read_on();
+  } else if (on_bytes_) {
+    std::exchange(on_bytes_, nullptr)();
+  }
+}
+
+Awaitable<bool> Connection::more() {
+  read_on();
+  if (ended_) co_return false;
+  auto begin = [this](auto handler) {
+    on_bytes_ = [handler = std::move(handler)]() mutable { std::move(handler)(); };
+  };
+  co_await asio::async_initiate<const asio::use_awaitable_t<>, void()>(std::move(begin), asio::use_awaitable);
+  co_return !ended_;
+}
+
+Awaitable<bool> Connection::send(std::string_view head, std::string_view body) {
+  auto sent = co_await socket_.send(head, body, options_.write_timeout);
+  co_return !sent.error;
 }
 
 std::string Connection::head_bytes(const ServerRequest& request, ServerResponse& head, bool streaming,
@@ -80,10 +135,12 @@ std::string Connection::head_bytes(const ServerRequest& request, ServerResponse&
   head.headers.set("connection", keep_alive ? "keep-alive" : "close");
   if (streaming && !http_1_0_) head.headers.set("transfer-encoding", "chunked");
   if (!streaming && head.status != 204) head.headers.set("content-length", std::to_string(head.body.size()));
-  std::string wire =
-      fmt::format("HTTP/1.1 {} {}\r\n{}\r\n", head.status, reason_phrase(head.status), head.headers.wire());
-  if (!streaming && !head_only_ && head.status != 204) wire += head.body;
   if (!streaming) body_bytes_ = head.body.size();
+  std::string wire;
+  wire.reserve(512);
+  fmt::format_to(std::back_inserter(wire), "HTTP/1.1 {} {}\r\n", head.status, reason_phrase(head.status));
+  head.headers.write(wire);
+  wire += "\r\n";
   return wire;
 }
 
@@ -95,7 +152,8 @@ void Connection::log(const ServerRequest& request, const std::string& route, int
 
 Awaitable<bool> Connection::answer_whole(const ServerRequest& request, ServerResponse response,
                                          bool keep_alive) {
-  bool sent = co_await send(head_bytes(request, response, false, keep_alive));
+  std::string head = head_bytes(request, response, false, keep_alive);
+  bool sent = co_await send(head, body_goes(response) ? response.body : std::string_view());
   log(request, "", response.status, !sent);
   co_return sent&& keep_alive;
 }
@@ -103,32 +161,15 @@ Awaitable<bool> Connection::answer_whole(const ServerRequest& request, ServerRes
 /// Closing with bytes unread makes the system send a reset, which can destroy the answer on its way; so read
 /// on for a moment.
 Awaitable<void> Connection::linger() {
-  error_code ec;
-  socket_.tcp().socket().shutdown(tcp::socket::shutdown_send, ec);
-  socket_.tcp().expires_after(std::chrono::seconds(2));
-  char sink[4096];
-  for (size_t total = 0; !ec && total < (1U << 20);) {
-    auto [error, n] = co_await socket_.async_read_some(asio::buffer(sink), kTuple);
-    ec = error;
-    total += n;
+  error_code ignored;
+  socket_.tcp().shutdown(tcp::socket::shutdown_send, ignored);
+  socket_.expires_after(std::chrono::seconds(2));
+  bool open = true;
+  for (size_t total = 0; open && total < (1U << 20);) {
+    total += buffer_.size();
+    buffer_.clear();
+    open = co_await more();
   }
-}
-
-/// Notices that the client has gone while a handler works; bytes of a next request are kept, up to a bound.
-/// Ends when it is cancelled, and not before: its end would cut the handler off.
-Awaitable<void> Connection::watch(ServerExchange& exchange) {
-  while (buffer_.size() < kReadAhead) {
-    socket_.tcp().expires_never();
-    auto [ec, n] = co_await socket_.async_read_some(buffer_.prepare(4096), kTuple);
-    buffer_.commit(n);
-    if (ec == asio::error::operation_aborted) co_return;
-    if (ec) {
-      exchange.client_gone();
-      break;
-    }
-  }
-  asio::steady_timer never(*host_.io, Clock::time_point::max());
-  co_await never.async_wait(kTuple);
 }
 
 Awaitable<void> Connection::handle(ServerExchange& exchange, const Handler& handler) {
@@ -140,11 +181,13 @@ Awaitable<void> Connection::handle(ServerExchange& exchange, const Handler& hand
 }
 
 Awaitable<bool> Connection::answer(ServerRequest request, const Route& route, bool keep_alive) {
-  using namespace asio::experimental::awaitable_operators;
   ServerExchange exchange(*this, std::move(request), keep_alive);
   exchange_ = &exchange;
   ++host_.busy;
-  co_await (handle(exchange, route.handler) || watch(exchange));
+  socket_.expires_never();
+  read_on();
+  if (ended_) exchange.client_gone();
+  co_await handle(exchange, route.handler);
   --host_.busy;
   exchange_ = nullptr;
   exchange.respond(
@@ -158,15 +201,30 @@ Awaitable<bool> Connection::wait_for_first_byte() {
   if (buffer_.size() > 0) co_return true;
   if (host_.draining) co_return false;
   idle_ = true;
-  socket_.tcp().expires_after(options_.idle_timeout);
-  auto [ec, n] = co_await socket_.async_read_some(buffer_.prepare(4096), kTuple);
+  socket_.expires_after(options_.idle_timeout);
+  co_await more();
   idle_ = false;
-  buffer_.commit(n);
-  co_return !ec;
+  co_return buffer_.size() > 0;
+}
+
+/// Reads up to the header's end, or the `whole` request.
+Awaitable<error_code> Connection::read(Parser& parser, bool whole) {
+  parser.eager(whole);
+  for (;;) {
+    if (buffer_.size() > 0) {
+      error_code error;
+      buffer_.consume(parser.put(buffer_.data(), error));
+      if (error && error != http::error::need_more) co_return error;
+      if (whole ? parser.is_done() : parser.is_header_done()) co_return error_code();
+      if (!error && buffer_.size() > 0) continue;
+    }
+    bool came = co_await more();
+    if (!came) co_return http::error::partial_message;
+  }
 }
 
 Awaitable<bool> Connection::refuse_header(error_code ec, ServerRequest request) {
-  if (ec == http::error::header_limit || ec == http::error::buffer_overflow) {
+  if (ec == http::error::header_limit) {
     co_await answer_whole(
         request,
         error(request, 431, fmt::format("The header is longer than {} bytes.", options_.max_header_bytes)),
@@ -188,29 +246,30 @@ Awaitable<bool> Connection::refuse_header(error_code ec, ServerRequest request) 
 }
 
 /// False when the connection is of no more use (an answer was given where one was due).
-Awaitable<bool> Connection::read_body(HeaderParser& header, ServerRequest& request) {
-  http::request_parser<http::string_body> body(std::move(header));
-  body.body_limit(options_.max_body_bytes);
+Awaitable<bool> Connection::read_body(Parser& parser, ServerRequest& request) {
   if (equal_without_case(request.headers.get("expect").value_or(""), "100-continue")) {
-    if (!co_await send("HTTP/1.1 100 Continue\r\n\r\n")) co_return false;
+    bool sent = co_await send("HTTP/1.1 100 Continue\r\n\r\n");
+    if (!sent) co_return false;
   }
-  socket_.tcp().expires_after(options_.body_timeout);
-  auto [ec, n] = co_await http::async_read(socket_, buffer_, body, kTuple);
-  if (ec) co_return co_await refuse_header(ec, std::move(request));
-  request.body = std::move(body.get().body());
+  if (!parser.is_done()) {
+    socket_.expires_after(options_.body_timeout);
+    error_code ec = co_await read(parser, /*whole=*/true);
+    if (ec) co_return co_await refuse_header(ec, std::move(request));
+  }
+  request.body = std::move(parser.get().body());
   co_return true;
 }
 
-/// Fills in what the header says; a message when it is not acceptable.
 Awaitable<bool> Connection::one_request() {
-  if (!co_await wait_for_first_byte()) co_return false;
+  bool begun = co_await wait_for_first_byte();
+  if (!begun) co_return false;
   started_ = wall_seconds();
   body_bytes_ = 0;
-  HeaderParser parser;
+  Parser parser;
   parser.header_limit(static_cast<uint32_t>(options_.max_header_bytes));
   parser.body_limit(options_.max_body_bytes);
-  socket_.tcp().expires_after(options_.header_timeout);
-  auto [ec, n] = co_await http::async_read_header(socket_, buffer_, parser, kTuple);
+  socket_.expires_after(options_.header_timeout);
+  error_code ec = co_await read(parser, /*whole=*/false);
   ServerRequest request;
   request.id = random_id("req_");
   // A body that is announced as too long shows in the header, which is then known.
@@ -237,21 +296,22 @@ Awaitable<bool> Connection::one_request() {
     if (!open) co_await linger();
     co_return open;
   }
-  if (!co_await read_body(parser, request)) co_return false;
+  bool read = co_await read_body(parser, request);
+  if (!read) co_return false;
   request.tail = match.tail;
   co_return co_await answer(std::move(request), *match.route, keep_alive);
 }
 
 Awaitable<bool> Connection::handshake() {
   if (!socket_.tls()) co_return true;
-  socket_.tcp().expires_after(options_.header_timeout);
+  socket_.expires_after(options_.header_timeout);
   auto [ec] = co_await socket_.tls()->async_handshake(asio::ssl::stream_base::server, kTuple);
   co_return !ec;
 }
 
 /// So that the client can tell the end from a connection cut off.
 Awaitable<void> Connection::say_goodbye() {
-  socket_.tcp().expires_after(std::chrono::seconds(1));
+  socket_.expires_after(std::chrono::seconds(1));
   co_await socket_.tls()->async_shutdown(kTuple);
 }
 

@@ -1,12 +1,13 @@
 #pragma once
 // One client's connection to an HttpServer. Internal to net; all of it runs on the server's I/O thread.
 
+#include <array>
 #include <atomic>
 #include <boost/asio/io_context.hpp>
-#include <boost/asio/steady_timer.hpp>
 #include <boost/beast/core/flat_buffer.hpp>
-#include <boost/beast/http/empty_body.hpp>
 #include <boost/beast/http/parser.hpp>
+#include <boost/beast/http/string_body.hpp>
+#include <functional>
 #include <memory>
 #include <stop_token>
 #include <string>
@@ -38,8 +39,11 @@ struct ConnectionHost {
   std::atomic<bool> draining{false};
 };
 
-/// Lives as long as its coroutine.
-class Connection {
+/// Lives as long as its coroutine and its read.
+///
+/// One read is nearly always under way, also while a handler works: so the end of the client is noticed then,
+/// and no read has to be cancelled and begun anew between two requests.
+class Connection : public std::enable_shared_from_this<Connection> {
  public:
   Connection(ConnectionHost& host, boost::asio::ip::tcp::socket socket);
   ~Connection();
@@ -58,22 +62,30 @@ class Connection {
 
  private:
   friend class ServerExchange;
-  using HeaderParser = boost::beast::http::request_parser<boost::beast::http::empty_body>;
+  using Parser = boost::beast::http::request_parser<boost::beast::http::string_body>;
+  class Reading;
 
   Awaitable<bool> handshake();
   Awaitable<void> say_goodbye();
   Awaitable<void> refuse();
   Awaitable<bool> one_request();
   Awaitable<bool> wait_for_first_byte();
+  Awaitable<boost::system::error_code> read(Parser& parser, bool whole);
   Awaitable<bool> refuse_header(boost::system::error_code error, ServerRequest request);
-  Awaitable<bool> read_body(HeaderParser& header, ServerRequest& request);
+  Awaitable<bool> read_body(Parser& parser, ServerRequest& request);
   Awaitable<bool> answer(ServerRequest request, const Route& route, bool keep_alive);
   Awaitable<bool> answer_whole(const ServerRequest& request, ServerResponse response, bool keep_alive);
   Awaitable<void> handle(ServerExchange& exchange, const Handler& handler);
-  Awaitable<void> watch(ServerExchange& exchange);
-  Awaitable<bool> send(std::string bytes);
+  Awaitable<bool> send(std::string_view head, std::string_view body = {});
+  /// Begins to read, unless that is under way or of no use; what comes is put into buffer_.
+  void read_on() noexcept;
+  void take(boost::system::error_code error, size_t bytes);
+  /// Waits for bytes beyond those in buffer_; false when none will come.
+  Awaitable<bool> more();
   Awaitable<void> linger();
+  /// The header; of a whole answer the body is sent after it, if body_goes().
   std::string head_bytes(const ServerRequest& request, ServerResponse& head, bool streaming, bool keep_alive);
+  bool body_goes(const ServerResponse& head) const { return !head_only_ && head.status != 204; }
   void log(const ServerRequest& request, const std::string& route, int status, bool gone);
   ServerResponse error(const ServerRequest& request, int status, const std::string& message) const {
     return options_.error_response(request, status, message);
@@ -82,8 +94,12 @@ class Connection {
   ConnectionHost& host_;
   const ServerOptions& options_;
   Socket socket_;
-  boost::beast::flat_buffer buffer_{(256 << 10) + (1 << 20)};
-  ServerExchange* exchange_ = nullptr;  // the one in work
+  boost::beast::flat_buffer buffer_;
+  std::array<char, 16 << 10> piece_;          // where a read puts what comes
+  boost::system::error_code ended_;           // why nothing more will come
+  bool reading_ = false;                      // a read is under way
+  std::move_only_function<void()> on_bytes_;  // continues whoever waits for it; may be empty
+  ServerExchange* exchange_ = nullptr;        // the one in work
   bool idle_ = false, http_1_0_ = false, head_only_ = false;
   uint64_t body_bytes_ = 0;
   double started_ = 0;

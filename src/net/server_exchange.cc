@@ -39,7 +39,7 @@ Awaitable<bool> ServerExchange::write(std::string piece) {
     }
   }
   if (wire.empty()) co_return true;
-  bool sent = co_await connection_.send(std::move(wire));
+  bool sent = co_await connection_.send(wire);
   if (!sent) client_gone();
   co_return !gone_;
 }
@@ -53,7 +53,8 @@ Awaitable<bool> ServerExchange::finish() {
   }
   if (streaming_ && !connection_.http_1_0_ && !connection_.head_only_) wire += "0\r\n\r\n";
   if (wire.empty()) co_return true;
-  co_return co_await connection_.send(std::move(wire));
+  bool whole = !streaming_ && connection_.body_goes(head_);
+  co_return co_await connection_.send(wire, whole ? head_.body : std::string_view());
 }
 
 }  // namespace bantam::net

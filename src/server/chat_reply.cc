@@ -5,6 +5,7 @@
 
 #include "net/http.h"
 #include "net/json.h"
+#include "net/json_text.h"
 #include "net/sse.h"
 #include "server/reply_json.h"
 
@@ -13,10 +14,9 @@ namespace {
 
 using nlohmann::json;
 
-json tool_call_json(const chat::ToolCall& call) {
-  return {{"id", call.id},
-          {"type", "function"},
-          {"function", {{"name", call.name}, {"arguments", call.arguments}}}};
+void write_tool_call(net::JsonText& out, const chat::ToolCall& call) {
+  out.open('{').key("id").text(call.id).key("type").text("function").key("function").open('{');
+  out.key("name").text(call.name).key("arguments").text(call.arguments).close('}').close('}');
 }
 
 /// Name and id stand in the first part of a call only.
@@ -41,16 +41,16 @@ class ChatReply final : public ReplyFormat {
             id_, created_, net::to_text(options_.model), fingerprint())) {}
 
   std::string whole(std::span<const chat::Reply> replies) override {
-    json choices = json::array();
-    for (const chat::Reply& reply : replies) choices.push_back(choice_json(choices.size(), reply));
-    return net::to_text({{"id", id_},
-                         {"object", "chat.completion"},
-                         {"created", created_},
-                         {"model", options_.model},
-                         {"system_fingerprint", fingerprint()},
-                         {"choices", std::move(choices)},
-                         {"usage", usage_json(total_usage(replies))},
-                         {"bantam", bantam_json(replies)}});
+    net::JsonText out;
+    out.open('{').key("id").text(id_).key("object").text("chat.completion");
+    out.key("created").whole(static_cast<uint64_t>(created_)).key("model").text(options_.model);
+    out.key("system_fingerprint").text(fingerprint()).key("choices").open('[');
+    for (size_t i = 0; i < replies.size(); ++i) write_choice(out, i, replies[i]);
+    out.close(']').key("usage");
+    write_usage(out, total_usage(replies));
+    out.key("bantam");
+    write_bantam(out, replies);
+    return out.close('}').take();
   }
 
   std::string begin() override { return ""; }
@@ -58,7 +58,8 @@ class ChatReply final : public ReplyFormat {
   std::string event(uint32_t index, const chat::Event& event) override {
     std::string out = opened(index);
     if (auto* text = std::get_if<chat::TextDelta>(&event)) {
-      std::string delta = fmt::format(R"({{"content":{}}})", net::to_text(text->text));
+      net::JsonText written;
+      std::string delta = written.open('{').key("content").text(text->text).close('}').take();
       out += sent(choice_chunk(index, delta, "null", options_.logprobs ? &text->logprobs : nullptr));
     } else if (auto* call = std::get_if<chat::ToolCallDelta>(&event)) {
       out += sent(choice_chunk(index, net::to_text({{"tool_calls", json::array({call_delta_json(*call)})}})));
@@ -77,12 +78,14 @@ class ChatReply final : public ReplyFormat {
   }
 
   std::string end(std::span<const chat::Reply> replies) override {
-    std::string ours = R"(,"bantam":)" + net::to_text(bantam_json(replies));
+    net::JsonText text;
+    write_bantam(text, replies);
+    std::string ours = R"(,"bantam":)" + text.take();
     std::string out;
     if (options_.include_usage) {
       out = release();
-      std::string usage = net::to_text(usage_json(total_usage(replies)));
-      out += net::sse_event(head_ + R"([],"usage":)" + usage + ours + "}");
+      write_usage(text, total_usage(replies));
+      out += net::sse_event(head_ + R"([],"usage":)" + text.take() + ours + "}");
     } else {
       out = net::sse_event(std::exchange(last_, "") + ours + "}");
     }
@@ -92,19 +95,28 @@ class ChatReply final : public ReplyFormat {
   std::string failure(const ApiError& error) override { return release() + net::sse_event(error.json()); }
 
  private:
-  json choice_json(size_t index, const chat::Reply& reply) const {
-    json message = {{"role", "assistant"}, {"content", reply.text}, {"refusal", nullptr}};
-    if (!reply.tool_calls.empty()) {
-      if (reply.text.empty()) message["content"] = nullptr;
-      for (const chat::ToolCall& call : reply.tool_calls)
-        message["tool_calls"].push_back(tool_call_json(call));
+  void write_choice(net::JsonText& out, size_t index, const chat::Reply& reply) const {
+    out.open('{')
+        .key("index")
+        .whole(index)
+        .key("message")
+        .open('{')
+        .key("role")
+        .text("assistant")
+        .key("content");
+    bool calls = !reply.tool_calls.empty();
+    calls&& reply.text.empty() ? out.null() : out.text(reply.text);
+    out.key("refusal").null();
+    if (calls) {
+      out.key("tool_calls").open('[');
+      for (const chat::ToolCall& call : reply.tool_calls) write_tool_call(out, call);
+      out.close(']');
     }
-    json logprobs;
-    if (options_.logprobs) logprobs = {{"content", logprobs_json(reply.logprobs)}, {"refusal", nullptr}};
-    return {{"index", index},
-            {"message", std::move(message)},
-            {"logprobs", std::move(logprobs)},
-            {"finish_reason", reply.finish_reason}};
+    out.close('}').key("logprobs");
+    options_.logprobs
+        ? out.raw(net::to_text({{"content", logprobs_json(reply.logprobs)}, {"refusal", nullptr}}))
+        : out.null();
+    out.key("finish_reason").text(reply.finish_reason).close('}');
   }
 
   /// A chunk of one choice without its closing brace, written by hand around its one variable part: there is

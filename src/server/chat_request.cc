@@ -184,9 +184,9 @@ std::expected<Generation, ApiError> ChatReader::read(const json& body) {
   if (error_) return std::unexpected(*error_);
   Generation out;
   out.model = model_;
-  out.chats = answers();
   out.stream = stream_;
   out.format = make_chat_reply({model_, include_usage_, chat_.logprobs});
+  out.chats = answers(std::move(chat_));
   return out;
 }
 

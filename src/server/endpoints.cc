@@ -120,17 +120,18 @@ std::vector<net::Route> Endpoints::routes() {
   return out;
 }
 
-std::shared_ptr<chat::ChatModel> Endpoints::find(net::Exchange& e, const std::string& name) const {
-  auto model = registry_.find(name);
+Endpoints::Asked Endpoints::find(net::Exchange& e, const std::string& name) const {
+  Asked out{registry_.find(name), {}};
   auto caller = access_.caller(e.request());
-  if (!caller || !caller->may_ask(name)) model = nullptr;  // that there is one is not told either
-  if (!model) e.respond(no_such_model(name).response(e.request()));
-  return model;
+  if (!caller || !caller->may_ask(name)) out.model = nullptr;  // that there is one is not told either
+  if (!out.model) e.respond(no_such_model(name).response(e.request()));
+  if (caller) out.caller = std::move(caller->name);
+  return out;
 }
 
 template <class Request>
-void Endpoints::equip(const net::Exchange& e, Request& request) const {
-  if (auto caller = access_.caller(e.request())) request.caller = caller->name;
+void Endpoints::equip(const net::Exchange& e, const Asked& asked, Request& request) const {
+  request.caller = asked.caller;
   request.id = e.request().id;
   request.cancel = e.request().cancel;
   request.deadline = std::chrono::steady_clock::now() + config_.request_timeout;
@@ -139,18 +140,18 @@ void Endpoints::equip(const net::Exchange& e, Request& request) const {
 Awaitable<void> Endpoints::generate(net::Exchange& e, const Generating& endpoint) const {
   auto generation = endpoint.read(e.request().body, {.max_answers = config_.max_answers});
   if (!generation) co_return e.respond(generation.error().response(e.request()));
-  auto model = find(e, generation->model);
-  if (!model) co_return;
+  Asked asked = find(e, generation->model);
+  if (!asked.model) co_return;
   for (chat::Request& request : generation->chats) {
-    equip(e, request);
+    equip(e, asked, request);
     request.conversation = e.request().headers.get("x-conversation-id").value_or("");
   }
   for (size_t i = 0; i < generation->prompt_ids.size(); ++i) {
-    auto text = co_await text_of(*model, generation->prompt_ids[i], "prompt");
+    auto text = co_await text_of(*asked.model, generation->prompt_ids[i], "prompt");
     if (!text) co_return refuse(e, text.error());
     generation->chats[i].prompt = std::move(*text);
   }
-  Call call{e, *model, *generation};
+  Call call{e, *asked.model, *generation};
   if (generation->stream)
     co_await stream(call);
   else
@@ -207,9 +208,9 @@ template <class Request, class Ask, class Write>
 Awaitable<void> Endpoints::answer(net::Exchange& e, std::expected<Request, ApiError> request, Ask ask,
                                   Write write) const {
   if (!request) co_return e.respond(request.error().response(e.request()));
-  auto model = find(e, request->model);
-  if (!model) co_return;
-  auto said = co_await ask(*model, *request);
+  Asked asked = find(e, request->model);
+  if (!asked.model) co_return;
+  auto said = co_await ask(asked, *request);
   if (!said) {
     log_failure(e, request->model, said.error());
     co_return refuse(e, said.error());
@@ -217,29 +218,29 @@ Awaitable<void> Endpoints::answer(net::Exchange& e, std::expected<Request, ApiEr
   e.respond(json_response(write(*request, *said)));
 }
 
-Awaitable<Result<chat::Embeddings>> Endpoints::embed(net::Exchange& e, chat::ChatModel& model,
+Awaitable<Result<chat::Embeddings>> Endpoints::embed(net::Exchange& e, const Asked& asked,
                                                      EmbeddingsRequest& request) const {
   for (size_t i = 0; i < request.ids.size(); ++i) {
-    auto text = co_await text_of(model, request.ids[i], "input");
+    auto text = co_await text_of(*asked.model, request.ids[i], "input");
     if (!text) co_return std::unexpected(std::move(text).error());
     request.embed.inputs.push_back(std::move(*text));
   }
-  equip(e, request.embed);
-  co_return co_await model.embed(request.embed);
+  equip(e, asked, request.embed);
+  co_return co_await asked.model->embed(request.embed);
 }
 
 Awaitable<void> Endpoints::embeddings(net::Exchange& e) const {
   return answer(
       e, read_embeddings_request(e.request().body),
-      [this, &e](auto& model, auto& request) { return embed(e, model, request); }, embeddings_reply);
+      [this, &e](auto& asked, auto& request) { return embed(e, asked, request); }, embeddings_reply);
 }
 
 Awaitable<void> Endpoints::rerank(net::Exchange& e) const {
   return answer(
       e, read_rerank_request(e.request().body),
-      [this, &e](auto& model, auto& request) {
-        equip(e, request.embed);
-        return model.embed(request.embed);
+      [this, &e](auto& asked, auto& request) {
+        equip(e, asked, request.embed);
+        return asked.model->embed(request.embed);
       },
       rerank_reply);
 }
@@ -254,20 +255,20 @@ Awaitable<void> Endpoints::count_tokens(net::Exchange& e) const {
     read = std::unexpected(std::move(counted).error());
   }
   return answer(
-      e, std::move(read), [](auto& model, auto& request) { return model.tokenize(request.ask); },
+      e, std::move(read), [](auto& asked, auto& request) { return asked.model->tokenize(request.ask); },
       [](auto&, const chat::Tokens& tokens) { return count_reply(tokens.ids.size()); });
 }
 
 Awaitable<void> Endpoints::tokenize(net::Exchange& e) const {
   return answer(
       e, read_tokenize_request(e.request().body),
-      [](auto& model, auto& request) { return model.tokenize(request.ask); }, tokenize_reply);
+      [](auto& asked, auto& request) { return asked.model->tokenize(request.ask); }, tokenize_reply);
 }
 
 Awaitable<void> Endpoints::detokenize(net::Exchange& e) const {
   return answer(
       e, read_detokenize_request(e.request().body),
-      [](auto& model, auto& request) { return model.detokenize(request.tokens); },
+      [](auto& asked, auto& request) { return asked.model->detokenize(request.tokens); },
       [](auto&, const std::string& text) { return detokenize_reply(text); });
 }
 
@@ -279,12 +280,14 @@ void Endpoints::refuse(net::Exchange& e, const Error& error) const {
 }
 
 void Endpoints::log_failure(const net::Exchange& e, const std::string& model, const Error& error) const {
+  if (!log_) return;
   log_(
       fmt::format("{} model={} failed: {}: {}", e.request().id, model, code_name(error.code), error.message));
 }
 
 void Endpoints::log_reply(const net::Exchange& e, const std::string& model,
                           const Result<chat::Reply>& reply) const {
+  if (!log_) return;
   if (!reply) return log_failure(e, model, reply.error());
   std::string line = fmt::format("{} model={} answered_by={} tokens={}+{} cost={:.6g}", e.request().id, model,
                                  reply->answered_by, reply->usage.prompt_tokens,

@@ -23,7 +23,7 @@ net::ServerResponse json_response(std::string body);
 /// The endpoints that models answer. Lives on the server's I/O thread and as long as the server does.
 class Endpoints {
  public:
-  /// `log` takes a line for every answer; it never holds a prompt or an answer.
+  /// `log` takes a line for every answer; it never holds a prompt or an answer. May be empty.
   Endpoints(const ServerConfig& config, const Registry& registry, const Access& access,
             std::function<void(std::string)> log)
       : config_(config), registry_(registry), access_(access), log_(std::move(log)) {}
@@ -41,7 +41,12 @@ class Endpoints {
   template <class Request, class Ask, class Write>
   net::Awaitable<void> answer(net::Exchange& e, std::expected<Request, ApiError> request, Ask ask,
                               Write write) const;
-  net::Awaitable<Result<chat::Embeddings>> embed(net::Exchange& e, chat::ChatModel& model,
+  /// Who is asked, and the name of the key that asks.
+  struct Asked {
+    std::shared_ptr<chat::ChatModel> model;
+    std::string caller;
+  };
+  net::Awaitable<Result<chat::Embeddings>> embed(net::Exchange& e, const Asked& asked,
                                                  EmbeddingsRequest& request) const;
   net::Awaitable<void> embeddings(net::Exchange& e) const;
   net::Awaitable<void> rerank(net::Exchange& e) const;
@@ -50,10 +55,10 @@ class Endpoints {
   net::Awaitable<void> detokenize(net::Exchange& e) const;
 
   /// The model, where the caller may ask it; null once the exchange is answered with why not.
-  std::shared_ptr<chat::ChatModel> find(net::Exchange& e, const std::string& model) const;
+  Asked find(net::Exchange& e, const std::string& model) const;
   /// What requests of every kind are given before they go to a model.
   template <class Request>
-  void equip(const net::Exchange& e, Request& request) const;
+  void equip(const net::Exchange& e, const Asked& asked, Request& request) const;
   void refuse(net::Exchange& e, const Error& error) const;
   void log_reply(const net::Exchange& e, const std::string& model, const Result<chat::Reply>& reply) const;
   void log_failure(const net::Exchange& e, const std::string& model, const Error& error) const;

@@ -253,9 +253,11 @@ void GenerationReader::check_together(const json& body) {
   if (chat_.typed_events && !stream_) wrong_value("typed_events", "true", "false, since 'stream' is false");
 }
 
-std::vector<chat::Request> GenerationReader::answers() const {
-  std::vector<chat::Request> out(n_, chat_);
-  for (uint32_t i = 0; n_ > 1 && i < n_; ++i) out[i].sampling.seed = chat_.sampling.seed.value_or(0) + i;
+std::vector<chat::Request> GenerationReader::answers(chat::Request chat) const {
+  const uint64_t seed = chat.sampling.seed.value_or(0);
+  std::vector<chat::Request> out(n_ - 1, chat);
+  out.push_back(std::move(chat));
+  for (uint32_t i = 0; n_ > 1 && i < n_; ++i) out[i].sampling.seed = seed + i;
   return out;
 }
 

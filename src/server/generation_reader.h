@@ -75,8 +75,8 @@ class GenerationReader : public BodyReader {
   void json_schema(const std::string& name, const json& value);
   /// What only shows once all is read; `streaming` names what stream_options belongs to.
   void check_together(const json& body);
-  /// The requests for n answers to chat_: seeds count up from the one given.
-  std::vector<chat::Request> answers() const;
+  /// The requests for n answers to `chat`: seeds count up from the one given.
+  std::vector<chat::Request> answers(chat::Request chat) const;
 
   static void set(std::optional<float>& to, std::optional<double> value) {
     if (value) to = static_cast<float>(*value);

@@ -319,7 +319,7 @@ std::expected<Generation, ApiError> MessagesReader::read(const json& body, bool 
   out.model = model_;
   out.stream = stream_;
   out.format = make_messages_reply(model_);
-  out.chats = answers();
+  out.chats = answers(std::move(chat_));
   return out;
 }
 

@@ -7,12 +7,19 @@
 #include <prometheus/registry.h>
 #include <prometheus/text_serializer.h>
 
+#include <map>
+#include <mutex>
+#include <tuple>
+#include <utility>
+
 #include "base/usage.h"
 
 namespace bantam::server {
 namespace {
 
 using Labels = prometheus::Labels;
+using prometheus::Counter;
+using prometheus::Histogram;
 
 /// From what a small model takes for a label to what a large one takes for an essay.
 const prometheus::Histogram::BucketBoundaries kSeconds{
@@ -67,24 +74,68 @@ struct Metrics::Impl {
   prometheus::Family<prometheus::Gauge>& certificate_observed =
       gauge("bantam_certificate_observed", "Answers looked at for that.");
 
-  /// A call has ended, by `answered_by`, or with an error: then false.
-  bool ended(Labels labels, double seconds, const Error* error, const std::string& answered_by) {
-    answer_seconds.Add(labels, kSeconds).Observe(seconds);
-    labels[error ? "code" : "answered_by"] = error ? std::string(code_name(error->code)) : answered_by;
-    (error ? errors : answers).Add(labels).Increment();
-    return !error;
+  // A family finds a metric by a map of its labels, which costs more than all else here; so each is looked up
+  // once and kept.
+  struct OfRoute {
+    Histogram* seconds = nullptr;
+    std::map<int, Counter*> by_status;
+  };
+  struct OfModel {
+    Histogram *seconds = nullptr, *first_token = nullptr;
+    std::map<std::string, Counter*, std::less<>> by_who;
+  };
+  struct OfSpending {
+    Counter *prompt = nullptr, *completion = nullptr, *drafted = nullptr, *accepted = nullptr,
+            *cost = nullptr;
+  };
+  std::mutex mutex;
+  std::map<std::string, OfRoute, std::less<>> routes;
+  std::map<std::pair<std::string, std::string>, OfModel> models;  // by model and strategy
+  std::map<std::string, OfSpending, std::less<>> spendings;       // by model
+
+  void request(const std::string& route, int status, double seconds) {
+    std::lock_guard lock(mutex);
+    OfRoute& of = routes[route];
+    if (!of.seconds) of.seconds = &request_seconds.Add({{"route", route}}, kSeconds);
+    Counter*& count = of.by_status[status];
+    if (!count) count = &requests.Add({{"route", route}, {"status", std::to_string(status)}});
+    count->Increment();
+    of.seconds->Observe(seconds);
   }
-  void spent(const std::string& model, const chat::Usage& usage, double money) {
-    auto add = [&](const char* kind, uint64_t count) {
-      tokens.Add({{"model", model}, {"kind", kind}}).Increment(static_cast<double>(count));
-    };
-    add("prompt", usage.prompt_tokens);
-    add("completion", usage.completion_tokens);
-    if (usage.drafted_tokens > 0) {
-      add("drafted", usage.drafted_tokens);
-      add("accepted", usage.accepted_tokens);
+
+  /// A call has ended, by `answered_by`, or with an error: then false. The lock is held.
+  bool ended(const std::string& model, const std::string& strategy, double seconds, const Error* error,
+             const std::string& answered_by) {
+    OfModel& of = models[{model, strategy}];
+    if (!of.seconds) of.seconds = &answer_seconds.Add({{"model", model}, {"strategy", strategy}}, kSeconds);
+    of.seconds->Observe(seconds);
+    if (error) {
+      std::string code(code_name(error->code));
+      errors.Add({{"model", model}, {"strategy", strategy}, {"code", std::move(code)}}).Increment();
+      return false;
     }
-    cost.Add({{"model", model}}).Increment(money);
+    Counter*& count = of.by_who[answered_by];
+    if (!count)
+      count = &answers.Add({{"model", model}, {"strategy", strategy}, {"answered_by", answered_by}});
+    count->Increment();
+    return true;
+  }
+
+  /// The lock is held.
+  void spent(const std::string& model, const chat::Usage& usage, double money) {
+    OfSpending& of = spendings[model];
+    auto add = [&](Counter*& counter, const char* kind, uint64_t count) {
+      if (!counter) counter = &tokens.Add({{"model", model}, {"kind", kind}});
+      counter->Increment(static_cast<double>(count));
+    };
+    add(of.prompt, "prompt", usage.prompt_tokens);
+    add(of.completion, "completion", usage.completion_tokens);
+    if (usage.drafted_tokens > 0) {
+      add(of.drafted, "drafted", usage.drafted_tokens);
+      add(of.accepted, "accepted", usage.accepted_tokens);
+    }
+    if (!of.cost) of.cost = &cost.Add({{"model", model}});
+    of.cost->Increment(money);
   }
 };
 
@@ -92,24 +143,29 @@ Metrics::Metrics() : impl_(std::make_unique<Impl>()) {}
 Metrics::~Metrics() = default;
 
 void Metrics::request(const net::AccessRecord& record) {
-  std::string route = record.route.empty() ? "none" : record.route;
-  impl_->requests.Add({{"route", route}, {"status", std::to_string(record.status)}}).Increment();
-  impl_->request_seconds.Add({{"route", route}}, kSeconds).Observe(record.seconds);
+  static const std::string kNone = "none";
+  impl_->request(record.route.empty() ? kNone : record.route, record.status, record.seconds);
 }
 
 void Metrics::answered(const std::string& model, const std::string& strategy,
                        const Result<chat::Reply>& reply, double seconds, std::optional<double> first_token) {
-  const Labels labels{{"model", model}, {"strategy", strategy}};
-  if (first_token) impl_->first_token_seconds.Add(labels, kSeconds).Observe(*first_token);
-  if (!impl_->ended(labels, seconds, reply ? nullptr : &reply.error(), reply ? reply->answered_by : ""))
-    return;
-  if (reply->unverified) impl_->unverified.Add(labels).Increment();
+  static const std::string kNobody;
+  std::lock_guard lock(impl_->mutex);
+  const auto labels = [&] { return Labels{{"model", model}, {"strategy", strategy}}; };
+  if (first_token) {
+    Histogram*& of = impl_->models[{model, strategy}].first_token;
+    if (!of) of = &impl_->first_token_seconds.Add(labels(), kSeconds);
+    of->Observe(*first_token);
+  }
+  const Error* error = reply ? nullptr : &reply.error();
+  if (!impl_->ended(model, strategy, seconds, error, reply ? reply->answered_by : kNobody)) return;
+  if (reply->unverified) impl_->unverified.Add(labels()).Increment();
   for (const chat::Step& step : reply->steps) impl_->spent(step.model, step.usage, step.cost);
 }
 
 void Metrics::embedded(const std::string& model, const Result<chat::Embeddings>& result, double seconds) {
-  const Labels labels{{"model", model}, {"strategy", "embeddings"}};
-  if (impl_->ended(labels, seconds, result ? nullptr : &result.error(), model))
+  std::lock_guard lock(impl_->mutex);
+  if (impl_->ended(model, "embeddings", seconds, result ? nullptr : &result.error(), model))
     impl_->spent(model, result->usage, result->cost);
 }
 

@@ -7,24 +7,25 @@ namespace {
 
 using nlohmann::json;
 
-json or_null(const std::optional<double>& value) { return value ? json(*value) : json(); }
+void write_confidence(net::JsonText& out, const std::optional<double>& value) {
+  out.key("confidence");
+  value ? out.number(*value) : out.null();
+}
 
-json bantam_of(const chat::Reply& reply) {
-  json steps = json::array();
+void write_one(net::JsonText& out, const chat::Reply& reply) {
+  out.open('{').key("answered_by").text(reply.answered_by);
+  write_confidence(out, reply.confidence);
+  out.key("cost").number(reply.cost).key("unverified").flag(reply.unverified).key("notes").open('[');
+  for (const std::string& note : reply.notes) out.text(note);
+  out.close(']').key("steps").open('[');
   for (const chat::Step& step : reply.steps) {
-    steps.push_back({{"model", step.model},
-                     {"outcome", step.outcome},
-                     {"confidence", or_null(step.confidence)},
-                     {"cost", step.cost},
-                     {"seconds", step.seconds},
-                     {"usage", usage_json(step.usage)}});
+    out.open('{').key("model").text(step.model).key("outcome").text(step.outcome);
+    write_confidence(out, step.confidence);
+    out.key("cost").number(step.cost).key("seconds").number(step.seconds).key("usage");
+    write_usage(out, step.usage);
+    out.close('}');
   }
-  return {{"answered_by", reply.answered_by},
-          {"confidence", or_null(reply.confidence)},
-          {"cost", reply.cost},
-          {"unverified", reply.unverified},
-          {"notes", reply.notes},
-          {"steps", std::move(steps)}};
+  out.close(']').close('}');
 }
 
 json bytes_json(std::string_view text) {
@@ -35,17 +36,23 @@ json bytes_json(std::string_view text) {
 
 }  // namespace
 
-json usage_json(const chat::Usage& usage) {
-  json out{{"prompt_tokens", usage.prompt_tokens},
-           {"completion_tokens", usage.completion_tokens},
-           {"total_tokens", usage.prompt_tokens + usage.completion_tokens},
-           {"prompt_tokens_details", {{"cached_tokens", usage.cached_tokens}}}};
+void write_usage(net::JsonText& out, const chat::Usage& usage) {
+  out.open('{').key("prompt_tokens").whole(usage.prompt_tokens);
+  out.key("completion_tokens").whole(usage.completion_tokens);
+  out.key("total_tokens").whole(usage.prompt_tokens + usage.completion_tokens);
+  out.key("prompt_tokens_details").open('{').key("cached_tokens").whole(usage.cached_tokens).close('}');
   if (usage.drafted_tokens > 0) {
-    out["completion_tokens_details"] = {
-        {"accepted_prediction_tokens", usage.accepted_tokens},
-        {"rejected_prediction_tokens", usage.drafted_tokens - usage.accepted_tokens}};
+    out.key("completion_tokens_details").open('{');
+    out.key("accepted_prediction_tokens").whole(usage.accepted_tokens);
+    out.key("rejected_prediction_tokens").whole(usage.drafted_tokens - usage.accepted_tokens).close('}');
   }
-  return out;
+  out.close('}');
+}
+
+json usage_json(const chat::Usage& usage) {
+  net::JsonText out;
+  write_usage(out, usage);
+  return json::parse(out.take());
 }
 
 chat::Usage total_usage(std::span<const chat::Reply> replies) {
@@ -60,15 +67,19 @@ chat::Usage total_usage(std::span<const chat::Reply> replies) {
   return out;
 }
 
-json bantam_json(std::span<const chat::Reply> replies) {
-  if (replies.size() == 1) return bantam_of(replies[0]);
-  json answers = json::array();
+void write_bantam(net::JsonText& out, std::span<const chat::Reply> replies) {
+  if (replies.size() == 1) return write_one(out, replies[0]);
   double cost = 0;
-  for (const chat::Reply& reply : replies) {
-    answers.push_back(bantam_of(reply));
-    cost += reply.cost;
-  }
-  return {{"cost", cost}, {"answers", std::move(answers)}};
+  for (const chat::Reply& reply : replies) cost += reply.cost;
+  out.open('{').key("cost").number(cost).key("answers").open('[');
+  for (const chat::Reply& reply : replies) write_one(out, reply);
+  out.close(']').close('}');
+}
+
+json bantam_json(std::span<const chat::Reply> replies) {
+  net::JsonText out;
+  write_bantam(out, replies);
+  return json::parse(out.take());
 }
 
 json verdict_json(const chat::Verdict& verdict) {

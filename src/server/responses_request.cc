@@ -267,7 +267,7 @@ std::expected<Generation, ApiError> ResponsesReader::read(const json& body) {
   out.model = model_;
   out.stream = stream_;
   out.format = make_responses_reply(echo(body), chat_.logprobs);
-  out.chats = answers();
+  out.chats = answers(std::move(chat_));
   return out;
 }
 

@@ -26,7 +26,7 @@ class OpenAiServer final : public Server {
         access_(std::move(access)),
         log_(std::move(log)),
         metrics_(std::make_shared<Metrics>()),
-        endpoints_(config_, registry_, access_, [this](std::string line) { this->log(std::move(line)); }),
+        endpoints_(config_, registry_, access_, log_ ? writer() : std::function<void(std::string)>()),
         started_(std::time(nullptr)) {}
 
   Status listen() {
@@ -50,6 +50,7 @@ class OpenAiServer final : public Server {
     options.decorate = [this](const net::ServerRequest& r, net::Headers& h) { access_.decorate(r, h); };
     options.on_access = [this](const net::AccessRecord& r) {
       metrics_->request(r);
+      if (!log_) return;
       log(fmt::format("{} {} {} {} {} bytes {:.1f} ms{}", r.id, r.method, r.path, r.status, r.body_bytes,
                       r.seconds * 1000, r.client_gone ? ", client left" : ""));
     };
@@ -79,7 +80,10 @@ class OpenAiServer final : public Server {
     for (char& c : line) {
       if (static_cast<unsigned char>(c) < 0x20 || c == 0x7f) c = ' ';
     }
-    if (log_) log_(line);
+    log_(line);
+  }
+  std::function<void(std::string)> writer() const {
+    return [this](std::string line) { log(std::move(line)); };
   }
 
   void health(net::Exchange& e) {
@@ -116,10 +120,9 @@ class OpenAiServer final : public Server {
              {"owned_by", "bantam"},       {"type", "model"},   {"display_name", model.name()},
              {"created_at", iso(started_)}};
     if (auto state = model.certificate()) {
-      out["bantam"] = {{"certificate",
-                        {{"holds", state->holds},
-                         {"evidence", state->evidence},
-                         {"observed", state->observed}}}};
+      out["bantam"] = {
+          {"certificate",
+           {{"holds", state->holds}, {"evidence", state->evidence}, {"observed", state->observed}}}};
     }
     return out;
   }

@@ -91,7 +91,7 @@ std::expected<Generation, ApiError> TextReader::read(const json& body) {
   TextReplyOptions form{model_, include_usage_, chat_.logprobs, {}};
   for (size_t i = 0; i < prompts; ++i) {
     if (ids_.empty()) chat_.prompt = std::move(prompts_[i]);
-    std::vector<chat::Request> wanted = answers();
+    std::vector<chat::Request> wanted = answers(chat_);
     for (chat::Request& answer : wanted) {
       if (echo_) form.echo.push_back(answer.prompt);
       if (!ids_.empty()) out.prompt_ids.push_back(ids_[i]);
