@@ -27,6 +27,7 @@
 
 #include "base/usage.h"
 #include "net/http_server.h"
+#include "net/signal_stop.h"
 #include "server/server.h"
 
 namespace bantam {
@@ -75,7 +76,7 @@ class Child {
   }
   ~Child() {
     if (pid_ <= 0) return;
-    ::kill(pid_, SIGKILL);
+    ::kill(pid_, SIGTERM);
     ::waitpid(pid_, nullptr, 0);
   }
   Child(const Child&) = delete;
@@ -98,11 +99,18 @@ void tell(int pipe, uint16_t port) {
   if (::write(pipe, &port, sizeof port) != sizeof port) ::_exit(1);
 }
 
+/// In the child, to its end.
+template <class Server>
+void serve_until_told(Server& server) {
+  auto signals = net::SignalStop::install();
+  if (signals && server.run(signals->token())) ::_exit(0);
+}
+
 void serve_api(int pipe) {
   auto server = net::HttpServer::listen({}, {{"POST", "/v1/chat/completions", answer}});
   if (!server) return;
   tell(pipe, (*server)->port());
-  (void)(*server)->run({});
+  serve_until_told(**server);
 }
 
 /// What of the server takes part beside the calls themselves.
@@ -130,7 +138,7 @@ void serve_gateway(int pipe, uint16_t api_port, const Parts& parts) {
     return;
   }
   tell(pipe, net::parse_url((*server)->url())->port);
-  (void)(*server)->run({});
+  serve_until_told(**server);
 }
 
 /// One client: a connection of its own that sends a request, waits for the whole answer, and sends the next.

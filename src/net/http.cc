@@ -2,13 +2,16 @@
 
 #include <arpa/inet.h>
 #include <openssl/rand.h>
+#include <pthread.h>
 
 #include <algorithm>
+#include <atomic>
 #include <charconv>
 #include <chrono>
-#include <cstring>
 #include <ctime>
 #include <iterator>
+#include <random>
+#include <span>
 #include <utility>
 
 namespace bantam::net {
@@ -22,14 +25,13 @@ int hex_digit(char c) {
   return l >= 'a' && l <= 'f' ? l - 'a' + 10 : -1;
 }
 
-bool printable(char c) { return static_cast<unsigned char>(c) >= 0x20 && c != 0x7f; }
-
 void append_printable(std::string& out, std::string_view text) {
-  if (std::all_of(text.begin(), text.end(), printable)) {
+  constexpr auto kPrintable = [](char c) { return static_cast<unsigned char>(c) >= 0x20 && c != 0x7f; };
+  if (std::all_of(text.begin(), text.end(), kPrintable)) {
     out += text;
     return;
   }
-  std::copy_if(text.begin(), text.end(), std::back_inserter(out), printable);
+  std::copy_if(text.begin(), text.end(), std::back_inserter(out), kPrintable);
 }
 
 /// A Date field's text of a second.
@@ -222,19 +224,52 @@ std::string http_date() {
   return text;
 }
 
-std::string random_id(std::string_view prefix) {
-  unsigned char bytes[12] = {};
-  // It fails only where the system has no source of randomness; an id need not be secret, so what is in
-  // `bytes` then serves.
-  if (RAND_bytes(bytes, sizeof bytes) != 1) {
-    auto now = std::chrono::steady_clock::now().time_since_epoch().count();
-    std::memcpy(bytes, &now, sizeof now);
+namespace {
+
+/// Counts forks, so that parent and child do not go on with the same random bytes.
+unsigned forks() {
+  static std::atomic<unsigned> count{0};
+  static const int registered = ::pthread_atfork(nullptr, nullptr, [] { ++count; });
+  (void)registered;
+  return count;
+}
+
+/// Random bytes, taken from their source many at a time: asking costs more than what is asked for.
+class RandomBytes {
+ public:
+  std::span<const unsigned char> take(size_t n) {
+    if (left_ < n || forks() != forks_) fill();
+    left_ -= n;
+    return {bytes_ + left_, n};
   }
+
+ private:
+  void fill() {
+    forks_ = forks();
+    left_ = sizeof bytes_;
+    if (RAND_bytes(bytes_, sizeof bytes_) == 1) return;
+    // Only where the system has no source of randomness; an id need not be secret.
+    static std::atomic<uint64_t> fills{0};
+    std::mt19937_64 other(fills++ ^
+                          static_cast<uint64_t>(std::chrono::steady_clock::now().time_since_epoch().count()));
+    for (unsigned char& b : bytes_) b = static_cast<unsigned char>(other());
+  }
+
+  unsigned char bytes_[384];
+  size_t left_ = 0;
+  unsigned forks_ = 0;
+};
+
+}  // namespace
+
+std::string random_id(std::string_view prefix) {
   static constexpr const char* kDigits = "0123456789abcdef";
+  constexpr size_t kBytes = 12;
+  thread_local RandomBytes random;
   std::string out;
-  out.reserve(prefix.size() + 2 * sizeof bytes);
+  out.reserve(prefix.size() + 2 * kBytes);
   out += prefix;
-  for (unsigned char b : bytes) {
+  for (unsigned char b : random.take(kBytes)) {
     out += kDigits[b >> 4];
     out += kDigits[b & 15];
   }

@@ -69,7 +69,7 @@ void write_field(std::string& out, std::string_view name, std::string_view value
 std::string_view reason_phrase(int status);
 /// The present time as a Date field has it (RFC 9110, section 5.6.7).
 std::string http_date();
-/// A fresh identifier: `prefix` and 24 random lower-case hexadecimal digits.
+/// A fresh identifier, not a secret: `prefix` and 24 random lower-case hexadecimal digits.
 std::string random_id(std::string_view prefix);
 
 }  // namespace bantam::net

@@ -33,8 +33,11 @@ char escape_of(char c) {
   }
 }
 
-bool is_ascii(char c) { return static_cast<unsigned char>(c) < 0x80; }
-bool must_escape(char c) { return static_cast<unsigned char>(c) < 0x20 || c == '"' || c == '\\'; }
+// Objects, not functions: algorithms inline the ones and call the others for every byte.
+constexpr auto kIsAscii = [](char c) { return static_cast<unsigned char>(c) < 0x80; };
+constexpr auto kMustEscape = [](char c) {
+  return static_cast<unsigned char>(c) < 0x20 || c == '"' || c == '\\';
+};
 
 template <class Number>
 std::string number_text(Number value) {
@@ -45,12 +48,12 @@ std::string number_text(Number value) {
 }  // namespace
 
 JsonText& JsonText::text(std::string_view value) {
-  if (!std::all_of(value.begin(), value.end(), is_ascii)) return raw(to_text(std::string(value)));
+  if (!std::all_of(value.begin(), value.end(), kIsAscii)) return raw(to_text(std::string(value)));
   separate();
   out_ += '"';
   for (;;) {
     const size_t run =
-        static_cast<size_t>(std::find_if(value.begin(), value.end(), must_escape) - value.begin());
+        static_cast<size_t>(std::find_if(value.begin(), value.end(), kMustEscape) - value.begin());
     out_ += value.substr(0, run);
     if (run == value.size()) break;
     const char c = value[run];
