@@ -89,10 +89,11 @@ net::ClientRequest RemoteCaller::make_call(const Question& question) const {
   call.url = *question.url;
   call.body = question.body;
   call.deadline = question.deadline;
-  call.headers = {{"content-type", "application/json"},
-                  {"accept", stream ? "text/event-stream" : "application/json"},
-                  {"user-agent", "bantam/" BANTAM_VERSION}};
-  if (!key_.empty()) call.headers.set("authorization", "Bearer " + key_);
+  call.headers.reserve(4);
+  call.headers.add("content-type", "application/json");
+  call.headers.add("accept", stream ? "text/event-stream" : "application/json");
+  call.headers.add("user-agent", "bantam/" BANTAM_VERSION);
+  if (!key_.empty()) call.headers.add("authorization", "Bearer " + key_);
   return call;
 }
 

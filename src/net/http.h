@@ -20,8 +20,11 @@ std::string lower_case(std::string_view text);
 class Headers {
  public:
   Headers() = default;
-  Headers(std::initializer_list<std::pair<std::string, std::string>> fields) : fields_(fields) {}
+  Headers(std::initializer_list<std::pair<std::string_view, std::string_view>> fields)
+      : fields_(fields.begin(), fields.end()) {}
 
+  /// Room for so many.
+  void reserve(size_t fields) { fields_.reserve(fields); }
   void add(std::string name, std::string value) { fields_.emplace_back(std::move(name), std::move(value)); }
   /// Replaces every field of that name by one.
   void set(std::string_view name, std::string value);

@@ -160,6 +160,7 @@ std::string Call::head() const {
 
 Status Call::take_head(const http::response_header<>& head) {
   response_.status = static_cast<int>(head.result_int());
+  response_.headers.reserve(16);
   for (const auto& field : head)
     response_.headers.add(std::string(field.name_string()), std::string(field.value()));
   std::string_view encoding = response_.headers.get("content-encoding").value_or("identity");

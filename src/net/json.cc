@@ -15,7 +15,7 @@ namespace {
 template <class Json>
 class Builder : public nlohmann::json_sax<Json> {
  public:
-  explicit Builder(size_t max_depth) : max_depth_(max_depth) {}
+  explicit Builder(size_t max_depth) : max_depth_(max_depth) { open_.reserve(8); }
 
   bool null() override { return add(nullptr); }
   bool boolean(bool value) override { return add(value); }
@@ -70,11 +70,11 @@ class Builder : public nlohmann::json_sax<Json> {
     } else {
       if (members.size() < kFew)
         return std::none_of(members.begin(), members.end(), [&](const auto& m) { return m.first == name; });
-      auto& seen = keys_.back();
-      if (seen.empty()) {
-        for (const auto& member : members) seen.insert(member.first);
+      if (many_.empty() || many_.back().first != open_.size()) {
+        many_.emplace_back(open_.size(), std::unordered_set<std::string>());
+        for (const auto& member : members) many_.back().second.insert(member.first);
       }
-      return seen.insert(name).second;
+      return many_.back().second.insert(name).second;
     }
   }
   bool add(Json value) {
@@ -87,12 +87,11 @@ class Builder : public nlohmann::json_sax<Json> {
       return false;
     }
     open_.push_back(place(std::move(empty)));
-    keys_.emplace_back();
     return true;
   }
   bool leave() {
+    if (!many_.empty() && many_.back().first == open_.size()) many_.pop_back();
     open_.pop_back();
-    keys_.pop_back();
     return true;
   }
 
@@ -101,7 +100,8 @@ class Builder : public nlohmann::json_sax<Json> {
 
   size_t max_depth_;
   std::vector<Json*> open_;
-  std::vector<std::unordered_set<std::string>> keys_;  // of the open objects, once they have many
+  std::vector<std::pair<size_t, std::unordered_set<std::string>>>
+      many_;  // keys of open objects of many, by depth
   std::string key_;
   Error error_;
 };

@@ -22,6 +22,7 @@ constexpr size_t kReadAhead = 64 << 10;  // bytes of a next request taken while 
 /// Fills in what the header says; a message when it is not acceptable.
 std::optional<std::string> read_head(const http::request_header<>& head, ServerRequest& request) {
   request.method = head.method_string();
+  request.headers.reserve(16);
   for (const auto& field : head)
     request.headers.add(std::string(field.name_string()), std::string(field.value()));
   std::string_view target(head.target().data(), head.target().size());
@@ -190,8 +191,8 @@ Awaitable<bool> Connection::answer(ServerRequest request, const Route& route, bo
   co_await handle(exchange, route.handler);
   --host_.busy;
   exchange_ = nullptr;
-  exchange.respond(
-      error(exchange.request(), 500, "The request could not be completed."));  // no effect after an answer
+  if (!exchange.answered())
+    exchange.respond(error(exchange.request(), 500, "The request could not be completed."));
   bool done = co_await exchange.finish();
   log(exchange.request(), route.path, exchange.head_sent() ? exchange.status() : 499, !done);
   co_return done&& exchange.keep_alive();

@@ -23,6 +23,7 @@ class ServerExchange final : public Exchange {
   }
   /// Asks the handler to stop; what it still answers is sent.
   void cancel() { stop_.request_stop(); }
+  bool answered() const { return answered_; }
   bool head_sent() const { return head_sent_; }
   bool keep_alive() const { return keep_alive_; }
   int status() const { return head_.status; }

@@ -33,12 +33,7 @@ json call_delta_json(const chat::ToolCallDelta& call) {
 class ChatReply final : public ReplyFormat {
  public:
   explicit ChatReply(ChatReplyOptions options)
-      : options_(std::move(options)),
-        id_(net::random_id("chatcmpl-")),
-        created_(std::time(nullptr)),
-        head_(fmt::format(
-            R"({{"id":"{}","object":"chat.completion.chunk","created":{},"model":{},"system_fingerprint":"{}","choices":)",
-            id_, created_, net::to_text(options_.model), fingerprint())) {}
+      : options_(std::move(options)), id_(net::random_id("chatcmpl-")), created_(std::time(nullptr)) {}
 
   std::string whole(std::span<const chat::Reply> replies) override {
     net::JsonText out;
@@ -66,7 +61,7 @@ class ChatReply final : public ReplyFormat {
     } else if (auto* verdict = std::get_if<chat::Verdict>(&event)) {
       json ours = verdict_json(*verdict);
       ours["index"] = index;
-      out += sent(head_ + R"([],"bantam":)" + net::to_text(ours));
+      out += sent(head() + R"([],"bantam":)" + net::to_text(ours));
     }
     return out;
   }
@@ -85,7 +80,7 @@ class ChatReply final : public ReplyFormat {
     if (options_.include_usage) {
       out = release();
       write_usage(text, total_usage(replies));
-      out += net::sse_event(head_ + R"([],"usage":)" + text.take() + ours + "}");
+      out += net::sse_event(head() + R"([],"usage":)" + text.take() + ours + "}");
     } else {
       out = net::sse_event(std::exchange(last_, "") + ours + "}");
     }
@@ -119,13 +114,22 @@ class ChatReply final : public ReplyFormat {
     out.key("finish_reason").text(reply.finish_reason).close('}');
   }
 
+  /// The beginning of every chunk, up to its choices.
+  const std::string& head() const {
+    if (head_.empty()) {
+      head_ = fmt::format(
+          R"({{"id":"{}","object":"chat.completion.chunk","created":{},"model":{},"system_fingerprint":"{}","choices":)",
+          id_, created_, net::to_text(options_.model), fingerprint());
+    }
+    return head_;
+  }
   /// A chunk of one choice without its closing brace, written by hand around its one variable part: there is
   /// one for every piece of text.
   std::string choice_chunk(uint32_t index, std::string_view delta, std::string_view finish_reason = "null",
                            const std::vector<chat::TokenLogprob>* logprobs = nullptr) const {
     std::string odds = "null";
     if (logprobs) odds = net::to_text({{"content", logprobs_json(*logprobs)}, {"refusal", nullptr}});
-    return fmt::format(R"({}[{{"index":{},"delta":{},"logprobs":{},"finish_reason":{}}}])", head_, index,
+    return fmt::format(R"({}[{{"index":{},"delta":{},"logprobs":{},"finish_reason":{}}}])", head(), index,
                        delta, odds, finish_reason);
   }
   std::string sent(const std::string& chunk) const {
@@ -143,7 +147,7 @@ class ChatReply final : public ReplyFormat {
   ChatReplyOptions options_;
   std::string id_;
   int64_t created_;
-  std::string head_;         // of every chunk, up to its choices
+  mutable std::string head_;
   std::set<uint32_t> open_;  // answers that have begun
   std::string last_;
 };
