@@ -28,7 +28,10 @@ void write_list(JsonText& out, const std::vector<std::string>& texts) {
 
 void write_message(JsonText& out, const Message& m) {
   out.open('{').key("role").text(m.role).key("content");
-  m.content.empty() && !m.tool_calls.empty() ? out.null() : out.text(m.content);
+  if (m.content.empty() && !m.tool_calls.empty())
+    out.null();
+  else
+    out.text(m.content);
   if (!m.name.empty()) out.key("name").text(m.name);
   if (!m.tool_call_id.empty()) out.key("tool_call_id").text(m.tool_call_id);
   if (!m.tool_calls.empty()) out.key("tool_calls").open('[');

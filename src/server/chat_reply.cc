@@ -91,16 +91,13 @@ class ChatReply final : public ReplyFormat {
 
  private:
   void write_choice(net::JsonText& out, size_t index, const chat::Reply& reply) const {
-    out.open('{')
-        .key("index")
-        .whole(index)
-        .key("message")
-        .open('{')
-        .key("role")
-        .text("assistant")
-        .key("content");
-    bool calls = !reply.tool_calls.empty();
-    calls&& reply.text.empty() ? out.null() : out.text(reply.text);
+    out.open('{').key("index").whole(index).key("message");
+    out.open('{').key("role").text("assistant").key("content");
+    const bool calls = !reply.tool_calls.empty();
+    if (calls && reply.text.empty())
+      out.null();
+    else
+      out.text(reply.text);
     out.key("refusal").null();
     if (calls) {
       out.key("tool_calls").open('[');
@@ -108,9 +105,10 @@ class ChatReply final : public ReplyFormat {
       out.close(']');
     }
     out.close('}').key("logprobs");
-    options_.logprobs
-        ? out.raw(net::to_text({{"content", logprobs_json(reply.logprobs)}, {"refusal", nullptr}}))
-        : out.null();
+    if (options_.logprobs)
+      out.raw(net::to_text({{"content", logprobs_json(reply.logprobs)}, {"refusal", nullptr}}));
+    else
+      out.null();
     out.key("finish_reason").text(reply.finish_reason).close('}');
   }
 

@@ -9,7 +9,10 @@ using nlohmann::json;
 
 void write_confidence(net::JsonText& out, const std::optional<double>& value) {
   out.key("confidence");
-  value ? out.number(*value) : out.null();
+  if (value)
+    out.number(*value);
+  else
+    out.null();
 }
 
 void write_one(net::JsonText& out, const chat::Reply& reply) {
