@@ -98,9 +98,11 @@ void Connection::read_on() noexcept {
 void Connection::take(error_code error, size_t bytes) {
   reading_ = false;
   try {
-    auto room = buffer_.prepare(bytes);
-    std::memcpy(room.data(), piece_.data(), bytes);
-    buffer_.commit(bytes);
+    if (bytes > 0) {
+      auto room = buffer_.prepare(bytes);
+      std::memcpy(room.data(), piece_.data(), bytes);
+      buffer_.commit(bytes);
+    }
   } catch (const std::exception&) {
     error = asio::error::no_memory;
   }
