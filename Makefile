@@ -31,8 +31,9 @@ test: setup-test build ## Set-up, build, all tests
 build: configure ## Set-up and build into build/release
 	cmake --build $(BUILD) -j $(JOBS)
 
-edge: setup ## The runtime alone (no LibTorch) into build/edge
-	cmake --preset edge && cmake --build build/edge -j $(JOBS)
+edge: setup ## The runtime alone, small, into build/small/bin; checks size, libraries, idle CPU; the figures go into README.md
+	cmake --preset small && cmake --build build/small -j $(JOBS) --target bantam random_family
+	tests/edge/edge.sh build/small/bin/bantam build/small/bin/random_family README.md
 
 bench: setup-bench build ## Build and run the measurements of bench/
 	@for program in $(BIN)/*_bench; do echo "== $$program"; $$program || exit 1; done

@@ -1,92 +1,75 @@
 #include "server/metrics.h"
 
-#include <prometheus/counter.h>
-#include <prometheus/family.h>
-#include <prometheus/gauge.h>
-#include <prometheus/histogram.h>
-#include <prometheus/registry.h>
-#include <prometheus/text_serializer.h>
-
 #include <map>
 #include <mutex>
 #include <tuple>
 #include <utility>
 
 #include "base/usage.h"
+#include "server/exposition.h"
 
 namespace bantam::server {
 namespace {
 
-using Labels = prometheus::Labels;
-using prometheus::Counter;
-using prometheus::Histogram;
+using Labels = MetricLabels;
+using Kind = MetricFamily::Kind;
 
 /// From what a small model takes for a label to what a large one takes for an essay.
-const prometheus::Histogram::BucketBoundaries kSeconds{
-    0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300, 600};
+const std::vector<double> kSeconds{0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5,
+                                   1,     2.5,    5,     10,   30,    60,   120, 300,  600};
 
 }  // namespace
 
 struct Metrics::Impl {
-  prometheus::Registry registry;
+  Exposition registry;
 
-  prometheus::Family<prometheus::Counter>& counter(const char* name, const char* help) {
-    return prometheus::BuildCounter().Name(name).Help(help).Register(registry);
+  MetricFamily& counter(const char* name, const char* help) {
+    return registry.add(Kind::kCounter, name, help);
   }
-  prometheus::Family<prometheus::Gauge>& gauge(const char* name, const char* help) {
-    return prometheus::BuildGauge().Name(name).Help(help).Register(registry);
-  }
-  prometheus::Family<prometheus::Histogram>& histogram(const char* name, const char* help) {
-    return prometheus::BuildHistogram().Name(name).Help(help).Register(registry);
+  MetricFamily& gauge(const char* name, const char* help) { return registry.add(Kind::kGauge, name, help); }
+  MetricFamily& histogram(const char* name, const char* help) {
+    return registry.add(Kind::kHistogram, name, help, kSeconds);
   }
 
-  prometheus::Family<prometheus::Counter>& requests = counter(
-      "bantam_http_requests_total", "HTTP requests answered, by route and status (499: the client left).");
-  prometheus::Family<prometheus::Histogram>& request_seconds =
+  MetricFamily& requests = counter("bantam_http_requests_total",
+                                   "HTTP requests answered, by route and status (499: the client left).");
+  MetricFamily& request_seconds =
       histogram("bantam_http_request_seconds", "From a request's first byte to its answer's last.");
-  prometheus::Family<prometheus::Counter>& answers =
-      counter("bantam_answers_total", "Answers of models and teams, by who answered.");
-  prometheus::Family<prometheus::Counter>& errors =
-      counter("bantam_errors_total", "Calls of models and teams that failed, by code.");
-  prometheus::Family<prometheus::Counter>& unverified =
+  MetricFamily& answers = counter("bantam_answers_total", "Answers of models and teams, by who answered.");
+  MetricFamily& errors = counter("bantam_errors_total", "Calls of models and teams that failed, by code.");
+  MetricFamily& unverified =
       counter("bantam_unverified_total", "Answers whose second model was wanted and failed.");
-  prometheus::Family<prometheus::Histogram>& answer_seconds =
+  MetricFamily& answer_seconds =
       histogram("bantam_answer_seconds", "From the call of a model or team to its whole answer.");
-  prometheus::Family<prometheus::Histogram>& first_token_seconds =
+  MetricFamily& first_token_seconds =
       histogram("bantam_first_token_seconds", "From the call to the first event of a streamed answer.");
-  prometheus::Family<prometheus::Counter>& tokens = counter(
+  MetricFamily& tokens = counter(
       "bantam_tokens_total",
       "Tokens that the models behind the answers took and gave, and of those given how many were drafted "
       "and accepted.");
-  prometheus::Family<prometheus::Counter>& cost =
-      counter("bantam_cost_total", "What they cost, in the config's currency.");
-  prometheus::Family<prometheus::Gauge>& connections = gauge("bantam_connections", "Open connections.");
-  prometheus::Family<prometheus::Gauge>& busy =
-      gauge("bantam_http_requests_in_work", "HTTP requests in work.");
-  prometheus::Family<prometheus::Gauge>& running =
-      gauge("bantam_model_running", "Requests that a local model works on.");
-  prometheus::Family<prometheus::Gauge>& waiting =
-      gauge("bantam_model_waiting", "Requests that wait for a local model.");
-  prometheus::Family<prometheus::Gauge>& certificate_holds =
+  MetricFamily& cost = counter("bantam_cost_total", "What they cost, in the config's currency.");
+  MetricFamily& connections = gauge("bantam_connections", "Open connections.");
+  MetricFamily& busy = gauge("bantam_http_requests_in_work", "HTTP requests in work.");
+  MetricFamily& running = gauge("bantam_model_running", "Requests that a local model works on.");
+  MetricFamily& waiting = gauge("bantam_model_waiting", "Requests that wait for a local model.");
+  MetricFamily& certificate_holds =
       gauge("bantam_certificate_holds", "1 while a team's confidences look as its certificate's, 0 after.");
-  prometheus::Family<prometheus::Gauge>& certificate_evidence =
+  MetricFamily& certificate_evidence =
       gauge("bantam_certificate_evidence", "Against that: at 100 (by default) it no longer holds.");
-  prometheus::Family<prometheus::Gauge>& certificate_observed =
-      gauge("bantam_certificate_observed", "Answers looked at for that.");
+  MetricFamily& certificate_observed = gauge("bantam_certificate_observed", "Answers looked at for that.");
 
   // A family finds a metric by a map of its labels, which costs more than all else here; so each is looked up
   // once and kept.
   struct OfRoute {
-    Histogram* seconds = nullptr;
-    std::map<int, Counter*> by_status;
+    Metric* seconds = nullptr;
+    std::map<int, Metric*> by_status;
   };
   struct OfModel {
-    Histogram *seconds = nullptr, *first_token = nullptr;
-    std::map<std::string, Counter*, std::less<>> by_who;
+    Metric *seconds = nullptr, *first_token = nullptr;
+    std::map<std::string, Metric*, std::less<>> by_who;
   };
   struct OfSpending {
-    Counter *prompt = nullptr, *completion = nullptr, *drafted = nullptr, *accepted = nullptr,
-            *cost = nullptr;
+    Metric *prompt = nullptr, *completion = nullptr, *drafted = nullptr, *accepted = nullptr, *cost = nullptr;
   };
   std::mutex mutex;
   std::map<std::string, OfRoute, std::less<>> routes;
@@ -96,37 +79,37 @@ struct Metrics::Impl {
   void request(const std::string& route, int status, double seconds) {
     std::lock_guard lock(mutex);
     OfRoute& of = routes[route];
-    if (!of.seconds) of.seconds = &request_seconds.Add({{"route", route}}, kSeconds);
-    Counter*& count = of.by_status[status];
-    if (!count) count = &requests.Add({{"route", route}, {"status", std::to_string(status)}});
-    count->Increment();
-    of.seconds->Observe(seconds);
+    if (!of.seconds) of.seconds = &request_seconds.add({{"route", route}});
+    Metric*& count = of.by_status[status];
+    if (!count) count = &requests.add({{"route", route}, {"status", std::to_string(status)}});
+    count->increment();
+    of.seconds->observe(seconds);
   }
 
   /// A call has ended, by `answered_by`, or with an error: then false. The lock is held.
   bool ended(const std::string& model, const std::string& strategy, double seconds, const Error* error,
              const std::string& answered_by) {
     OfModel& of = models[{model, strategy}];
-    if (!of.seconds) of.seconds = &answer_seconds.Add({{"model", model}, {"strategy", strategy}}, kSeconds);
-    of.seconds->Observe(seconds);
+    if (!of.seconds) of.seconds = &answer_seconds.add({{"model", model}, {"strategy", strategy}});
+    of.seconds->observe(seconds);
     if (error) {
       std::string code(code_name(error->code));
-      errors.Add({{"model", model}, {"strategy", strategy}, {"code", std::move(code)}}).Increment();
+      errors.add({{"model", model}, {"strategy", strategy}, {"code", std::move(code)}}).increment();
       return false;
     }
-    Counter*& count = of.by_who[answered_by];
+    Metric*& count = of.by_who[answered_by];
     if (!count)
-      count = &answers.Add({{"model", model}, {"strategy", strategy}, {"answered_by", answered_by}});
-    count->Increment();
+      count = &answers.add({{"model", model}, {"strategy", strategy}, {"answered_by", answered_by}});
+    count->increment();
     return true;
   }
 
   /// The lock is held.
   void spent(const std::string& model, const chat::Usage& usage, double money) {
     OfSpending& of = spendings[model];
-    auto add = [&](Counter*& counter, const char* kind, uint64_t count) {
-      if (!counter) counter = &tokens.Add({{"model", model}, {"kind", kind}});
-      counter->Increment(static_cast<double>(count));
+    auto add = [&](Metric*& counter, const char* kind, uint64_t count) {
+      if (!counter) counter = &tokens.add({{"model", model}, {"kind", kind}});
+      counter->increment(static_cast<double>(count));
     };
     add(of.prompt, "prompt", usage.prompt_tokens);
     add(of.completion, "completion", usage.completion_tokens);
@@ -134,8 +117,8 @@ struct Metrics::Impl {
       add(of.drafted, "drafted", usage.drafted_tokens);
       add(of.accepted, "accepted", usage.accepted_tokens);
     }
-    if (!of.cost) of.cost = &cost.Add({{"model", model}});
-    of.cost->Increment(money);
+    if (!of.cost) of.cost = &cost.add({{"model", model}});
+    of.cost->increment(money);
   }
 };
 
@@ -153,13 +136,13 @@ void Metrics::answered(const std::string& model, const std::string& strategy,
   std::lock_guard lock(impl_->mutex);
   const auto labels = [&] { return Labels{{"model", model}, {"strategy", strategy}}; };
   if (first_token) {
-    Histogram*& of = impl_->models[{model, strategy}].first_token;
-    if (!of) of = &impl_->first_token_seconds.Add(labels(), kSeconds);
-    of->Observe(*first_token);
+    Metric*& of = impl_->models[{model, strategy}].first_token;
+    if (!of) of = &impl_->first_token_seconds.add(labels());
+    of->observe(*first_token);
   }
   const Error* error = reply ? nullptr : &reply.error();
   if (!impl_->ended(model, strategy, seconds, error, reply ? reply->answered_by : kNobody)) return;
-  if (reply->unverified) impl_->unverified.Add(labels()).Increment();
+  if (reply->unverified) impl_->unverified.add(labels()).increment();
   for (const chat::Step& step : reply->steps) impl_->spent(step.model, step.usage, step.cost);
 }
 
@@ -170,24 +153,22 @@ void Metrics::embedded(const std::string& model, const Result<chat::Embeddings>&
 }
 
 void Metrics::set_certificate(const std::string& model, const chat::CertificateState& state) {
-  impl_->certificate_holds.Add({{"model", model}}).Set(state.holds ? 1 : 0);
-  impl_->certificate_evidence.Add({{"model", model}}).Set(state.evidence);
-  impl_->certificate_observed.Add({{"model", model}}).Set(static_cast<double>(state.observed));
+  impl_->certificate_holds.add({{"model", model}}).set(state.holds ? 1 : 0);
+  impl_->certificate_evidence.add({{"model", model}}).set(state.evidence);
+  impl_->certificate_observed.add({{"model", model}}).set(static_cast<double>(state.observed));
 }
 
 void Metrics::set_load(const net::HttpServer::Load& load) {
-  impl_->connections.Add({}).Set(static_cast<double>(load.connections));
-  impl_->busy.Add({}).Set(static_cast<double>(load.busy));
+  impl_->connections.add({}).set(static_cast<double>(load.connections));
+  impl_->busy.add({}).set(static_cast<double>(load.busy));
 }
 
 void Metrics::set_load(const std::string& model, const chat::ModelLoad& load) {
-  impl_->running.Add({{"model", model}}).Set(static_cast<double>(load.running));
-  impl_->waiting.Add({{"model", model}}).Set(static_cast<double>(load.waiting));
+  impl_->running.add({{"model", model}}).set(static_cast<double>(load.running));
+  impl_->waiting.add({{"model", model}}).set(static_cast<double>(load.waiting));
 }
 
-std::string Metrics::text() const {
-  return prometheus::TextSerializer().Serialize(impl_->registry.Collect());
-}
+std::string Metrics::text() const { return impl_->registry.text(); }
 
 namespace {
 
