@@ -4,7 +4,7 @@
 #include <random>
 
 #include "base/usage.h"
-#include "chat/retry.h"
+#include "net/retry.h"
 
 namespace bantam::chat {
 namespace {
@@ -32,7 +32,7 @@ Awaitable<Result<Answer>> RemoteCaller::ask(const Question& question) {
     if (attempt.answer || !attempt.again || n == options_.max_retries) break;
     auto pause = attempt.pause.value_or(next_backoff(n));
     if (pause > options_.longest_wait) break;
-    bool paused = co_await pause_for(pause, question.cancel, question.deadline);
+    bool paused = co_await net::pause_for(pause, question.cancel, question.deadline);
     if (!paused) break;
   }
   if (question.cancel.stop_requested() && !attempt.answer) co_return fail(Code::kCancelled, "cancelled");
@@ -157,8 +157,8 @@ void RemoteCaller::conclude(const Question& question, const Result<net::ClientRe
     out.again = !out.trace.request_sent && response.error().code == Code::kUnavailable;
     out.answer = std::unexpected(response.error());
   } else if (out.status != 200) {
-    out.again = should_retry(out.status, response->headers);
-    out.pause = asked_pause(response->headers);
+    out.again = net::should_retry(out.status, response->headers);
+    out.pause = net::asked_pause(response->headers);
     out.answer = std::unexpected(read_error(out.status, response->body));
   } else {
     out.answer = question.sink ? in.stream.finish() : question.read(in.whole);
@@ -167,7 +167,7 @@ void RemoteCaller::conclude(const Question& question, const Result<net::ClientRe
 
 std::chrono::milliseconds RemoteCaller::next_backoff(unsigned attempt) {
   std::lock_guard lock(mutex_);
-  return backoff(attempt, rng_);
+  return net::backoff(attempt, rng_);
 }
 
 }  // namespace bantam::chat

@@ -9,8 +9,8 @@
 #include "base/usage.h"
 #include "chat/events.h"
 #include "chat/openai_wire.h"
-#include "chat/retry.h"
 #include "net/raw_socket_for_test.h"
+#include "net/retry.h"
 
 namespace bantam::chat {
 namespace {
@@ -264,15 +264,15 @@ TEST(Remote, DeadlineAndCancelEndThePause) {
 }
 
 TEST(Retry, ReadsThePauseInEveryForm) {
-  EXPECT_EQ(asked_pause({{"retry-after-ms", "12.5"}}), 12ms);
-  EXPECT_EQ(asked_pause({{"Retry-After", "3"}}), 3000ms);
-  EXPECT_EQ(asked_pause({{"retry-after", "Wed, 21 Oct 2015 07:28:00 GMT"}}), 0ms);
-  EXPECT_EQ(asked_pause({{"retry-after", "soon"}}), std::nullopt);
-  EXPECT_EQ(asked_pause({{"retry-after", "-1"}}), std::nullopt);
-  EXPECT_EQ(asked_pause({}), std::nullopt);
+  EXPECT_EQ(net::asked_pause({{"retry-after-ms", "12.5"}}), 12ms);
+  EXPECT_EQ(net::asked_pause({{"Retry-After", "3"}}), 3000ms);
+  EXPECT_EQ(net::asked_pause({{"retry-after", "Wed, 21 Oct 2015 07:28:00 GMT"}}), 0ms);
+  EXPECT_EQ(net::asked_pause({{"retry-after", "soon"}}), std::nullopt);
+  EXPECT_EQ(net::asked_pause({{"retry-after", "-1"}}), std::nullopt);
+  EXPECT_EQ(net::asked_pause({}), std::nullopt);
   Rng rng(1);
   for (unsigned n = 0; n < 20; ++n) {
-    auto pause = backoff(n, rng);
+    auto pause = net::backoff(n, rng);
     EXPECT_LE(pause, std::min(8000ms, 500ms * (1 << std::min(n, 5U))));
     EXPECT_GE(pause, std::min(8000ms, 500ms * (1 << std::min(n, 5U))) * 3 / 4);
   }

@@ -6,11 +6,15 @@
 #include <boost/asio/post.hpp>
 #include <boost/asio/ssl/host_name_verification.hpp>
 #include <boost/asio/this_coro.hpp>
+#include <boost/asio/write.hpp>
 #include <boost/beast/core/flat_buffer.hpp>
 #include <boost/beast/http/buffer_body.hpp>
+#include <boost/beast/http/empty_body.hpp>
 #include <boost/beast/http/error.hpp>
 #include <boost/beast/http/parser.hpp>
+#include <boost/beast/http/read.hpp>
 #include <cstring>
+#include <filesystem>
 
 #include "net/link_cache.h"
 #include "net/resolve.h"
@@ -51,6 +55,7 @@ class Call {
  private:
   Awaitable<Status> open();
   Awaitable<Status> connect(std::vector<SocketAddress> addresses, Clock::time_point until);
+  Awaitable<Status> tunnel(const Proxy& proxy, Clock::time_point until);
   Awaitable<Status> handshake(Clock::time_point until);
   using Parser = http::response_parser<http::buffer_body>;
   Awaitable<Status> transact();
@@ -68,6 +73,8 @@ class Call {
   bool expired() const { return request_.deadline && Clock::now() >= *request_.deadline; }
   std::unexpected<Error> broken(std::string_view doing, error_code ec, std::chrono::milliseconds limit) const;
   std::string who() const { return request_.url.authority(); }
+  const Proxy* proxy() const { return options_.proxies.of(request_.url); }
+  size_t body_limit() const { return request_.max_body_bytes.value_or(options_.max_body_bytes); }
 
   Link& link_;
   const ClientOptions& options_;
@@ -90,7 +97,7 @@ std::unexpected<Error> Call::broken(std::string_view doing, error_code ec,
     return fail(Code::kUnavailable, "{}: the connection was closed while {}", who(), doing);
   }
   if (ec == http::error::body_limit)
-    return fail(Code::kLimit, "{}: the answer is longer than {} bytes", who(), options_.max_body_bytes);
+    return fail(Code::kLimit, "{}: the answer is longer than {} bytes", who(), body_limit());
   if (ec == http::error::header_limit) {
     return fail(Code::kLimit, "{}: the answer's header is longer than {} bytes", who(),
                 options_.max_header_bytes);
@@ -120,6 +127,32 @@ Awaitable<Status> Call::connect(std::vector<SocketAddress> addresses, Clock::tim
   co_return Status{};
 }
 
+Awaitable<Status> Call::tunnel(const Proxy& proxy, Clock::time_point until) {
+  const std::string host = request_.url.host.find(':') == std::string::npos
+                               ? request_.url.host
+                               : fmt::format("[{}]", request_.url.host);
+  const std::string to = fmt::format("{}:{}", host, request_.url.port);
+  Headers headers{{"host", to}};
+  if (!proxy.authorization.empty()) headers.add("proxy-authorization", proxy.authorization);
+  const std::string bytes = fmt::format("CONNECT {} HTTP/1.1\r\n{}\r\n", to, headers.wire());
+  link_.socket.expires_at(until);
+  auto [write_error, written] = co_await asio::async_write(link_.socket.tcp(), asio::buffer(bytes), kTuple);
+  if (write_error) co_return broken("speaking to the proxy", write_error, options_.connect_timeout);
+  http::response_parser<http::empty_body> parser;
+  parser.header_limit(static_cast<uint32_t>(options_.max_header_bytes));
+  parser.skip(true);
+  auto [ec, n] = co_await http::async_read_header(link_.socket.tcp(), link_.buffer, parser, kTuple);
+  link_.socket.expires_never();
+  if (ec) co_return broken("waiting for the proxy", ec, options_.connect_timeout);
+  const unsigned status = parser.get().result_int();
+  if (status / 100 != 2 || link_.buffer.size() != 0) {
+    co_return fail(status == 407 ? Code::kDenied : Code::kUnavailable,
+                   "{}: the proxy {} answered {} {}, expected 200", who(), proxy.url.authority(), status,
+                   std::string(parser.get().reason()));
+  }
+  co_return Status{};
+}
+
 Awaitable<Status> Call::handshake(Clock::time_point until) {
   const std::string& host = request_.url.host;
   error_code not_an_address;
@@ -134,6 +167,7 @@ Awaitable<Status> Call::handshake(Clock::time_point until) {
   link_.socket.expires_never();
   if (!ec) co_return Status{};
   if (long verdict = SSL_get_verify_result(handle); verdict != X509_V_OK && !abort_->closing) {
+    trace_.certificate_refused = true;
     co_return fail(Code::kUnavailable, "{}: the certificate is not accepted: {}", who(),
                    X509_verify_cert_error_string(verdict));
   }
@@ -147,7 +181,10 @@ std::string Call::head() const {
   };
   std::string out;
   out.reserve(512);
-  out.append(request_.method).append(" ").append(request_.url.target).append(" HTTP/1.1\r\n");
+  const Proxy* by = request_.url.tls ? nullptr : proxy();  // it wants the whole URL
+  out.append(request_.method).append(" ");
+  if (by) out.append("http://").append(request_.url.authority());
+  out.append(request_.url.target).append(" HTTP/1.1\r\n");
   for (const auto& [name, value] : request_.headers) {
     if (!ours(name)) write_field(out, name, value);
   }
@@ -155,6 +192,7 @@ std::string Call::head() const {
   write_field(out, "connection", "keep-alive");
   if (!request_.body.empty() || request_.method == "POST")
     write_field(out, "content-length", std::to_string(request_.body.size()));
+  if (by && !by->authorization.empty()) write_field(out, "proxy-authorization", by->authorization);
   return out.append("\r\n");
 }
 
@@ -168,12 +206,15 @@ Status Call::take_head(const http::response_header<>& head) {
     return fail(Code::kUnsupported, "{}: found content-encoding '{}', expected none", who(),
                 std::string(encoding));
   }
-  return {};
+  return request_.on_head ? request_.on_head(response_) : Status{};
 }
 
 Awaitable<Status> Call::take(std::string_view piece) {
   if (piece.empty()) co_return Status{};
   if (!request_.on_body || response_.status / 100 != 2) {
+    // A request may allow more than is fit to be held in memory: for what on_body takes.
+    if (response_.body.size() + piece.size() > options_.max_body_bytes)
+      co_return fail(Code::kLimit, "{}: the answer is longer than {} bytes", who(), options_.max_body_bytes);
     response_.body.append(piece);
     co_return Status{};
   }
@@ -246,7 +287,7 @@ Awaitable<Status> Call::transact() {
   do {  // interim answers (1xx) come before the one that counts
     parser.emplace();
     parser->header_limit(static_cast<uint32_t>(options_.max_header_bytes));
-    parser->body_limit(options_.max_body_bytes);
+    parser->body_limit(body_limit());
     parser->skip(request_.method == "HEAD");
     Status come = co_await read_head(*parser);
     if (!come) co_return come;
@@ -260,13 +301,19 @@ Awaitable<Status> Call::transact() {
 
 Awaitable<Status> Call::open() {
   auto limit = until(options_.connect_timeout);
-  auto addresses = co_await resolve(request_.url.host, request_.url.port, limit, request_.cancel);
+  const Proxy* by = proxy();
+  const Url& first = by ? by->url : request_.url;
+  auto addresses = co_await resolve(first.host, first.port, limit, request_.cancel);
   if (!addresses && expired()) {
     co_return fail(Code::kCancelled, "{}: the deadline passed while looking up the name", who());
   }
   if (!addresses) co_return std::unexpected(std::move(addresses).error());
   Status connected = co_await connect(std::move(*addresses), limit);
   if (!connected || !link_.socket.tls()) co_return connected;
+  if (by) {
+    Status through = co_await tunnel(*by, limit);
+    if (!through) co_return through;
+  }
   co_return co_await handshake(limit);
 }
 
@@ -297,11 +344,13 @@ class Client final : public HttpClient {
     context_->set_options(ssl::context::default_workarounds | ssl::context::no_sslv2 |
                           ssl::context::no_sslv3 | ssl::context::no_tlsv1 | ssl::context::no_tlsv1_1);
     context_->set_verify_mode(ssl::verify_peer);
-    if (options_.ca_file.empty()) {
-      context_->set_default_verify_paths(ec);
-    } else {
-      context_->load_verify_file(options_.ca_file, ec);
+    if (options_.ca_file.empty() && options_.ca_folder.empty()) context_->set_default_verify_paths(ec);
+    if (!options_.ca_folder.empty()) {
+      if (!std::filesystem::is_directory(options_.ca_folder, ec))
+        return fail(Code::kNotFound, "{}: found no folder, expected one of certificates", options_.ca_folder);
+      context_->add_verify_path(options_.ca_folder, ec);
     }
+    if (!ec && !options_.ca_file.empty()) context_->load_verify_file(options_.ca_file, ec);
     if (!ec) return {};
     bool missing =
         ec.category() == boost::system::system_category() || ::access(options_.ca_file.c_str(), R_OK) != 0;

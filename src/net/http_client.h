@@ -13,6 +13,7 @@
 #include "base/result.h"
 #include "net/awaitable.h"
 #include "net/http.h"
+#include "net/proxy.h"
 
 namespace bantam::net {
 
@@ -25,7 +26,15 @@ struct ClientOptions {
   size_t max_idle = 256;                           // idle connections kept, of all hosts together
   size_t max_header_bytes = 64 << 10;
   size_t max_body_bytes = 64 << 20;
-  std::string ca_file;  // PEM certificates to trust instead of the system's; empty: the system's
+  std::string ca_file;    // PEM certificates to trust instead of the system's; empty: the system's
+  std::string ca_folder;  // the same, as a folder of them under the names of their hashes (openssl rehash)
+  ProxyRules proxies;     // default: none, whatever the environment says
+};
+
+struct ClientResponse {
+  int status = 0;
+  Headers headers;
+  std::string body;  // empty where on_body took it
 };
 
 struct ClientRequest {
@@ -35,15 +44,12 @@ struct ClientRequest {
   std::string body;
   std::stop_token cancel;
   std::optional<std::chrono::steady_clock::time_point> deadline;
+  std::optional<size_t> max_body_bytes;  // of what on_body takes, in place of the options' own
+  /// Sees status and header before the body is read; an error ends the call and is its result.
+  std::function<Status(const ClientResponse& head)> on_head;
   /// Takes the body of a 2xx answer piece by piece; awaited before more is read. False ends the call
   /// (kCancelled). Other answers' bodies are always collected.
   std::function<Awaitable<bool>(std::string_view piece)> on_body;
-};
-
-struct ClientResponse {
-  int status = 0;
-  Headers headers;
-  std::string body;  // empty where on_body took it
 };
 
 /// How far a call came; what a caller needs to decide whether trying again could do something twice.
@@ -51,12 +57,13 @@ struct CallTrace {
   bool reused = false;        // over a connection that had served another call
   bool request_sent = false;  // at least a part of the request left
   bool answer_begun = false;  // at least a part of the answer arrived
+  bool certificate_refused = false;
 };
 
-/// Safe to use from many threads. Connections belong to the io_context a call runs on, and serve later calls on
-/// it. Redirects are not followed; certificates and host names are always verified
-/// (TLS 1.2 or later). The call is never repeated, except over a fresh connection when a reused one turns out
-/// closed before it took the request.
+/// Safe to use from many threads. Connections belong to the io_context a call runs on, and serve later calls
+/// on it. Redirects are not followed; compressed bodies are neither asked for nor taken; certificates and
+/// host names are always verified (TLS 1.2 or later). The call is never repeated, except over a fresh
+/// connection when a reused one turns out closed before it took the request.
 class HttpClient {
  public:
   /// Errors: kNotFound, kCorrupt for a ca_file that is missing or holds no certificate.
@@ -67,7 +74,8 @@ class HttpClient {
   /// Errors: kUnavailable (no such host, refused, TLS, silence, cut short, not HTTP), kCancelled (cancel,
   /// deadline, on_body), kLimit (an answer above the limits), kUnsupported (a compressed body; none is asked
   /// for). Messages begin with the URL's authority.
-  virtual Awaitable<Result<ClientResponse>> send(const ClientRequest& request, CallTrace* trace = nullptr) = 0;
+  virtual Awaitable<Result<ClientResponse>> send(const ClientRequest& request,
+                                                 CallTrace* trace = nullptr) = 0;
 };
 
 }  // namespace bantam::net

@@ -1,21 +1,21 @@
 #pragma once
-// When to ask a remote API again. Internal to chat.
+// When to ask a server again.
 
 #include <chrono>
 #include <optional>
 #include <stop_token>
 
 #include "base/rng.h"
-#include "chat/awaitable.h"
+#include "net/awaitable.h"
 #include "net/http.h"
 
-namespace bantam::chat {
+namespace bantam::net {
 
 /// True for 408, 409, 429 and 5xx, unless the answer's x-should-retry says otherwise.
-bool should_retry(int status, const net::Headers& headers);
+bool should_retry(int status, const Headers& headers);
 /// The pause an answer asks for: retry-after-ms, or retry-after in seconds or as a date; nullopt when it asks
 /// for none.
-std::optional<std::chrono::milliseconds> asked_pause(const net::Headers& headers);
+std::optional<std::chrono::milliseconds> asked_pause(const Headers& headers);
 /// 0.5 s doubled with each attempt up to 8 s, of which up to a quarter is taken off at random, so that
 /// clients that failed together do not come back together.
 std::chrono::milliseconds backoff(unsigned attempt, Rng& rng);
@@ -24,4 +24,4 @@ std::chrono::milliseconds backoff(unsigned attempt, Rng& rng);
 Awaitable<bool> pause_for(std::chrono::milliseconds pause, std::stop_token stop,
                           std::optional<std::chrono::steady_clock::time_point> deadline);
 
-}  // namespace bantam::chat
+}  // namespace bantam::net

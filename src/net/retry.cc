@@ -1,4 +1,4 @@
-#include "chat/retry.h"
+#include "net/retry.h"
 
 #include <time.h>
 
@@ -8,7 +8,7 @@
 
 #include "net/async_event.h"
 
-namespace bantam::chat {
+namespace bantam::net {
 namespace {
 
 std::optional<double> number(std::string_view text) {
@@ -25,7 +25,7 @@ std::chrono::milliseconds milliseconds(double value) {
 
 }  // namespace
 
-bool should_retry(int status, const net::Headers& headers) {
+bool should_retry(int status, const Headers& headers) {
   if (auto wish = headers.get("x-should-retry")) {
     if (*wish == "true") return true;
     if (*wish == "false") return false;
@@ -33,7 +33,7 @@ bool should_retry(int status, const net::Headers& headers) {
   return status == 408 || status == 409 || status == 429 || status >= 500;
 }
 
-std::optional<std::chrono::milliseconds> asked_pause(const net::Headers& headers) {
+std::optional<std::chrono::milliseconds> asked_pause(const Headers& headers) {
   if (auto ms = headers.get("retry-after-ms")) {
     if (auto value = number(*ms)) return milliseconds(*value);
   }
@@ -54,7 +54,7 @@ Awaitable<bool> pause_for(std::chrono::milliseconds pause, std::stop_token stop,
                           std::optional<std::chrono::steady_clock::time_point> deadline) {
   auto until = std::chrono::steady_clock::now() + pause;
   if (deadline && *deadline <= until) co_return false;
-  co_return co_await net::sleep_until(until, stop);
+  co_return co_await sleep_until(until, stop);
 }
 
-}  // namespace bantam::chat
+}  // namespace bantam::net
