@@ -6,6 +6,7 @@
 #include "base/file.h"
 #include "formats/toml_reader.h"
 #include "server/config_read.h"
+#include "store/name.h"
 
 namespace bantam::server {
 namespace {
@@ -51,7 +52,11 @@ constexpr std::initializer_list<const char*> kRemoteKeys = {
     "max_answer_tokens"};
 
 void read_local(TomlTable& table, const std::string& directory, ModelConfig& out) {
-  out.path = beside(directory, out.path);
+  // A name of the store stays one, unless there is a file of that name.
+  const std::string path = beside(directory, out.path);
+  const auto name = store::parse_name(out.path);
+  const bool named = name && (!name->selector.empty() || !out.path.ends_with(".gguf"));
+  if (!named || std::filesystem::exists(path)) out.path = path;
   out.threads = static_cast<unsigned>(table.whole("threads", 0, 0, 1024));
   out.context = static_cast<uint32_t>(table.whole("context", 0, 0, 1 << 24));
   out.sessions = static_cast<unsigned>(table.whole("sessions", out.sessions, 1, 1024));

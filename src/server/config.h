@@ -20,7 +20,7 @@ struct ModelConfig {
   std::string name;  // empty (for a path only): the file's task, or its name without the extension
   chat::Prices prices;
 
-  std::string path;  // of a .gguf; in a config file relative to that file
+  std::string path;  // of a .gguf; in a config file relative to that file; or a name of the store
   unsigned threads = 0;
   uint32_t context = 0;   // tokens; 0: the engine's default
   unsigned sessions = 2;  // requests that run at once
