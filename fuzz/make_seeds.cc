@@ -371,6 +371,33 @@ Status grammar_seeds(const std::string& folder) {
   return write_all(folder, inputs);
 }
 
+/// The first byte is the fuzzer's choice of a reader.
+Status registry_seeds(const std::string& folder) {
+  const std::string inputs[] = {
+      std::string(1, '\0') +
+          R"({"sha":"0123abcd","siblings":[{"rfilename":"a-q8_0.gguf","size":9,"lfs":{"sha256":")" +
+          std::string(64, 'a') + R"(","size":9}},{"rfilename":"d/b-00001-of-00002.gguf"}]})",
+      "\1owner/name:q4_k_m",
+      "\1owner/name:d/file-q8_0.gguf",
+      "\2https://b.example/c?d",
+      "\2../e",
+      "\2//f/g",
+      "\3http://me:p%40ss@proxy.example:3128",
+      "\3.lan,10.0.0.1:80,*"};
+  return write_all(folder, inputs);
+}
+
+Status hf_config_seeds(const std::string& folder) {
+  const std::string inputs[] = {
+      R"({"model_type":"llama","vocab_size":9,"max_position_embeddings":99,"hidden_size":8,"num_hidden_layers":1,"num_attention_heads":2,"intermediate_size":9,"rope_scaling":{"rope_type":"llama3","factor":8,"low_freq_factor":1,"high_freq_factor":4,"original_max_position_embeddings":64}})",
+      R"({"model_type":"gemma3_text","vocab_size":9,"max_position_embeddings":99,"hidden_size":8,"num_hidden_layers":2,"num_attention_heads":2,"head_dim":4,"intermediate_size":9,"sliding_window":8,"layer_types":["sliding_attention","full_attention"],"query_pre_attn_scalar":4})",
+      R"({"model_type":"phi3","vocab_size":9,"max_position_embeddings":99,"hidden_size":8,"num_hidden_layers":1,"num_attention_heads":2,"intermediate_size":9,"original_max_position_embeddings":9,"rope_scaling":{"type":"longrope","short_factor":[1,2],"long_factor":[1,3]}})",
+      R"({"model_type":"granite","vocab_size":9,"max_position_embeddings":99,"hidden_size":8,"num_hidden_layers":1,"num_attention_heads":2,"intermediate_size":9,"rope_scaling":{"type":"yarn","factor":4},"embedding_multiplier":2,"logits_scaling":3})",
+      R"({"model_type":"nomic_bert","vocab_size":9,"n_positions":99,"n_embd":8,"n_layer":1,"n_head":2,"n_inner":9})",
+      R"({"model_type":"bert","vocab_size":9,"max_position_embeddings":99,"hidden_size":8,"num_hidden_layers":1,"num_attention_heads":2,"intermediate_size":9})"};
+  return write_all(folder, inputs);
+}
+
 int main(int count, char** arguments) {
   if (count != 2) {
     std::fputs("usage: make_seeds DIR\n", stderr);
@@ -388,6 +415,8 @@ int main(int count, char** arguments) {
       {"router_fuzzer", router_seeds},
       {"request_fuzzer", request_seeds},
       {"calls_fuzzer", calls_seeds},
+      {"registry_fuzzer", registry_seeds},
+      {"hf_config_fuzzer", hf_config_seeds},
       {"grammar_fuzzer", grammar_seeds},
       {"audit_fuzzer", audit_seeds},
       {"redact_fuzzer", redact_seeds}};

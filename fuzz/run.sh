@@ -6,7 +6,7 @@ set -eu
 cd "$(dirname "$0")/.."
 runs=${1:-1000000}
 [ $# -gt 0 ] && shift
-[ $# -gt 0 ] || set -- gguf_fuzzer model_fuzzer safetensors_fuzzer csv_fuzzer tokenizer_fuzzer tokenizer_json_fuzzer grammar_fuzzer jinja_fuzzer wire_fuzzer calls_fuzzer \
+[ $# -gt 0 ] || set -- gguf_fuzzer model_fuzzer safetensors_fuzzer csv_fuzzer tokenizer_fuzzer tokenizer_json_fuzzer grammar_fuzzer jinja_fuzzer wire_fuzzer calls_fuzzer registry_fuzzer hf_config_fuzzer \
   request_fuzzer router_fuzzer audit_fuzzer redact_fuzzer
 build=build/fuzz
 corpus=$build/corpus

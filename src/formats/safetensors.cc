@@ -222,26 +222,9 @@ const SafeTensor* SafeTensorsFile::find(std::string_view name) const {
   return found == tensors_.end() ? nullptr : &*found;
 }
 
-Status write_safetensors(const std::string& path, const std::vector<SafeTensor>& tensors,
-                         const std::map<std::string, std::string>& metadata) {
-  std::vector<std::pair<const SafeTensor*, uint64_t>> order;  // with the bytes of an element
-  std::set<std::string_view> names = {kMetadata};
-  for (const auto& tensor : tensors) {
-    const auto* dtype = find_dtype(tensor.dtype);
-    auto bytes = dtype == nullptr ? std::nullopt : byte_size(*dtype, tensor.shape);
-    if (!bytes || *bytes != tensor.data.size()) {
-      return fail(Code::kInvalidArgument,
-                  "{}: tensor {}: found {} bytes, expected what its shape and dtype {} say", path,
-                  tensor.name, tensor.data.size(), tensor.dtype);
-    }
-    if (!names.insert(tensor.name).second || find_broken_utf8(tensor.name) != std::string_view::npos) {
-      return fail(Code::kInvalidArgument,
-                  "{}: tensor {}: found that name reserved, a second time or not UTF-8", path, tensor.name);
-    }
-    order.emplace_back(&tensor, dtype->bytes);
-  }
-  // Wide elements first: then each is aligned to its size.
-  std::ranges::stable_sort(order, std::greater<>(), &std::pair<const SafeTensor*, uint64_t>::second);
+Status write_safetensors(const std::string& path, const std::vector<SafeTensorShape>& tensors,
+                         const std::map<std::string, std::string>& metadata,
+                         const std::function<Result<std::span<const std::byte>>(size_t)>& data) {
   json header = json::object();
   for (const auto& [key, value] : metadata) {
     if (find_broken_utf8(key + value) != std::string_view::npos) {
@@ -250,12 +233,26 @@ Status write_safetensors(const std::string& path, const std::vector<SafeTensor>&
     }
     header[std::string(kMetadata)][key] = value;
   }
+  std::set<std::string_view> names = {kMetadata};
+  std::vector<uint64_t> sizes;
   uint64_t offset = 0;
-  for (const auto& [tensor, width] : order) {
-    header[tensor->name] = {{"dtype", tensor->dtype},
-                            {"shape", tensor->shape},
-                            {"data_offsets", {offset, offset + tensor->data.size()}}};
-    offset += tensor->data.size();
+  for (const auto& tensor : tensors) {
+    const auto* dtype = find_dtype(tensor.dtype);
+    const auto bytes = dtype == nullptr ? std::nullopt : byte_size(*dtype, tensor.shape);
+    if (!bytes) {
+      return fail(Code::kInvalidArgument,
+                  "{}: tensor {}: found dtype {}, expected one of safetensors' own and a size "
+                  "that fits",
+                  path, tensor.name, tensor.dtype);
+    }
+    if (!names.insert(tensor.name).second || find_broken_utf8(tensor.name) != std::string_view::npos) {
+      return fail(Code::kInvalidArgument,
+                  "{}: tensor {}: found that name reserved, a second time or not UTF-8", path, tensor.name);
+    }
+    header[tensor.name] = {
+        {"dtype", tensor.dtype}, {"shape", tensor.shape}, {"data_offsets", {offset, offset + *bytes}}};
+    offset += *bytes;
+    sizes.push_back(*bytes);
   }
   std::string text = header.dump();
   text.append((8 - text.size() % 8) % 8, ' ');
@@ -267,8 +264,32 @@ Status write_safetensors(const std::string& path, const std::vector<SafeTensor>&
   BANTAM_ASSIGN(auto file, AtomicFile::create(path));
   BANTAM_TRY(file.write(std::as_bytes(std::span(&length, 1))));
   BANTAM_TRY(file.write(text));
-  for (const auto& [tensor, width] : order) BANTAM_TRY(file.write(tensor->data));
+  for (size_t i = 0; i < tensors.size(); ++i) {
+    BANTAM_ASSIGN(const auto bytes, data(i));
+    if (bytes.size() != sizes[i]) {
+      return fail(Code::kInvalidArgument,
+                  "{}: tensor {}: found {} bytes, expected what its shape and dtype {} say", path,
+                  tensors[i].name, bytes.size(), tensors[i].dtype);
+    }
+    BANTAM_TRY(file.write(bytes));
+  }
   return file.commit();
+}
+
+Status write_safetensors(const std::string& path, const std::vector<SafeTensor>& tensors,
+                         const std::map<std::string, std::string>& metadata) {
+  std::vector<const SafeTensor*> order;
+  for (const auto& tensor : tensors) order.push_back(&tensor);
+  // Wide elements first: then each is aligned to its size.
+  const auto width = [](const SafeTensor* tensor) {
+    const auto* dtype = find_dtype(tensor->dtype);
+    return dtype == nullptr ? 0 : dtype->bytes;
+  };
+  std::ranges::stable_sort(order, std::greater<>(), width);
+  std::vector<SafeTensorShape> shapes;
+  for (const auto* tensor : order) shapes.push_back({tensor->name, tensor->dtype, tensor->shape});
+  return write_safetensors(path, shapes, metadata,
+                           [&](size_t i) -> Result<std::span<const std::byte>> { return order[i]->data; });
 }
 
 }  // namespace bantam::formats

@@ -3,6 +3,7 @@
 // https://github.com/huggingface/safetensors Used for Hugging Face weights and for our own training
 // checkpoints.
 
+#include <functional>
 #include <map>
 #include <optional>
 #include <span>
@@ -44,5 +45,16 @@ class SafeTensorsFile {
 /// Writes a file atomically. Errors: kInvalidArgument (size does not fit dtype and shape), kNoSpace, kIo.
 Status write_safetensors(const std::string& path, const std::vector<SafeTensor>& tensors,
                          const std::map<std::string, std::string>& metadata = {});
+
+/// What is to be written of a tensor.
+struct SafeTensorShape {
+  std::string name, dtype;
+  std::vector<uint64_t> shape;
+};
+/// The same for tensors that are made one after the other: `data(i)` gives the bytes of tensors[i], which may
+/// go once it is called again. Tensors lie in the given order. Errors: as above, and those of `data`.
+Status write_safetensors(const std::string& path, const std::vector<SafeTensorShape>& tensors,
+                         const std::map<std::string, std::string>& metadata,
+                         const std::function<Result<std::span<const std::byte>>(size_t)>& data);
 
 }  // namespace bantam::formats

@@ -215,23 +215,6 @@ Status check(const Config& config) {
   return {};
 }
 
-void write_config(const Config& config, formats::GgufWriter& file) {
-  const auto key = [&](std::string_view name) { return fmt::format("{}.{}", config.architecture, name); };
-  file.set("general.architecture", config.architecture);
-  file.set(key("context_length"), config.context_length);
-  file.set(key("embedding_length"), config.dim);
-  file.set(key("block_count"), config.layers);
-  file.set(key("feed_forward_length"), config.ffn_dim);
-  file.set(key("attention.head_count"), config.heads);
-  file.set(key("attention.head_count_kv"), config.kv_heads);
-  file.set(key("attention.key_length"), config.head_dim);
-  file.set(key("attention.value_length"), config.head_dim);
-  file.set(key("attention.layer_norm_rms_epsilon"), config.rms_eps);
-  file.set(key("rope.dimension_count"), config.head_dim);
-  file.set(key("rope.freq_base"), config.rope_base);
-  file.set(key("vocab_size"), config.vocab_size);
-}
-
 uint64_t parameter_count(const Config& config) {
   const uint64_t c = config.dim, q = uint64_t{config.heads} * config.head_dim,
                  kv = uint64_t{config.kv_heads} * config.head_dim;

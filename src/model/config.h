@@ -76,9 +76,9 @@ struct Config {
 Result<Config> read_config(const formats::GgufFile& file);
 /// Checks the invariants above. Errors: kInvalidArgument.
 Status check(const Config& config);
-/// Writes general.architecture and the keys llama.cpp reads (key_length and value_length included). REQUIRES:
-/// architecture "llama" and interleaved pairing, which is what it means in a GGUF; none of the values after
-/// tied_head is written.
+/// Writes general.architecture and the keys llama.cpp reads (key_length and value_length included), those of
+/// what a family adds only where they say something. REQUIRES: the pairing, activation and norms of the
+/// architecture, which no key says.
 void write_config(const Config& config, formats::GgufWriter& file);
 
 /// Weights of all matrices and norms; a tied head counts once.

@@ -5,7 +5,9 @@
 #include <filesystem>
 #include <nlohmann/json.hpp>
 
-#include "model/hf_weights.h"
+#include "base/file.h"
+#include "model/hf_config.h"
+#include "model/hf_source.h"
 #include "text/pipeline/pipeline.h"
 #include "text/pipeline/to_gguf.h"
 
@@ -16,24 +18,6 @@ namespace fs = std::filesystem;
 using formats::GgufWriter;
 using Json = nlohmann::json;
 
-Result<std::vector<formats::SafeTensorsFile>> open_weights(const std::string& directory) {
-  std::vector<std::string> paths;
-  std::error_code error;
-  for (const auto& entry : fs::directory_iterator(directory, error)) {
-    if (entry.path().extension() == ".safetensors") paths.push_back(entry.path().string());
-  }
-  if (error) return fail(Code::kNotFound, "{}: {}", directory, error.message());
-  if (paths.empty())
-    return fail(Code::kNotFound, "{}: found no .safetensors file, expected the model's weights", directory);
-  std::ranges::sort(paths);
-  std::vector<formats::SafeTensorsFile> out;
-  for (const auto& path : paths) {
-    BANTAM_ASSIGN(auto file, formats::SafeTensorsFile::open(path));
-    out.push_back(std::move(file));
-  }
-  return out;
-}
-
 /// The file's text, or nothing where it is not there.
 Result<std::string> optional_file(const std::string& path) {
   auto text = read_file(path);
@@ -41,64 +25,70 @@ Result<std::string> optional_file(const std::string& path) {
   return text;
 }
 
-class TensorWriter {
- public:
-  explicit TensorWriter(GgufWriter& file) : file_(file) {}
-
-  Status matrix(const std::string& name, const MatrixView& view) {
-    ++count_;
-    return file_.add_tensor(name, view.type, {view.columns, view.rows}, {view.data, bytes_of(view)});
+/// A matrix as it is stored; a vector as floats, as llama.cpp wants it.
+Status write_tensor(const HfTensor& to, const formats::SafeTensor& tensor, const Config& config,
+                    GgufWriter& file) {
+  std::span<const std::byte> bytes = tensor.data;
+  std::vector<float> values;
+  auto type = tensor.dtype == "F16"    ? formats::GgmlType::kF16
+              : tensor.dtype == "BF16" ? formats::GgmlType::kBF16
+                                       : formats::GgmlType::kF32;
+  if (tensor.shape.size() == 1) {
+    values = widened(tensor);
+    if (to.change == HfChange::kPlusOne) std::ranges::for_each(values, [](float& x) { x += 1; });
+    bytes = std::as_bytes(std::span(values));
+    type = formats::GgmlType::kF32;
   }
-
-  /// Rows (i, i + d/2) of each head as (2i, 2i + 1).
-  Status interleaved(const std::string& name, const MatrixView& view, uint64_t head_dim) {
-    const size_t row = tensor::row_bytes(view.type, view.columns);
-    std::vector<std::byte> bytes(bytes_of(view));
-    for (uint64_t to = 0; to < view.rows; ++to) {
-      const uint64_t head = to / head_dim, i = to % head_dim;
-      const uint64_t from = head * head_dim + i / 2 + (i % 2 == 1 ? head_dim / 2 : 0);
-      std::memcpy(bytes.data() + to * row, view.data + from * row, row);
-    }
-    ++count_;
-    return file_.add_tensor(name, view.type, {view.columns, view.rows}, bytes);
+  std::vector<std::byte> turned;
+  if (to.change == HfChange::kRotated) {
+    turned = reorder_heads(bytes, bytes.size() / tensor.shape[0], config.head_dim, /*to_gguf=*/true);
+    bytes = turned;
   }
-
-  Status vector(const std::string& name, const std::vector<float>& values) {
-    ++count_;
-    return file_.add_tensor(name, formats::GgmlType::kF32, {values.size()}, std::as_bytes(std::span(values)));
-  }
-
-  size_t count() const { return count_; }
-
- private:
-  static size_t bytes_of(const MatrixView& view) {
-    return view.rows * tensor::row_bytes(view.type, view.columns);
-  }
-  GgufWriter& file_;
-  size_t count_ = 0;
-};
-
-Status write_layer(TensorWriter& out, const LayerWeights& layer, const Config& config, size_t index) {
-  const auto name = [index](std::string_view part) { return fmt::format("blk.{}.{}.weight", index, part); };
-  BANTAM_TRY(out.vector(name("attn_norm"), layer.attention_norm));
-  BANTAM_TRY(out.interleaved(name("attn_q"), layer.q, config.head_dim));
-  BANTAM_TRY(out.interleaved(name("attn_k"), layer.k, config.head_dim));
-  BANTAM_TRY(out.matrix(name("attn_v"), layer.v));
-  BANTAM_TRY(out.matrix(name("attn_output"), layer.attention_output));
-  BANTAM_TRY(out.vector(name("ffn_norm"), layer.ffn_norm));
-  BANTAM_TRY(out.matrix(name("ffn_gate"), layer.gate));
-  BANTAM_TRY(out.matrix(name("ffn_up"), layer.up));
-  return out.matrix(name("ffn_down"), layer.down);
+  return file.add_tensor(to.gguf, type, {tensor.shape.rbegin(), tensor.shape.rend()}, bytes);
 }
 
-Result<size_t> write_tensors(const LoadedModel& model, GgufWriter& file) {
-  TensorWriter out(file);
-  BANTAM_TRY(out.matrix("token_embd.weight", model.weights.token_embedding));
-  for (size_t i = 0; i < model.weights.layers.size(); ++i)
-    BANTAM_TRY(write_layer(out, model.weights.layers[i], model.config, i));
-  BANTAM_TRY(out.vector("output_norm.weight", model.weights.output_norm));
-  if (!model.config.tied_head) BANTAM_TRY(out.matrix("output.weight", model.weights.output));
-  return out.count();
+Status write_factors(const std::string& name, const std::vector<float>& factors, GgufWriter& file) {
+  if (factors.empty()) return {};
+  return file.add_tensor(name, formats::GgmlType::kF32, {factors.size()}, std::as_bytes(std::span(factors)));
+}
+
+Status write_tensors(const HfConfig& hf, HfSource& source, GgufWriter& file, ImportReport& report) {
+  BANTAM_ASSIGN(const auto wanted, hf_tensors(hf.config, hf.token_types));
+  for (const auto& tensor : wanted) {
+    BANTAM_ASSIGN(const auto* found, source.take(tensor));
+    if (found == nullptr) continue;
+    BANTAM_TRY(write_tensor(tensor, *found, hf.config, file));
+    ++report.tensors;
+    report.parameters += found->data.size() / (found->dtype == "F32" ? sizeof(float) : sizeof(uint16_t));
+  }
+  for (const auto& [name, factors] : {std::pair("rope_freqs.weight", &hf.rope_factors),
+                                      std::pair("rope_factors_short.weight", &hf.rope_short),
+                                      std::pair("rope_factors_long.weight", &hf.rope_long)}) {
+    report.tensors += factors->empty() ? 0 : 1;
+    BANTAM_TRY(write_factors(name, *factors, file));
+  }
+  if (hf.config.tied_head) source.ignore("lm_head.weight");
+  if (hf.config.encoder && source.leave_out("pooler.") + source.leave_out("cls.") > 0)
+    report.notes.emplace_back(
+        "the pooler and the heads of other tasks are left out: vectors come from the layers");
+  return source.finish();
+}
+
+/// How sentence-transformers makes one vector of a text, where the directory says so.
+Status write_pooling(const std::string& directory, const Config& config, GgufWriter& file) {
+  BANTAM_ASSIGN(const std::string text, optional_file(directory + "/1_Pooling/config.json"));
+  const Json json = Json::parse(text, nullptr, /*allow_exceptions=*/false);
+  if (!json.is_object()) return {};
+  constexpr std::pair<const char*, uint32_t> kTypes[] = {
+      {"pooling_mode_mean_tokens", 1}, {"pooling_mode_cls_token", 2}, {"pooling_mode_lasttoken", 3}};
+  for (const auto& [key, type] : kTypes) {
+    if (json.contains(key) && json[key] == true) {
+      file.set(config.architecture + ".pooling_type", type);
+      return {};
+    }
+  }
+  return fail(Code::kUnsupported,
+              "1_Pooling/config.json: found another pooling, expected mean, first or last token");
 }
 
 /// chat_template.jinja, or "chat_template" of tokenizer_config.json: a text, or a list of which "default"
@@ -114,6 +104,26 @@ Result<std::string> chat_template_of(const std::string& directory, const Json& c
       return item["template"].get<std::string>();
   }
   return text;
+}
+
+/// generation_config.json may name more tokens that end an answer than the EOS.
+Status write_ends(const std::string& directory, const text::PipelineTokenizer& tokenizer, GgufWriter& file) {
+  BANTAM_ASSIGN(const std::string text, optional_file(directory + "/generation_config.json"));
+  const Json json = Json::parse(text, nullptr, /*allow_exceptions=*/false);
+  if (!json.is_object() || !json.contains("eos_token_id") || !json["eos_token_id"].is_array()) return {};
+  const auto* eos = file.find("tokenizer.ggml.eos_token_id");
+  for (const auto& item : json["eos_token_id"]) {
+    if (!item.is_number_unsigned() || item.get<uint64_t>() >= tokenizer.vocab_size())
+      return fail(Code::kCorrupt,
+                  "generation_config.json: eos_token_id: found an id that is none of the vocabulary");
+    const auto id = item.get<uint32_t>();
+    if (eos != nullptr && *eos == formats::GgufValue(id)) continue;
+    const bool message = tokenizer.stored(static_cast<int32_t>(id)).find("eom") != std::string_view::npos;
+    const char* turn = "tokenizer.ggml.eot_token_id";
+    const char* key = message || file.find(turn) != nullptr ? "tokenizer.ggml.eom_token_id" : turn;
+    if (file.find(key) == nullptr) file.set(key, id);
+  }
+  return {};
 }
 
 Status check_vocabulary(const std::string& out, const text::Tokenizer& original, bool normalised,
@@ -136,27 +146,29 @@ Status check_vocabulary(const std::string& out, const text::Tokenizer& original,
 
 Result<ImportReport> import_hf(const std::string& directory, const std::string& out) {
   BANTAM_ASSIGN(const std::string config, read_file(directory + "/config.json"));
-  BANTAM_ASSIGN(const auto files, open_weights(directory));
-  BANTAM_ASSIGN(const LoadedModel model, load_hf_weights(config, files));
+  BANTAM_ASSIGN(HfSource source, HfSource::open(directory));
+  BANTAM_ASSIGN(const HfConfig hf, read_hf_config(config));
   const std::string tokenizer_path = directory + "/tokenizer.json";
   BANTAM_ASSIGN(const std::string tokenizer, read_file(tokenizer_path));
   BANTAM_ASSIGN(const std::string tokenizer_config, optional_file(directory + "/tokenizer_config.json"));
   const Json parsed = Json::parse(tokenizer_config, nullptr, /*allow_exceptions=*/false);
 
   ImportReport report;
-  report.files = files.size();
-  report.parameters = parameter_count(model.config);
+  report.files = source.files();
   GgufWriter file;
-  write_config(model.config, file);
+  write_config(hf.config, file);
   file.set("general.name", fs::path(directory).lexically_normal().filename().string());
+  if (hf.config.encoder) BANTAM_TRY(write_pooling(directory, hf.config, file));
   BANTAM_ASSIGN(report.notes, text::tokenizer_json_to_gguf(tokenizer, tokenizer_config, tokenizer_path,
-                                                           model.config.vocab_size, file));
+                                                           hf.config.vocab_size, file));
+  if (hf.token_types > 0) file.set("tokenizer.ggml.token_type_count", static_cast<uint32_t>(hf.token_types));
   BANTAM_ASSIGN(const std::string chat_template, chat_template_of(directory, parsed));
   report.chat_template = !chat_template.empty();
   if (report.chat_template) file.set("tokenizer.chat_template", chat_template);
-  BANTAM_ASSIGN(report.tensors, write_tensors(model, file));
-  BANTAM_TRY(file.write(out));
   BANTAM_ASSIGN(const auto original, text::tokenizer_from_json(tokenizer, tokenizer_path));
+  BANTAM_TRY(write_ends(directory, *original, file));
+  BANTAM_TRY(write_tensors(hf, source, file, report));
+  BANTAM_TRY(file.write(out));
   if (auto same = check_vocabulary(out, *original, static_cast<bool>(original->parts().normalizer), report);
       !same) {
     std::error_code ignored;

@@ -17,12 +17,12 @@ struct ImportReport {
   std::vector<std::string> notes;  // what GGUF cannot say and the directory does
 };
 
-/// Reads config.json, *.safetensors (all shards), tokenizer.json, tokenizer_config.json and
-/// chat_template.jinja of `directory` (the last two may be absent) and writes `out`, atomically. F32 and F16
-/// matrices stay what they are, BF16 becomes F32 (exact); rows of queries and keys are put into GGUF's order
-/// of rotated channels. The written vocabulary is compared with the original on probing texts. Errors: those
-/// of load_hf_weights and tokenizer_json_to_gguf, kNotFound naming what is missing; kUnsupported where the
-/// two vocabularies give different ids.
+/// Reads config.json, *.safetensors (all shards), tokenizer.json, tokenizer_config.json,
+/// chat_template.jinja and 1_Pooling/config.json of `directory` (the last three may be absent) and writes
+/// `out`, atomically. Matrices stay the F32, F16 or BF16 they are, vectors become F32; rows of rotated heads
+/// are put into GGUF's order where the family has one. The written vocabulary is compared with the original
+/// on probing texts. Errors: those of read_hf_config, HfSource and tokenizer_json_to_gguf, kNotFound naming
+/// what is missing; kUnsupported where the two vocabularies give different ids.
 Result<ImportReport> import_hf(const std::string& directory, const std::string& out);
 
 }  // namespace bantam::model

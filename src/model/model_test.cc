@@ -8,7 +8,6 @@
 #include "base/rng.h"
 #include "kernels/dispatch.h"
 #include "model/family.h"
-#include "model/hf_weights.h"
 #include "model/learned_confidence.h"
 #include "model/random_model.h"
 #include "model/task.h"
@@ -234,129 +233,6 @@ TEST(TaskPrompt, ControlTokensOfTheUserStayText) {
   ASSERT_TRUE(choices);
   EXPECT_EQ((*choices)[0], std::vector<text::TokenId>{*(*tokenizer)->find("card")});
   EXPECT_GT((*choices)[1].size(), 1U);
-}
-
-std::vector<float> last_logits(const Config& config, const Weights& weights,
-                               const std::vector<int32_t>& tokens) {
-  ThreadPool pool(1);
-  const Transformer transformer(config, weights, **kernels::choose_table(), pool, config.context_length);
-  auto workspace = Workspace::create(config, 32);
-  const auto half = KvCache::bytes(config, DType::kF32, 32);
-  auto storage = tensor::Storage::allocate(2 * half);
-  const KvCache cache{DType::kF32, 32, storage->data(), storage->data() + half};
-  std::vector<float> hidden(config.dim), logits(config.vocab_size);
-  const uint32_t last = static_cast<uint32_t>(tokens.size() - 1);
-  transformer.forward({tokens, 0, {&last, 1}}, cache, *workspace, hidden.data());
-  transformer.logits(hidden.data(), 1, {}, *workspace, logits.data());
-  return logits;
-}
-
-/// The bytes of a GGUF model's matrices in Hugging Face's order: within a head of q and k, channel 2i becomes
-/// i and 2i + 1 becomes i + d/2.
-std::vector<std::byte> permuted(const MatrixView& matrix, size_t head_dim) {
-  std::vector<std::byte> out(matrix.bytes());
-  for (size_t row = 0; row < matrix.rows; ++row) {
-    const size_t channel = row % head_dim, to = row - channel + channel / 2 + (channel % 2) * (head_dim / 2);
-    std::memcpy(out.data() + to * matrix.row_bytes(), matrix.row(row), matrix.row_bytes());
-  }
-  return out;
-}
-
-class HfModel : public testing::Test {
- protected:
-  void SetUp() override {
-    const auto path = temporary("hf.gguf");
-    ASSERT_TRUE(write_random_model(path, small_config(), DType::kF32, 3));
-    gguf_.emplace(std::move(*GgufFile::open(path)));
-    auto mapped = map_weights(*gguf_, small_config());
-    ASSERT_TRUE(mapped);
-    weights_ = std::move(*mapped);
-    add("model.embed_tokens.weight", weights_.token_embedding);
-    add("lm_head.weight", weights_.output);
-    add("model.norm.weight", weights_.output_norm);
-    for (size_t i = 0; i < weights_.layers.size(); ++i) {
-      const auto& layer = weights_.layers[i];
-      const auto name = [i](std::string_view part) {
-        return fmt::format("model.layers.{}.{}.weight", i, part);
-      };
-      add(name("input_layernorm"), layer.attention_norm);
-      add(name("post_attention_layernorm"), layer.ffn_norm);
-      add(name("self_attn.q_proj"), {layer.q.rows, layer.q.columns},
-          permuted(layer.q, small_config().head_dim));
-      add(name("self_attn.k_proj"), {layer.k.rows, layer.k.columns},
-          permuted(layer.k, small_config().head_dim));
-      add(name("self_attn.v_proj"), layer.v);
-      add(name("self_attn.o_proj"), layer.attention_output);
-      add(name("mlp.gate_proj"), layer.gate);
-      add(name("mlp.up_proj"), layer.up);
-      add(name("mlp.down_proj"), layer.down);
-    }
-  }
-
-  void add(const std::string& name, const MatrixView& matrix) {
-    add(name, {matrix.rows, matrix.columns},
-        std::vector<std::byte>(matrix.data, matrix.data + matrix.bytes()));
-  }
-  void add(const std::string& name, const std::vector<float>& values) {
-    const auto bytes = std::as_bytes(std::span(values));
-    add(name, {values.size()}, std::vector<std::byte>(bytes.begin(), bytes.end()));
-  }
-  void add(const std::string& name, std::vector<uint64_t> shape, std::vector<std::byte> bytes) {
-    bytes_.push_back(std::make_unique<std::vector<std::byte>>(std::move(bytes)));
-    tensors_.push_back({name, "F32", std::move(shape), *bytes_.back()});
-  }
-
-  Result<LoadedModel> load(const std::string& config_json) {
-    const auto path = temporary("hf.safetensors");
-    BANTAM_TRY(formats::write_safetensors(path, tensors_));
-    BANTAM_ASSIGN(auto file, formats::SafeTensorsFile::open(path));
-    files_.push_back(std::move(file));
-    return load_hf_weights(config_json, files_);
-  }
-
-  const std::string config_ =
-      R"({"model_type": "llama", "hidden_act": "silu", "vocab_size": 320, "max_position_embeddings": 64, "hidden_size": 32,
-          "num_hidden_layers": 2, "num_attention_heads": 4, "num_key_value_heads": 2, "head_dim": 12, "intermediate_size": 64,
-          "rms_norm_eps": 1e-5, "rope_theta": 10000.0, "rope_scaling": null)";
-  std::optional<GgufFile> gguf_;
-  Weights weights_;
-  std::vector<std::unique_ptr<std::vector<std::byte>>> bytes_;
-  std::vector<formats::SafeTensor> tensors_;
-  std::vector<formats::SafeTensorsFile> files_;
-};
-
-TEST_F(HfModel, PermutedWeightsGiveEqualLogits) {
-  const auto hf = load(config_ + "}");
-  ASSERT_TRUE(hf) << hf.error().message;
-  EXPECT_EQ(hf->config.rope_pairing, RopePairing::kHalf);
-  const std::vector<int32_t> tokens{3, 200, 17, 17, 90, 4, 250};
-  const auto a = last_logits(small_config(), weights_, tokens),
-             b = last_logits(hf->config, hf->weights, tokens);
-  // The same sums in another order of channels.
-  for (size_t i = 0; i < a.size(); ++i) EXPECT_NEAR(a[i], b[i], 1e-5F);
-}
-
-TEST_F(HfModel, WrongConfigsAndTensorsAreNamed) {
-  for (const char* bad : {"", "[]", "{", R"({"model_type": "gpt2"})"})
-    EXPECT_FALSE(load_hf_weights(bad, files_)) << bad;
-  for (const char* field :
-       {R"(, "hidden_act": "gelu"})", R"(, "rope_scaling": {"type": "linear", "factor": 2}})",
-        R"(, "attention_bias": true})"}) {
-    const auto found = load(config_ + field);
-    ASSERT_FALSE(found) << field;
-    EXPECT_EQ(found.error().code, Code::kUnsupported);
-    files_.clear();
-  }
-  for (const char* field : {R"(, "vocab_size": -3})", R"(, "vocab_size": "x"})", R"(, "hidden_size": 64})"}) {
-    const auto found = load(config_ + field);
-    ASSERT_FALSE(found) << field;
-    EXPECT_EQ(found.error().code, Code::kCorrupt);
-    files_.clear();
-  }
-  add("model.layers.0.self_attn.q_proj.bias", std::vector<float>(48, 1.0F));
-  const auto found = load(config_ + "}");
-  ASSERT_FALSE(found);
-  EXPECT_NE(found.error().message.find("q_proj.bias"), std::string::npos);
 }
 
 TEST(Transformer, BothInstructionSetsAgree) {

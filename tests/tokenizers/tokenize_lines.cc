@@ -1,7 +1,8 @@
 // tokenize_lines VOCABULARY TEXTS.json OUT.json [REPEAT]: the ids of each text of a JSON list, without
 // special tokens, by a GGUF file's or a tokenizer.json's vocabulary; {"ids": [[…]…], "load_seconds",
 // "seconds": [of each of REPEAT rounds]}. tokenize_lines --pre NAME VOCABULARY.gguf OUT.gguf: the same
-// vocabulary with another tokenizer.ggml.pre.
+// vocabulary with another tokenizer.ggml.pre. tokenize_lines --hf VOCABULARY.gguf OUT.json: as a
+// tokenizer.json.
 
 #include <fmt/core.h>
 
@@ -11,6 +12,7 @@
 
 #include "base/file.h"
 #include "text/pipeline/pipeline.h"
+#include "text/pipeline/to_json.h"
 
 using Json = nlohmann::json;
 using namespace bantam;
@@ -32,6 +34,13 @@ Status change_pre(const std::string& pre, const std::string& from, const std::st
   out.copy_metadata(file);
   out.set("tokenizer.ggml.pre", pre);
   return out.write(to);
+}
+
+Status write_hf(const std::string& from, const std::string& to) {
+  BANTAM_ASSIGN(const auto file, formats::GgufFile::open(from));
+  BANTAM_ASSIGN(const auto hf, text::tokenizer_to_hf(file, 512));
+  for (const auto& note : hf.notes) fmt::print("  note: {}\n", note);
+  return write_file(to, hf.tokenizer);
 }
 
 double seconds_since(std::chrono::steady_clock::time_point start) {
@@ -61,9 +70,11 @@ Status tokenize(char** argv, int repeat) {
 
 int main(int argc, char** argv) {
   const bool pre = argc == 5 && std::string_view(argv[1]) == "--pre";
+  const bool hf = argc == 4 && std::string_view(argv[1]) == "--hf";
   if (!pre && argc != 4 && argc != 5) return 2;
-  auto status = pre ? change_pre(argv[2], argv[3], argv[4])
-                    : tokenize(argv, argc == 5 ? std::max(std::atoi(argv[4]), 1) : 1);
+  auto status = pre  ? change_pre(argv[2], argv[3], argv[4])
+                : hf ? write_hf(argv[2], argv[3])
+                     : tokenize(argv, argc == 5 ? std::max(std::atoi(argv[4]), 1) : 1);
   if (!status) fmt::print(stderr, "{}\n", status.error().message);
   return status ? 0 : 1;
 }

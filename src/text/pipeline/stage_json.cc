@@ -5,6 +5,7 @@
 
 #include "base/utf8.h"
 #include "text/byte_level.h"
+#include "text/pipeline/base64.h"
 #include "text/pipeline/charsmap.h"
 #include "text/pipeline/unicode.h"
 #include "text/splitter.h"
@@ -82,17 +83,9 @@ Result<Normalizer> replace_normalizer(const Json& json) {
 
 Result<Normalizer> charsmap_normalizer(const Json& json) {
   BANTAM_ASSIGN(const std::string encoded, json_string(json, "precompiled_charsmap", ""));
-  std::string blob;
-  uint32_t bits = 0;
-  int held = 0;
-  for (char c : encoded) {
-    constexpr std::string_view kDigits = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-    const size_t digit = kDigits.find(c);
-    if (c == '=') break;
-    if (digit == std::string_view::npos) return wrong("precompiled_charsmap", "base64");
-    bits = bits << 6 | static_cast<uint32_t>(digit);
-    if ((held += 6) >= 8) blob += static_cast<char>(bits >> (held -= 8));
-  }
+  const auto decoded = from_base64(encoded);
+  if (!decoded) return wrong("precompiled_charsmap", "base64");
+  const std::string& blob = *decoded;
   if (blob.empty()) return Normalizer();
   BANTAM_ASSIGN(CharsMap parsed, CharsMap::parse(blob));
   auto map = std::make_shared<const CharsMap>(std::move(parsed));

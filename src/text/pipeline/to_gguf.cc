@@ -6,6 +6,7 @@
 #include <unordered_map>
 
 #include "text/byte_level.h"
+#include "text/pipeline/base64.h"
 #include "text/pipeline/pipeline.h"
 #include "text/pipeline/stage_json.h"
 #include "text/special_tokens.h"
@@ -88,11 +89,14 @@ void write_roles(const PipelineTokenizer& tokenizer, const Json& config, formats
   TokenRoles roles;
   roles.bos = id_of("bos_token");
   roles.eos = id_of("eos_token");
+  if (!roles.bos) roles.bos = id_of("cls_token");  // BERT's names
+  if (!roles.eos) roles.eos = id_of("sep_token");
   roles.padding = id_of("pad_token");
   roles.unknown = id_of("unk_token");
   if (!roles.bos) roles.bos = tokenizer.bos();
   if (!roles.eos) roles.eos = tokenizer.eos();
   const auto& parts = tokenizer.parts();
+  if (!roles.eos && !parts.suffix.empty()) roles.eos = parts.suffix[0];  // BERT's separator
   auto flag = [&](const char* key, bool fallback) {
     const bool given = config.is_object() && config.contains(key) && config[key].is_boolean();
     return given ? config[key].get<bool>() : fallback;
@@ -175,6 +179,35 @@ Status score_keys(const PipelineTokenizer& tokenizer, const Json& model, Vocabul
   return {};
 }
 
+/// The stage of that type, the first of a sequence, or null.
+Json stage_of(const Json& json, const char* key, std::string_view list, std::string_view type) {
+  const Json& stage = json.contains(key) ? json[key] : Json();
+  if (!stage.is_object()) return {};
+  if (stage.value("type", Json()) == type) return stage;
+  for (const auto& item : stage.value(list, Json::array())) {
+    if (item.is_object() && item.value("type", Json()) == type) return item;
+  }
+  return {};
+}
+
+/// What stands before the unigram model, as far as GGUF has keys for it.
+void unigram_stages(const Json& json, formats::GgufWriter& file) {
+  const Json map = stage_of(json, "normalizer", "normalizers", "Precompiled");
+  if (map.is_object() && map.value("precompiled_charsmap", Json()).is_string()) {
+    const auto blob = from_base64(map["precompiled_charsmap"].get_ref<const std::string&>());
+    if (blob && !blob->empty())
+      file.set("tokenizer.ggml.precompiled_charsmap",
+               formats::GgufArray(std::vector<uint8_t>(blob->begin(), blob->end())));
+  }
+  const Json mark = stage_of(json, "pre_tokenizer", "pretokenizers", "Metaspace");
+  const bool never = mark.is_object() && mark.value("prepend_scheme", Json()) == "never";
+  file.set("tokenizer.ggml.add_space_prefix", !never);
+  const bool splits = !stage_of(json, "pre_tokenizer", "pretokenizers", "WhitespaceSplit").is_null(),
+             strips = !stage_of(json, "normalizer", "normalizers", "Strip").is_null();
+  const Json spaces = stage_of(json, "normalizer", "normalizers", "Replace");
+  file.set("tokenizer.ggml.remove_extra_whitespaces", splits || strips || !spaces.is_null());
+}
+
 Status unigram_keys(const Json& json, Vocabulary vocabulary, formats::GgufWriter& file) {
   const Json& model = json["model"];
   std::vector<float> scores(vocabulary.list.texts.size(), 0);
@@ -189,13 +222,20 @@ Status unigram_keys(const Json& json, Vocabulary vocabulary, formats::GgufWriter
   file.set("tokenizer.ggml.pre", "default");
   save_tokens(std::move(vocabulary.list), file);
   file.set("tokenizer.ggml.scores", formats::GgufArray(std::move(scores)));
-  file.set("tokenizer.ggml.add_space_prefix", true);
-  file.set("tokenizer.ggml.remove_extra_whitespaces", true);
+  unigram_stages(json, file);
   return {};
 }
 
-Status word_piece_keys(const PipelineTokenizer& tokenizer, const Json& model, Vocabulary vocabulary,
+Status word_piece_keys(const PipelineTokenizer& tokenizer, const Json& json, Vocabulary vocabulary,
                        formats::GgufWriter& file) {
+  const Json& model = json["model"];
+  const Json normalizer = stage_of(json, "normalizer", "normalizers", "BertNormalizer");
+  if (normalizer.is_object()) {
+    BANTAM_ASSIGN(const bool lower, json_bool(normalizer, "lowercase", true));
+    BANTAM_ASSIGN(const bool strip, json_bool(normalizer, "strip_accents", lower));
+    if (!lower) file.set("tokenizer.ggml.normalizer.lowercase", lower);
+    if (!strip) file.set("tokenizer.ggml.normalizer.strip_accents", strip);
+  }
   BANTAM_ASSIGN(const std::string prefix, json_string(model, "continuing_subword_prefix", "##"));
   BANTAM_ASSIGN(const std::string unknown, json_string(model, "unk_token", "[UNK]"));
   for (size_t i = 0; i < vocabulary.list.texts.size(); ++i) {
@@ -238,7 +278,7 @@ Result<std::vector<std::string>> tokenizer_json_to_gguf(std::string_view text, s
   } else if (model["vocab"].is_array()) {
     BANTAM_TRY(unigram_keys(json, std::move(vocabulary), file));
   } else if (!merges && model.contains("continuing_subword_prefix")) {
-    BANTAM_TRY(word_piece_keys(*tokenizer, model, std::move(vocabulary), file));
+    BANTAM_TRY(word_piece_keys(*tokenizer, json, std::move(vocabulary), file));
   } else {
     return fail(
         Code::kUnsupported,
