@@ -7,6 +7,7 @@
 
 #include "base/file.h"
 #include "cli/config.h"
+#include "store/store.h"
 
 namespace bantam::cli {
 namespace {
@@ -34,13 +35,23 @@ void add_twins(CLI::App& verb) {
   }
 }
 
-Status load_config(Common& common, CLI::App& chosen, const std::vector<CLI::App*>& all) {
+Status load_config(Common& common, CLI::App& chosen, const std::vector<CLI::App*>& all, bool others) {
   if (const char* path = std::getenv("BANTAM_CONFIG"); common.config.empty() && path != nullptr)
     common.config = path;
   if (common.config.empty()) common.config = default_config_path();
   if (common.config.empty()) return {};
   BANTAM_ASSIGN(std::string text, read_file(common.config, uint64_t{1} << 24));
-  return apply_config(common.config, text, chosen, all);
+  return apply_config(common.config, text, chosen, all, others);
+}
+
+/// Names of the store become paths.
+Status find_models(Common& common, const CLI::App& chosen) {
+  if (common.store.empty()) common.store = store::Store::default_root();
+  for (auto& [verb, target] : common.models) {
+    if (verb != &chosen || target->empty()) continue;
+    BANTAM_ASSIGN(*target, store::resolve_model(*target, common.store));
+  }
+  return {};
 }
 
 /// Help and version go to standard output and are no failure; everything else is wrong use.
@@ -58,8 +69,20 @@ void add_json(CLI::App& verb, const Common& common) {
   verb.add_flag("--json", const_cast<Common&>(common).json, "Print the result as JSON");
 }
 
+void add_store(CLI::App& verb, const Common& common) {
+  if (verb.get_option_no_throw("--store") != nullptr) return;
+  verb.add_option("--store", const_cast<Common&>(common).store,
+                  "Folder of pulled models (default: bantam/models under $XDG_DATA_HOME or ~/.local/share)")
+      ->type_name("DIR");
+}
+
+void takes_model(CLI::App& verb, const Common& common, std::string& target) {
+  add_store(verb, common);
+  const_cast<Common&>(common).models.emplace_back(&verb, &target);
+}
+
 int run_app(int argc, const char* const* argv, const char* about, std::span<const Verb> verbs,
-            std::span<const Verb> listed) {
+            std::span<const Verb> listed, bool others) {
   CLI::App app(about, "bantam");
   app.set_version_flag("--version", "bantam " BANTAM_VERSION);
   app.require_subcommand(1);
@@ -87,10 +110,11 @@ int run_app(int argc, const char* const* argv, const char* about, std::span<cons
   }
   auto chosen = std::find_if(apps.begin(), apps.end(), [](const CLI::App* sub) { return sub->parsed(); });
   if (chosen == apps.end()) return report_misuse("", "this verb lives in another program");
-  if (Status status = load_config(common, **chosen, apps); !status) {
+  if (Status status = load_config(common, **chosen, apps, others); !status) {
     report(status.error());
     return kMisuse;
   }
+  if (Status status = find_models(common, **chosen); !status) return report(status.error());
   return actions[chosen - apps.begin()]();
 }
 

@@ -7,6 +7,8 @@
 #include <functional>
 #include <span>
 #include <string>
+#include <utility>
+#include <vector>
 
 #include "cli/output.h"
 
@@ -17,6 +19,10 @@ struct Common {
   bool json = false;   // only where the verb called add_json
   bool quiet = false;  // no progress, no messages; errors still
   std::string config;  // path of the config file in use, empty when there is none
+  std::string
+      store;  // folder of models, of verbs that called add_store; never empty there but without a home
+  /// What names a model in each verb; a name of the store is its file's path when the action runs.
+  std::vector<std::pair<const CLI::App*, std::string*>> models;
 };
 
 /// Runs the verb after its options are parsed; returns an ExitCode.
@@ -34,10 +40,16 @@ struct Verb {
 /// Adds --json to a verb that prints a result.
 void add_json(CLI::App& verb, const Common& common);
 
+/// Adds --store to a verb (once, however often it is called).
+void add_store(CLI::App& verb, const Common& common);
+/// `target`, bound to an option of the verb, may name a model of the store beside a file; adds --store.
+void takes_model(CLI::App& verb, const Common& common, std::string& target);
+
 /// Parses the command line and runs the chosen verb. Every option --some-name of a verb has the environment
 /// twin BANTAM_SOME_NAME; a flag beats its twin, which beats the config file. Wrong use ends in kMisuse.
-/// `listed` verbs are only named in the help (they live in another program).
+/// `listed` verbs are only named in the help (they live in another program). `others`: another program's
+/// verbs read the same config file, so that keys which no verb here has are theirs.
 int run_app(int argc, const char* const* argv, const char* about, std::span<const Verb> verbs,
-            std::span<const Verb> listed = {});
+            std::span<const Verb> listed = {}, bool others = false);
 
 }  // namespace bantam::cli

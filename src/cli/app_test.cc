@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 #include <stdlib.h>
 
+#include <filesystem>
 #include <memory>
 #include <vector>
 
@@ -31,6 +32,7 @@ Seen seen;
 Action add_work(CLI::App& verb, const Common& common) {
   auto options = std::make_shared<Seen>();
   verb.add_option("MODEL", options->model)->required();
+  takes_model(verb, common, options->model);
   verb.add_option("--threads", options->threads)->check(CLI::Range(1, 64));
   verb.add_option("--stop", options->stop);
   verb.add_flag("--fast", options->fast);
@@ -58,18 +60,20 @@ class App : public testing::Test {
  protected:
   void SetUp() override {
     seen = {};
-    for (const char* name : {"BANTAM_THREADS", "BANTAM_JSON", "BANTAM_CONFIG", "BANTAM_STOP", "BANTAM_FAST"})
+    for (const char* name :
+         {"BANTAM_THREADS", "BANTAM_JSON", "BANTAM_CONFIG", "BANTAM_STOP", "BANTAM_FAST", "BANTAM_STORE"})
       unsetenv(name);
     folder_ = testing::TempDir() + "bantam_app_test";
     setenv("XDG_CONFIG_HOME", folder_.c_str(), 1);
   }
 
   /// The exit code of these arguments; what was printed is in out_ and err_.
-  int call(std::vector<const char*> arguments) {
+  int call(std::vector<const char*> arguments, bool others = false) {
     arguments.insert(arguments.begin(), "bantam");
     CaptureStdout();
     CaptureStderr();
-    int code = run_app(static_cast<int>(arguments.size()), arguments.data(), "About.", kVerbs, kListed);
+    int code =
+        run_app(static_cast<int>(arguments.size()), arguments.data(), "About.", kVerbs, kListed, others);
     out_ = GetCapturedStdout();
     err_ = GetCapturedStderr();
     return code;
@@ -125,6 +129,28 @@ TEST_F(App, ConfigErrorsNameFileLineAndKey) {
   EXPECT_EQ(call({"work", "m", "--config", "/nowhere/at/all.toml"}), kMisuse);
   EXPECT_THAT(err_, HasSubstr("/nowhere/at/all.toml"));
   EXPECT_EQ(seen.calls, 0);
+}
+
+TEST_F(App, KeysOfAnotherProgramAreItsOwn) {
+  const std::string path = config("treads = 3\nthreads = 2\n[far]\nx = 1\n");
+  EXPECT_EQ(call({"work", "m", "--config", path.c_str()}, /*others=*/true), kDone) << err_;
+  EXPECT_EQ(seen.threads, 2U);
+}
+
+TEST_F(App, ModelsMayBeNamesOfTheStore) {
+  const std::string store = folder_ + "/store", file = store + "/o/m/m-q8_0.gguf";
+  std::filesystem::create_directories(store + "/o/m");
+  ASSERT_TRUE(write_file(file, "x"));
+  EXPECT_EQ(call({"work", "o/m:q8_0", "--store", store.c_str()}), kDone) << err_;
+  EXPECT_EQ(seen.model, file);
+  const std::string path = config("store = \"" + store + "\"\n");
+  EXPECT_EQ(call({"work", "o/m", "--config", path.c_str()}), kDone) << err_;
+  EXPECT_EQ(seen.model, file);
+  setenv("BANTAM_STORE", "/nowhere", 1);
+  EXPECT_EQ(call({"work", "o/m", "--config", path.c_str()}), kFailed);
+  EXPECT_THAT(err_, HasSubstr("o/m: found no such model in the store /nowhere"));
+  EXPECT_EQ(call({"work", file.c_str()}), kDone);
+  EXPECT_EQ(seen.model, file);
 }
 
 TEST_F(App, WrongUseIsTwoAndNamesTheVerb) {

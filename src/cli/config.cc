@@ -57,6 +57,7 @@ struct Applier {
   const std::string& path;
   CLI::App& verb;
   const std::vector<CLI::App*>& all;
+  bool others;
 
   std::string where(const std::string& key, const toml::node& node) const {
     return fmt::format("{}:{}: {}", path, node.source().begin.line, key);
@@ -67,6 +68,7 @@ struct Applier {
     for (const CLI::App* candidate : all) {
       if (candidate->get_name() == name) owner = candidate;
     }
+    if (owner == nullptr && others) return {};
     if (owner == nullptr) {
       return fail(Code::kInvalidArgument, "{}: expected the name of a verb", where(name, table));
     }
@@ -84,6 +86,7 @@ struct Applier {
   Status apply_shared_key(const std::string& key, const toml::node& node) const {
     bool known = false;
     for (const CLI::App* candidate : all) known = known || find_option(*candidate, key) != nullptr;
+    if (!known && others) return {};
     if (!known) return fail(Code::kInvalidArgument, "{}: no verb has a flag --{}", where(key, node), key);
     CLI::Option* option = find_option(verb, key);
     return option == nullptr ? Status{} : set_option(*option, node, where(key, node));
@@ -121,10 +124,10 @@ std::string default_config_path() {
 }
 
 Status apply_config(const std::string& path, const std::string& toml, CLI::App& verb,
-                    const std::vector<CLI::App*>& all) {
+                    const std::vector<CLI::App*>& all, bool others) {
   try {
     toml::table root = toml::parse(toml, path);
-    return Applier{path, verb, all}.apply(root);
+    return Applier{path, verb, all, others}.apply(root);
   } catch (const toml::parse_error& error) {
     return fail(Code::kInvalidArgument, "{}:{}: {}", path, error.source().begin.line,
                 std::string(error.description()));

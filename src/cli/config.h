@@ -18,8 +18,9 @@ std::string default_config_path();
 
 /// Sets every option of `verb` that got no value from the command line or the environment and has a key in
 /// `toml` (the file's content; `path` is for messages). `all` are the program's verbs: a key that none of
-/// them knows is an error. Errors: kInvalidArgument naming file, key, found and expected.
+/// them knows is an error, unless `others`: verbs of another program read the same file. Errors:
+/// kInvalidArgument naming file, key, found and expected.
 Status apply_config(const std::string& path, const std::string& toml, CLI::App& verb,
-                    const std::vector<CLI::App*>& all);
+                    const std::vector<CLI::App*>& all, bool others = false);
 
 }  // namespace bantam::cli

@@ -17,5 +17,6 @@ constexpr Verb kVerbs[] = {
 }  // namespace
 
 int main(int argc, char** argv) {
-  return bantam::cli::run_app(argc, argv, "Makes small language models out of large ones.", kVerbs);
+  return bantam::cli::run_app(argc, argv, "Makes small language models out of large ones.", kVerbs, {},
+                              /*others=*/true);
 }

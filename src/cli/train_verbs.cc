@@ -231,6 +231,8 @@ Action add_distill(CLI::App& verb, const Common& common) {
   verb.add_option("--teacher", a->teacher, "Model that answers (.gguf)")->required();
   verb.add_option("--student", a->student,
                   "Model to start from, such as a pruned one; none: random weights of the shape below");
+  takes_model(verb, common, a->teacher);
+  takes_model(verb, common, a->student);
   add_shape(verb, a->shape);
   a->distill.optim.epochs = 60;
   a->distill.optim.dropout = 0;
@@ -251,6 +253,7 @@ Action add_distill(CLI::App& verb, const Common& common) {
 Action add_prune(CLI::App& verb, const Common& common) {
   auto a = std::make_shared<PruneArguments>();
   verb.add_option("MODEL", a->model, "Model to prune (.gguf)")->required();
+  takes_model(verb, common, a->model);
   add_files(verb, a->files);
   verb.get_option("--data")->required(false)->description(
       "Labelled examples (.csv or .jsonl); with --lm the folder of the recipe's texts");

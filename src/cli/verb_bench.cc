@@ -165,7 +165,8 @@ Result<Json> bench(const Options& options, const Common& common) {
 
 Action add_bench(CLI::App& verb, const Common& common) {
   auto options = std::make_shared<Options>();
-  verb.add_option("MODEL", options->model, "Model file (.gguf)")->required();
+  verb.add_option("MODEL", options->model, "Model: a file (.gguf) or a name of the store")->required();
+  takes_model(verb, common, options->model);
   verb.add_option("--prompt", options->prompt, "Tokens of the prompt")
       ->capture_default_str()
       ->check(CLI::PositiveNumber);

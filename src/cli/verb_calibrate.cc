@@ -253,6 +253,8 @@ int run_learned(const Options& o, bool target_given, const Common& common) {
 Action add_calibrate(CLI::App& verb, const Common& common) {
   auto options = std::make_shared<Options>();
   add_options(verb, *options);
+  takes_model(verb, common, options->model);
+  takes_model(verb, common, options->llm);
   add_learned(verb, *options);
   add_engine_options(verb, options->engine);
   add_json(verb, common);

@@ -134,6 +134,8 @@ Action add_compare(CLI::App& verb, const Common& common) {
   auto options = std::make_shared<Options>();
   verb.add_option("SLM", options->slm, "Small model (.gguf, made for a task)")->required();
   verb.add_option("LLM", options->llm, "Large model (.gguf, made for the same task)")->required();
+  takes_model(verb, common, options->slm);
+  takes_model(verb, common, options->llm);
   verb.add_option("--data", options->data, "Labelled data that neither model was trained on")
       ->required()
       ->type_name("FILE");

@@ -46,9 +46,10 @@ Status embed(const Options& options) {
 
 }  // namespace
 
-Action add_embed(CLI::App& verb, const Common&) {
+Action add_embed(CLI::App& verb, const Common& common) {
   auto options = std::make_shared<Options>();
-  verb.add_option("MODEL", options->model, "Model file (.gguf)")->required();
+  verb.add_option("MODEL", options->model, "Model: a file (.gguf) or a name of the store")->required();
+  takes_model(verb, common, options->model);
   options->text_given = verb.add_option("TEXT", options->text, "The text (default: lines of standard input)");
   verb.add_option("--file", options->file, "Each line of this file that is not empty is a text")
       ->type_name("FILE")

@@ -131,7 +131,8 @@ int run_eval(const Options& options, const Common& common) {
 
 Action add_eval(CLI::App& verb, const Common& common) {
   auto options = std::make_shared<Options>();
-  verb.add_option("MODEL", options->model, "Model file (.gguf)")->required();
+  verb.add_option("MODEL", options->model, "Model: a file (.gguf) or a name of the store")->required();
+  takes_model(verb, common, options->model);
   auto* data =
       verb.add_option("--data", options->data, "Labelled data (.csv or .jsonl): accuracy")->type_name("FILE");
   verb.add_option("--text", options->text, "Plain text: perplexity and bits per byte")

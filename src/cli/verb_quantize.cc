@@ -49,7 +49,8 @@ int quantize(const Options& options, const Common& common) {
 
 Action add_quantize(CLI::App& verb, const Common& common) {
   auto options = std::make_shared<Options>();
-  verb.add_option("IN", options->in, "Model file to read (.gguf)")->required();
+  verb.add_option("IN", options->in, "Model to read: a file (.gguf) or a name of the store")->required();
+  takes_model(verb, common, options->in);
   verb.add_option("OUT", options->out, "Model file to write")->required();
   verb.add_option("--type", options->type, compress::mix_names())->capture_default_str();
   verb.add_flag("--pure", options->pure, "Every matrix as that type; --type then takes tensor types (Q4_K)");

@@ -156,7 +156,8 @@ void add_generation(CLI::App& verb, RunOptions& run) {
 
 Action add_run(CLI::App& verb, const Common& common) {
   auto options = std::make_shared<Options>();
-  verb.add_option("MODEL", options->model, "Model file (.gguf)")->required();
+  verb.add_option("MODEL", options->model, "Model: a file (.gguf) or a name of the store")->required();
+  takes_model(verb, common, options->model);
   options->prompt_given = verb.add_option(
       "PROMPT", options->prompt, "The prompt (default: standard input; a conversation on a terminal)");
   add_generation(verb, options->run);
@@ -167,6 +168,7 @@ Action add_run(CLI::App& verb, const Common& common) {
           "same words before.\n"
           "The text is the same, it only comes sooner")
       ->type_name("MODEL|lookup");
+  takes_model(verb, common, options->draft);
   add_engine_options(verb, options->engine);
   add_json(verb, common);
   verb.footer(

@@ -2,6 +2,7 @@
 
 #include "cli/verbs.h"
 #include "server/server.h"
+#include "store/store.h"
 
 namespace bantam::cli {
 namespace {
@@ -16,7 +17,7 @@ struct Options {
 };
 
 /// The file's settings, or those for one model; flags win over the file.
-Result<server::ServerConfig> settings(const Options& options) {
+Result<server::ServerConfig> settings(const Options& options, const Common& common) {
   server::ServerConfig config;
   if (!options.config.empty()) {
     BANTAM_ASSIGN(config, server::load_config(options.config));
@@ -28,6 +29,7 @@ Result<server::ServerConfig> settings(const Options& options) {
   if (options.offline) config.offline = true;
   for (server::ModelConfig& model : config.models) {
     if (model.path.empty()) continue;
+    BANTAM_ASSIGN(model.path, store::resolve_model(model.path, common.store));
     if (options.engine.threads != 0) model.threads = options.engine.threads;
     if (options.engine.context_length != 0) model.context = options.engine.context_length;
   }
@@ -38,7 +40,7 @@ int serve(const Options& options, const Common& common) {
   if (options.config.empty() == options.model.empty()) {
     return report_misuse("serve", "expected either --config or --model");
   }
-  auto config = settings(options);
+  auto config = settings(options, common);
   if (!config) return report(config.error());
   server::LogSink log;
   if (!common.quiet) {
@@ -56,9 +58,10 @@ Action add_serve(CLI::App& verb, const Common& common) {
       verb.add_option("--config", options->config, "Models, teams and the server's settings (.toml)");
   // Not BANTAM_CONFIG: that names the file with defaults for flags, which this verb has too.
   config->type_name("FILE")->envname("BANTAM_SERVE_CONFIG");
-  verb.add_option("--model", options->model, "Serve this one model file instead")
-      ->type_name("FILE")
+  verb.add_option("--model", options->model, "Serve this one model instead: a file or a name of the store")
+      ->type_name("MODEL")
       ->excludes(config);
+  takes_model(verb, common, options->model);
   options->host_given = verb.add_option("--host", options->host, "Address to listen on (default: 127.0.0.1)");
   options->port_given =
       verb.add_option("--port", options->port, "Port; 0: one the system chooses (default: 8080)");

@@ -155,7 +155,8 @@ std::string as_text(const Json& json, bool tensors) {
 
 Action add_show(CLI::App& verb, const Common& common) {
   auto options = std::make_shared<Options>();
-  verb.add_option("MODEL", options->model, "Model file (.gguf)")->required();
+  verb.add_option("MODEL", options->model, "Model: a file (.gguf) or a name of the store")->required();
+  takes_model(verb, common, options->model);
   verb.add_flag("--memory", options->memory,
                 "Load it and print the memory it plans: weights, KV cache, buffers");
   verb.add_flag("--tensors", options->tensors, "List the tensors (always in --json)");

@@ -58,7 +58,8 @@ Result<std::string> tokens(const Options& options, bool json) {
 
 Action add_tokenize(CLI::App& verb, const Common& common) {
   auto options = std::make_shared<Options>();
-  verb.add_option("MODEL", options->model, "Model file (.gguf)")->required();
+  verb.add_option("MODEL", options->model, "Model: a file (.gguf) or a name of the store")->required();
+  takes_model(verb, common, options->model);
   options->text_given = verb.add_option("TEXT", options->text, "The text (default: standard input)");
   verb.add_option("--file", options->file, "Read the text from a file")
       ->type_name("FILE")
