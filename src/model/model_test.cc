@@ -299,8 +299,8 @@ TEST(LearnedConfidence, SurvivesAFileAndIsChecked) {
   ASSERT_TRUE((*found)->certificate);
   EXPECT_EQ((*found)->certificate->examples, 9U);
   // It is no certificate of the task's own confidence.
-  EXPECT_FALSE(*read_certificate(
-      changed([&](GgufWriter& writer) { write_learned_confidence(learned, writer); })));
+  EXPECT_FALSE(
+      *read_certificate(changed([&](GgufWriter& writer) { write_learned_confidence(learned, writer); })));
   EXPECT_FALSE(*read(std::nullopt));
   const std::function<void(LearnedConfidence&)> harm[] = {
       [](LearnedConfidence& c) { c.weights[1] = std::nan(""); },

@@ -31,7 +31,8 @@ void read_server(TomlTable table, const std::string& directory, ServerConfig& ou
   out.certificate = beside(directory, table.text("certificate", ""));
   out.private_key = beside(directory, table.text("private_key", ""));
   if (out.certificate.empty() != out.private_key.empty())
-    table.reject(out.certificate.empty() ? "private_key" : "certificate", "expected both or none of certificate and private_key");
+    table.reject(out.certificate.empty() ? "private_key" : "certificate",
+                 "expected both or none of certificate and private_key");
   out.cors_origins = table.texts("cors_origins");
   out.allowed_hosts = table.texts("allowed_hosts");
   out.offline = table.flag("offline", false);
@@ -45,11 +46,22 @@ void refuse(TomlTable& table, std::initializer_list<const char*> keys, std::stri
 }
 
 constexpr std::initializer_list<const char*> kLocalKeys = {"threads", "context", "sessions"};
-constexpr std::initializer_list<const char*> kRemoteKeys = {
-    "model",          "key_env",      "ca_file",      "choices",           "max_tokens_field",
-    "max_retries",    "answer_timeout", "read_timeout", "connect_timeout", "breaker_failures",
-    "breaker_pause",  "max_calls_per_request", "max_calls_per_day", "max_cost_per_request", "max_cost_per_day",
-    "max_answer_tokens"};
+constexpr std::initializer_list<const char*> kRemoteKeys = {"model",
+                                                            "key_env",
+                                                            "ca_file",
+                                                            "choices",
+                                                            "max_tokens_field",
+                                                            "max_retries",
+                                                            "answer_timeout",
+                                                            "read_timeout",
+                                                            "connect_timeout",
+                                                            "breaker_failures",
+                                                            "breaker_pause",
+                                                            "max_calls_per_request",
+                                                            "max_calls_per_day",
+                                                            "max_cost_per_request",
+                                                            "max_cost_per_day",
+                                                            "max_answer_tokens"};
 
 void read_local(TomlTable& table, const std::string& directory, ModelConfig& out) {
   // A name of the store stays one, unless there is a file of that name.
@@ -75,7 +87,8 @@ void read_limits(TomlTable& table, ModelConfig& out) {
   money("max_cost_per_day", out.limits.money_per_day);
   out.max_answer_tokens =
       static_cast<uint32_t>(table.whole("max_answer_tokens", out.max_answer_tokens, 1, 1 << 24));
-  out.breaker.failures = static_cast<unsigned>(table.whole("breaker_failures", out.breaker.failures, 0, 1'000'000));
+  out.breaker.failures =
+      static_cast<unsigned>(table.whole("breaker_failures", out.breaker.failures, 0, 1'000'000));
   out.breaker.pause = seconds(table, "breaker_pause", out.breaker.pause);
 }
 
