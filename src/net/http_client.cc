@@ -132,9 +132,10 @@ Awaitable<Status> Call::tunnel(const Proxy& proxy, Clock::time_point until) {
                                ? request_.url.host
                                : fmt::format("[{}]", request_.url.host);
   const std::string to = fmt::format("{}:{}", host, request_.url.port);
-  Headers headers{{"host", to}};
-  if (!proxy.authorization.empty()) headers.add("proxy-authorization", proxy.authorization);
-  const std::string bytes = fmt::format("CONNECT {} HTTP/1.1\r\n{}\r\n", to, headers.wire());
+  std::string bytes = fmt::format("CONNECT {} HTTP/1.1\r\n", to);
+  write_field(bytes, "host", to);
+  if (!proxy.authorization.empty()) write_field(bytes, "proxy-authorization", proxy.authorization);
+  bytes += "\r\n";
   link_.socket.expires_at(until);
   auto [write_error, written] = co_await asio::async_write(link_.socket.tcp(), asio::buffer(bytes), kTuple);
   if (write_error) co_return broken("speaking to the proxy", write_error, options_.connect_timeout);
