@@ -87,6 +87,9 @@ Result<std::shared_ptr<const Engine>> Engine::load(const std::string& path, cons
   impl->plan = plan_of(*impl, impl->config.encoder ? encoder.bytes : impl->weights.bytes());
   BANTAM_TRY(check_memory(impl->plan.total(), path));
   impl->pool = std::make_unique<ThreadPool>(options.threads);
+  BANTAM_ASSIGN(impl->panels,
+                model::interleave(impl->config.encoder ? encoder.products() : impl->weights.products(),
+                                  *table, *impl->pool));
   if (impl->config.encoder) {
     impl->encoder = std::make_unique<model::Encoder>(impl->config, std::move(encoder), *table, *impl->pool,
                                                      impl->options.context_length);

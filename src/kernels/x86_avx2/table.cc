@@ -24,6 +24,10 @@ const Table& table() {
   static constexpr Table kTable{
       .name = "avx2",
       .matmul = matmul,
+      .lanes = 8,
+      .panels = panels,
+      .pack_panel_blocks = pack_panel_blocks,
+      .pack_panel_supers = pack_panel_supers,
       .pack_tiles = pack_tiles,
       .pack_blocks = pack_blocks,
       .pack_super_tiles = pack_super_tiles,
