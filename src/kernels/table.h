@@ -132,6 +132,9 @@ struct Table {
 
   void (*f32_to_f16)(const float* x, uint16_t* y, size_t n);  // nearest, ties to even
   void (*f16_to_f32)(const uint16_t* x, float* y, size_t n);
+
+  /// As many int8 multiply-adds as fit in `rounds` rounds of nothing else; returns how many. May be null.
+  uint64_t (*int8_work)(uint64_t rounds);
 };
 
 namespace ref {

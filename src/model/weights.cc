@@ -119,6 +119,11 @@ std::vector<MatrixView*> Weights::products() {
   return out;
 }
 
+std::vector<const MatrixView*> Weights::products() const {
+  const auto all = const_cast<Weights*>(this)->products();  // which changes nothing
+  return {all.begin(), all.end()};
+}
+
 Result<tensor::Storage> interleave(std::span<MatrixView* const> matrices, const kernels::Table& table,
                                    ThreadPool& pool) {
   constexpr uint64_t kAlignment = tensor::Storage::kAlignment;

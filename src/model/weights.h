@@ -43,8 +43,9 @@ struct Weights {
   std::vector<float> rope_factors, rope_short, rope_long;
   std::vector<tensor::Storage> owned;
 
-  /// Every matrix that products use.
+  /// Every matrix that products use; the head is the first.
   std::vector<MatrixView*> products();
+  std::vector<const MatrixView*> products() const;
   /// Bytes of all matrices and norms, a tied head counted once.
   uint64_t bytes() const;
 };

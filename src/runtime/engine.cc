@@ -86,6 +86,7 @@ Result<std::shared_ptr<const Engine>> Engine::load(const std::string& path, cons
   BANTAM_ASSIGN(impl->pooling, read_pooling(impl->file, impl->config.architecture));
   impl->plan = plan_of(*impl, impl->config.encoder ? encoder.bytes : impl->weights.bytes());
   BANTAM_TRY(check_memory(impl->plan.total(), path));
+  impl->table = table;
   impl->pool = std::make_unique<ThreadPool>(options.threads);
   BANTAM_ASSIGN(impl->panels,
                 model::interleave(impl->config.encoder ? encoder.products() : impl->weights.products(),
@@ -125,6 +126,18 @@ const text::Tokenizer& Engine::tokenizer() const { return *impl_->tokenizer; }
 const std::optional<model::Task>& Engine::task() const { return impl_->task; }
 uint32_t Engine::context_length() const { return impl_->options.context_length; }
 MemoryPlan Engine::memory() const { return impl_->plan; }
+kernels::Roofline Engine::roofline() const { return kernels::measure_roofline(*impl_->table, *impl_->pool); }
+
+TokenWork Engine::token_work() const {
+  TokenWork out;
+  for (const auto* matrix : impl_->weights.products()) {
+    out.bytes += matrix->bytes();
+    const bool head = matrix == &impl_->weights.output;
+    (head ? out.head_multiply_adds : out.layer_multiply_adds) += uint64_t{matrix->rows} * matrix->columns;
+  }
+  return out;
+}
+
 const std::string& Engine::chat_template() const { return impl_->chat_template; }
 std::span<const std::vector<TokenId>> Engine::task_choices() const { return impl_->choices; }
 

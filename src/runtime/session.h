@@ -42,6 +42,7 @@ struct Engine::Impl {
   model::Config config;
   model::Weights weights;
   tensor::Storage panels;  // of the matrices
+  const kernels::Table* table = nullptr;
   std::unique_ptr<text::Tokenizer> tokenizer;
   std::optional<model::Task> task;
   std::optional<model::TaskPrompt> prompt;

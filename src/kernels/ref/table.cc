@@ -25,6 +25,7 @@ const Table& table() {
       .attention_f16 = attention_f16,
       .f32_to_f16 = f32_to_f16,
       .f16_to_f32 = f16_to_f32,
+      .int8_work = nullptr,
   };
   return kTable;
 }

@@ -32,5 +32,6 @@ void attention_f32(const Attention& a);
 void attention_f16(const Attention& a);
 void f32_to_f16(const float* x, uint16_t* y, size_t n);
 void f16_to_f32(const uint16_t* x, float* y, size_t n);
+uint64_t int8_work(uint64_t rounds);
 
 }  // namespace bantam::kernels::x86_avx2

@@ -334,4 +334,21 @@ void pack_panel_supers(const float* x, size_t supers, PanelSuper* out, size_t st
   }
 }
 
+uint64_t int8_work(uint64_t rounds) {
+  constexpr int kChains = 8;
+  __m256i sum[kChains];
+  for (auto& s : sum) s = _mm256_setzero_si256();
+  __m256i w = _mm256_set1_epi8(3);
+  const __m256i x = _mm256_set1_epi8(1);
+  for (uint64_t i = 0; i < rounds; ++i) {
+#pragma GCC unroll 8
+    for (auto& s : sum) {
+      asm("" : "+x"(w));  // or there would be one product only
+      s = _mm256_add_epi16(s, two_sums(w, x));
+    }
+  }
+  for (auto& s : sum) asm volatile("" : : "x"(s));
+  return rounds * kChains * 32;
+}
+
 }  // namespace bantam::kernels::x86_avx2

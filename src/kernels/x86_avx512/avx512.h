@@ -13,5 +13,6 @@ void attention_f32(const Attention& a);
 void attention_f16(const Attention& a);
 void pack_panel_blocks(const float* x, size_t blocks, PanelBlock* out, size_t step);
 void pack_panel_supers(const float* x, size_t supers, PanelSuper* out, size_t step);
+uint64_t int8_work(uint64_t rounds);
 
 }  // namespace bantam::kernels::x86_avx512

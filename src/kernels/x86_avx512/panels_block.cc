@@ -191,4 +191,20 @@ void pack_panel_blocks(const float* x, size_t blocks, PanelBlock* out, size_t st
   }
 }
 
+uint64_t int8_work(uint64_t rounds) {
+  constexpr int kChains = 12;
+  __m512i sum[kChains];
+  for (auto& s : sum) s = _mm512_setzero_si512();
+  const __m512i w = bytes_of(3), x = bytes_of(1);
+  for (uint64_t i = 0; i < rounds; ++i) {
+#pragma GCC unroll 12
+    for (auto& s : sum) {
+      s = _mm512_dpbusd_epi32(s, w, x);
+      asm("" : "+v"(s));  // each for itself
+    }
+  }
+  for (auto& s : sum) asm volatile("" : : "v"(s));
+  return rounds * kChains * 64;
+}
+
 }  // namespace bantam::kernels::x86_avx512

@@ -19,6 +19,7 @@ const Table& table() {
     out.panels = panels;
     out.pack_panel_blocks = pack_panel_blocks;
     out.pack_panel_supers = pack_panel_supers;
+    out.int8_work = int8_work;
     out.attention_f32 = attention_f32;
     out.attention_f16 = attention_f16;
     return out;
