@@ -74,12 +74,12 @@ ThreadPool::~ThreadPool() {
 void ThreadPool::parallel_for(size_t n, size_t grain, const std::function<void(size_t, size_t)>& fn) {
   if (n == 0) return;
   grain = std::max<size_t>(grain, 1);
-  if (workers_.empty() || n <= grain) return fn(0, n);
+  if (workers_.empty() || n < 2 * grain) return fn(0, n);
   std::lock_guard turn(turn_);
   const auto start = Clock::now();
   if (start < alone_until_) return fn(0, n);
-  const size_t most = std::min(kMostParts, size() * kPartsPerThread), even = (n + most - 1) / most;
-  part_ = (std::max(even, grain) + grain - 1) / grain * grain;
+  const size_t many = std::clamp<size_t>(n / grain, 1, std::min(kMostParts, size() * kPartsPerThread));
+  part_ = (n + many - 1) / many;
   n_ = n;
   fn_ = &fn;
   const uint64_t parts = (n + part_ - 1) / part_;

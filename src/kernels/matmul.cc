@@ -15,7 +15,7 @@ using tensor::DType;
 constexpr size_t kRowUnit = 8;
 /// Multiply-adds that are worth waking another thread for (about 20 microseconds), and with panels, which are
 /// faster and whose threads are awake between a forward pass's products.
-constexpr size_t kGrainWork = size_t{1} << 20, kPanelGrainWork = size_t{1} << 16;
+constexpr size_t kGrainWork = size_t{1} << 20, kPanelGrainWork = size_t{1} << 15;
 /// Weights taken apart that wait for all tokens: within half of a small L2 cache.
 constexpr size_t kScratchBytes = size_t{1} << 18;
 /// Of a matrix that are copied before its stored rows are forgotten.
@@ -116,6 +116,13 @@ const std::byte* Activations::pack_panels(const Table& table, ThreadPool& pool, 
 /// What has the run of Activations: the products themselves.
 class Products {
  public:
+  struct Panels {
+    const PanelKernels* kernels;
+    PanelProduct product;
+    size_t first, count;
+  };
+  static Panels panels_of(const Table& table, const MatmulPart& part, const Activations& x,
+                          const std::byte* packed, size_t first);
   static void rows(const Table& table, ThreadPool& pool, const tensor::MatrixView& weights, Activations& x,
                    float* y, size_t y_stride, std::span<const int32_t> rows);
   static void panels(const Table& table, ThreadPool& pool, std::span<const MatmulPart> parts, Activations& x);
@@ -180,45 +187,45 @@ bool in_panels(const Table& table, const tensor::MatrixView& weights) {
 
 }  // namespace
 
+/// One product among those that share their activations. `first`: where its panels are among all.
+Products::Panels Products::panels_of(const Table& table, const MatmulPart& part, const Activations& x,
+                                     const std::byte* packed, size_t first) {
+  const tensor::MatrixView& w = *part.weights;
+  assert(w.columns == x.columns_);
+  return {.kernels = table.panels(w.type),
+          .product = {.panels = w.panels,
+                      .lanes = table.lanes,
+                      .panel_bytes = panel_bytes(w.type, table.lanes, w.columns),
+                      .begin = 0,
+                      .end = 0,
+                      .rows = w.rows,
+                      .columns = w.columns,
+                      .x = packed,
+                      .tokens = x.tokens_,
+                      .y = part.y,
+                      .y_stride = part.y_stride,
+                      .scratch = nullptr,
+                      .scratch_bytes = 0},
+          .first = first,
+          .count = (w.rows + table.lanes - 1) / table.lanes};
+}
+
 /// The panels of all parts, one after the other, are what the threads share.
 void Products::panels(const Table& table, ThreadPool& pool, std::span<const MatmulPart> parts,
                       Activations& x) {
-  struct One {
-    const PanelKernels* kernels;
-    PanelProduct product;
-    size_t first, count;  // among all parts' panels
-  };
-  std::array<One, kMostParts> ones;
+  std::array<Panels, kMostParts> ones;
   size_t panels = 0, scratch = 0, used = 0;
   for (const MatmulPart& part : parts) {
-    const tensor::MatrixView& w = *part.weights;
-    assert(w.columns == x.columns_);
-    const size_t count = (w.rows + table.lanes - 1) / table.lanes;
-    One& one = ones[used++];
-    one = {.kernels = table.panels(w.type),
-           .product = {.panels = w.panels,
-                       .lanes = table.lanes,
-                       .panel_bytes = panel_bytes(w.type, table.lanes, w.columns),
-                       .begin = 0,
-                       .end = 0,
-                       .rows = w.rows,
-                       .columns = w.columns,
-                       .x = x.pack_panels(table, pool, rounding_for(w.type)),
-                       .tokens = x.tokens_,
-                       .y = part.y,
-                       .y_stride = part.y_stride,
-                       .scratch = nullptr,
-                       .scratch_bytes = 0},
-           .first = panels,
-           .count = count};
-    panels += count;
-    if (x.tokens_ > 1) scratch = std::max(scratch, 2 * one.kernels->scratch_bytes(w.columns));
+    const std::byte* packed = x.pack_panels(table, pool, rounding_for(part.weights->type));
+    const Panels& one = ones[used++] = panels_of(table, part, x, packed, panels);
+    panels += one.count;
+    if (x.tokens_ > 1) scratch = std::max(scratch, 2 * one.kernels->scratch_bytes(x.columns_));
   }
   if (scratch > 0) scratch = std::max(scratch, kScratchBytes);
   const auto run = [&](size_t begin, size_t end) {
     std::byte* memory = scratch > 0 ? scratch_of(scratch) : nullptr;
     for (size_t k = 0; k < used; ++k) {
-      const One& one = ones[k];
+      const Panels& one = ones[k];
       if (end <= one.first || begin >= one.first + one.count) continue;
       PanelProduct product = one.product;
       product.begin = std::max(begin, one.first) - one.first;
