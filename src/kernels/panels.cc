@@ -15,28 +15,53 @@ namespace {
 
 using namespace tensor;
 
-/// Writes words and halves of row r among the others'.
-class Lane {
+using Words = uint32_t __attribute__((vector_size(16)));
+
+/// Writes what four rows have among the others'.
+class FourRows {
  public:
-  Lane(size_t lanes, size_t r, std::byte* out) : lanes_(lanes), r_(r), out_(out) {}
-  void word(uint32_t value) {
-    std::memcpy(out_ + 4 * r_, &value, 4);
-    out_ += 4 * lanes_;
-  }
-  void words(const void* from, size_t count, uint32_t flip = 0) {
-    for (size_t i = 0; i < count; ++i) {
-      uint32_t value;
-      std::memcpy(&value, static_cast<const std::byte*>(from) + 4 * i, 4);
-      word(value ^ flip);
+  /// rows first .. first + 3 of `lanes`, whose stored blocks begin at `at`.
+  FourRows(size_t lanes, size_t first, const std::byte* const (&at)[4], std::byte* out)
+      : lanes_(lanes), first_(first), at_(at), out_(out) {}
+
+  /// The next `count` words, a multiple of 4, are those from byte `from` on, each exclusive-or `flip`.
+  void words(size_t from, size_t count, uint32_t flip = 0) {
+    for (size_t i = 0; i < count; i += 4) {
+      Words w[4];
+      for (int r = 0; r < 4; ++r) std::memcpy(&w[r], at_[r] + from + 4 * i, sizeof(Words));
+      const Words a = __builtin_shufflevector(w[0], w[1], 0, 4, 1, 5),
+                  b = __builtin_shufflevector(w[0], w[1], 2, 6, 3, 7),
+                  c = __builtin_shufflevector(w[2], w[3], 0, 4, 1, 5),
+                  d = __builtin_shufflevector(w[2], w[3], 2, 6, 3, 7);
+      const Words turned[4] = {
+          __builtin_shufflevector(a, c, 0, 1, 4, 5), __builtin_shufflevector(a, c, 2, 3, 6, 7),
+          __builtin_shufflevector(b, d, 0, 1, 4, 5), __builtin_shufflevector(b, d, 2, 3, 6, 7)};
+      for (const Words& four : turned) {
+        const Words flipped = four ^ flip;
+        std::memcpy(out_ + 4 * first_, &flipped, sizeof(Words));
+        out_ += 4 * lanes_;
+      }
     }
   }
-  void half(uint16_t value) {
-    std::memcpy(out_ + 2 * r_, &value, 2);
+  /// The next word is `change` of that at byte `from`.
+  template <class Change>
+  void word(size_t from, Change change) {
+    for (size_t r = 0; r < 4; ++r) {
+      uint32_t value;
+      std::memcpy(&value, at_[r] + from, 4);
+      value = change(value);
+      std::memcpy(out_ + 4 * (first_ + r), &value, 4);
+    }
+    out_ += 4 * lanes_;
+  }
+  void half(size_t from) {
+    for (size_t r = 0; r < 4; ++r) std::memcpy(out_ + 2 * (first_ + r), at_[r] + from, 2);
     out_ += 2 * lanes_;
   }
 
  private:
-  size_t lanes_, r_;
+  size_t lanes_, first_;
+  const std::byte* const (&at_)[4];
   std::byte* out_;
 };
 
@@ -52,42 +77,51 @@ uint32_t by_columns(uint32_t bits) {
   return out;
 }
 
-void put(const BlockQ8_0& block, Lane out) {
-  out.words(block.q, 8, 0x80808080U);
-  out.half(block.scale);
+template <class Block>
+void put(FourRows out);
+
+template <>
+void put<BlockQ8_0>(FourRows out) {
+  out.words(offsetof(BlockQ8_0, q), 8, 0x80808080U);
+  out.half(offsetof(BlockQ8_0, scale));
 }
-void put(const BlockQ4_0& block, Lane out) {
-  out.words(block.q, 4);
-  out.half(block.scale);
+template <>
+void put<BlockQ4_0>(FourRows out) {
+  out.words(offsetof(BlockQ4_0, q), 4);
+  out.half(offsetof(BlockQ4_0, scale));
 }
-void put(const BlockQ5_0& block, Lane out) {
-  uint32_t high;
-  std::memcpy(&high, block.high, 4);
-  out.words(block.q, 4);
-  out.word(by_columns(high));
-  out.half(block.scale);
+template <>
+void put<BlockQ5_0>(FourRows out) {
+  out.words(offsetof(BlockQ5_0, q), 4);
+  out.word(offsetof(BlockQ5_0, high), by_columns);
+  out.half(offsetof(BlockQ5_0, scale));
 }
-void put(const BlockQ4_K& block, Lane out) {
-  out.words(block.q, 32);
-  out.words(block.scales, 3);
-  out.half(block.scale);
-  out.half(block.min);
+template <>
+void put<BlockQ4_K>(FourRows out) {
+  out.words(offsetof(BlockQ4_K, q), 32);
+  for (size_t i = 0; i < 3; ++i)
+    out.word(offsetof(BlockQ4_K, scales) + 4 * i, [](uint32_t word) { return word; });
+  out.half(offsetof(BlockQ4_K, scale));
+  out.half(offsetof(BlockQ4_K, min));
 }
-void put(const BlockQ6_K& block, Lane out) {
-  out.words(block.q, 32);
-  out.words(block.high, 16);
-  out.words(block.scales, 4);
-  out.half(block.scale);
+template <>
+void put<BlockQ6_K>(FourRows out) {
+  out.words(offsetof(BlockQ6_K, q), 32);
+  out.words(offsetof(BlockQ6_K, high), 16);
+  out.words(offsetof(BlockQ6_K, scales), 4);
+  out.half(offsetof(BlockQ6_K, scale));
 }
 
 template <class Block>
 void interleave(size_t lanes, const std::byte* rows, size_t row_bytes, size_t count, size_t blocks,
                 std::byte* out) {
+  static constexpr std::byte kNone[sizeof(Block)] = {};
   for (size_t b = 0; b < blocks; ++b, out += lanes * sizeof(Block)) {
-    for (size_t r = 0; r < lanes; ++r) {
-      Block block{};
-      if (r < count) std::memcpy(&block, rows + r * row_bytes + b * sizeof(Block), sizeof(Block));
-      put(block, Lane(lanes, r, out));
+    for (size_t r = 0; r < lanes; r += 4) {
+      const std::byte* at[4];
+      for (size_t k = 0; k < 4; ++k)
+        at[k] = r + k < count ? rows + (r + k) * row_bytes + b * sizeof(Block) : kNone;
+      put<Block>(FourRows(lanes, r, at, out));
     }
   }
 }
