@@ -58,6 +58,12 @@ class TiledAttention {
         if (end_[r] > j && begin_[r] < j + n) here_[rows_here++] = r;
       }
       if (rows_here == 0) continue;
+      if (rows_here == 1) {  // a copy would serve nobody else
+        scores_of_one(here_[0], j, n);
+        weigh(here_[0], j, n);
+        mix_one(here_[0], j, n);
+        continue;
+      }
       read_keys(j, n);
       each_rows(rows_here, [&](auto count, size_t at) { scores<count.value>(at, n); });
       for (size_t k = 0; k < rows_here; ++k) weigh(here_[k], j, n);
@@ -85,28 +91,76 @@ class TiledAttention {
     for (; at < rows; ++at) fn(Count<1>{}, at);
   }
 
-  /// keys_[c][j] = channel c of key j; beyond n the last key once more.
-  void read_keys(size_t j, size_t n) {
-    const auto* keys = static_cast<const typename E::Element*>(a_.keys) + j * a_.kv_stride;
+  const typename E::Element* key(size_t j) const {
+    return static_cast<const typename E::Element*>(a_.keys) + j * a_.kv_stride;
+  }
+  const typename E::Element* value(size_t j) const {
+    return static_cast<const typename E::Element*>(a_.values) + j * a_.kv_stride;
+  }
+
+  /// Calls fn(k, c, v, channels) for the keys j + k .. and channels c ..: v[i] is channel c + i of kLanes
+  /// keys; beyond n the last key once more.
+  template <class Fn>
+  void for_keys(size_t j, size_t n, Fn fn) const {
     for (size_t k = 0; k < n; k += kLanes) {
       for (size_t c = 0; c < a_.kv_stride; c += kLanes) {
         const size_t channels = a_.kv_stride - c < kLanes ? a_.kv_stride - c : kLanes;
         F v[kLanes];
         for (size_t i = 0; i < kLanes; ++i)
-          v[i] = E::load(keys + (k + i < n ? k + i : n - 1) * a_.kv_stride + c, channels);
+          v[i] = E::load(key(j + (k + i < n ? k + i : n - 1)) + c, channels);
         V::transpose(v);
-        for (size_t i = 0; i < channels; ++i) V::store(keys_[c + i] + k, v[i]);
+        fn(k, c, v, channels);
       }
     }
   }
 
+  void read_keys(size_t j, size_t n) {
+    for_keys(j, n, [&](size_t k, size_t c, const F(&v)[kLanes], size_t channels) {
+      for (size_t i = 0; i < channels; ++i) V::store(keys_[c + i] + k, v[i]);
+    });
+  }
+
+  /// What scores() computes, without a copy of the keys.
+  void scores_of_one(size_t r, size_t j, size_t n) {
+    const float* q = row_of(q_, r);  // zero from head_dim on
+    F sum = V::all(0.0F);
+    for_keys(j, n, [&](size_t k, size_t c, const F(&v)[kLanes], size_t channels) {
+      if (c == 0) sum = V::all(0.0F);
+      for (size_t i = 0; i < channels; ++i) sum = V::fma(V::all(q[c + i]), v[i], sum);
+      if (c + kLanes >= a_.kv_stride) V::store(score_[r] + k, sum);
+    });
+  }
+
+  /// What mix() computes, likewise.
+  void mix_one(size_t r, size_t j, size_t n) {
+    const F keep = V::all(keep_[r]);
+    float* out = row_of(out_, r);
+    for (size_t c = 0; c < a_.kv_stride; c += kColumns * kLanes) {
+      F sum[kColumns];
+      for (int v = 0; v < kColumns; ++v) {
+        const size_t at = c + v * kLanes;
+        sum[v] = at < width_ ? V::mul(V::load(out + at), keep) : keep;
+      }
+      for (size_t k = 0; k < n; ++k) {
+        const F w = V::all(score_[r][k]);
+#pragma GCC unroll 4
+        for (int v = 0; v < kColumns; ++v) {
+          const size_t at = c + v * kLanes;
+          if (at >= a_.kv_stride) break;
+          const size_t channels = a_.kv_stride - at < kLanes ? a_.kv_stride - at : kLanes;
+          sum[v] = V::fma(w, E::load(value(j + k) + at, channels), sum[v]);
+        }
+      }
+      for (int v = 0; v < kColumns && c + v * kLanes < width_; ++v) V::store(out + c + v * kLanes, sum[v]);
+    }
+  }
+
   void read_values(size_t j, size_t n) {
-    const auto* values = static_cast<const typename E::Element*>(a_.values) + j * a_.kv_stride;
     for (size_t k = 0; k < n; ++k) {
       float* to = values_ + k * width_;
       for (size_t c = 0; c < a_.kv_stride; c += kLanes) {
         const size_t channels = a_.kv_stride - c < kLanes ? a_.kv_stride - c : kLanes;
-        V::store(to + c, E::load(values + k * a_.kv_stride + c, channels));
+        V::store(to + c, E::load(value(j + k) + c, channels));
       }
     }
   }

@@ -372,6 +372,49 @@ TEST_P(Attend, WindowsAndCapsAgreeWithRef) {
   }
 }
 
+/// Heads of a group and queries of a batch each have the bits that they have alone, and ref's numbers.
+TEST_P(Attend, ARowDoesNotDependOnItsNeighbours) {
+  constexpr size_t kQueries = 19, kGroup = 3;
+  for (size_t head_dim : {8, 24, 64, 80}) {
+    for (uint32_t window : {0U, 70U}) {
+      const AttentionCase c(150, head_dim, true);
+      const size_t width = kGroup * head_dim;
+      const auto q = random_floats(kQueries * width, 3, 2.0F);
+      std::vector<uint32_t> positions(kQueries);
+      for (size_t t = 0; t < kQueries; ++t) positions[t] = static_cast<uint32_t>(131 + t);
+      std::vector<float> all(kQueries * width), expected(kQueries * width), alone(head_dim);
+      Attention a{.q = q.data(),
+                  .q_stride = width,
+                  .positions = positions.data(),
+                  .queries = kQueries,
+                  .keys = c.key_bytes.data(),
+                  .values = c.value_bytes.data(),
+                  .kv_stride = c.stride,
+                  .head_dim = head_dim,
+                  .scale = 0.2F,
+                  .out = all.data(),
+                  .out_stride = width,
+                  .window = window,
+                  .group = kGroup};
+      fast().attention_f16(a);
+      a.out = expected.data();
+      ref::table().attention_f16(a);
+      for (size_t i = 0; i < all.size(); ++i) ASSERT_NEAR(all[i], expected[i], 2e-5F);
+      a.queries = a.group = 1;
+      a.out = alone.data();
+      for (size_t t = 0; t < kQueries; ++t) {
+        for (size_t head = 0; head < kGroup; ++head) {
+          a.q = q.data() + t * width + head * head_dim;
+          a.positions = &positions[t];
+          fast().attention_f16(a);
+          ASSERT_TRUE(std::equal(alone.begin(), alone.end(), all.begin() + t * width + head * head_dim))
+              << head_dim << " query " << t << " head " << head;
+        }
+      }
+    }
+  }
+}
+
 TEST_P(Attend, AWindowIsTheKeysWithinIt) {
   const AttentionCase c(40, 16, false);
   const auto q = random_floats(16, 3);
