@@ -23,8 +23,9 @@ constexpr microseconds kPutAside{30};
 /// How long the caller waits for others beyond what its own parts took, before it goes on alone.
 constexpr microseconds kPatience{200};
 constexpr milliseconds kAloneAtFirst{10}, kAloneAtMost{640};
-/// Loops without such a wait after which the last one is forgotten.
-constexpr unsigned kGoodRounds = 200;
+/// Loops without such a wait after which the last one is forgotten: more than a thread that shares its
+/// processor can do in one turn (some milliseconds), of a small model's.
+constexpr unsigned kGoodRounds = 1000;
 
 void pause() {
 #if defined(__x86_64__)

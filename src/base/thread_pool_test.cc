@@ -22,7 +22,9 @@ void expect_cover(ThreadPool& pool, size_t n, size_t grain) {
   };
   pool.parallel_for(n, grain, std::cref(fn));
   for (size_t i = 0; i < n; ++i) ASSERT_EQ(seen[i], 1) << n << " by " << grain << " at " << i;
-  if (calls > 1) EXPECT_GE(shortest, grain);
+  if (calls > 1) {
+    EXPECT_GE(shortest, grain);
+  }
 }
 
 TEST(ThreadPool, EveryIndexOnce) {
