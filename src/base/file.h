@@ -32,6 +32,10 @@ class MappedFile {
   std::string path_;
 };
 
+/// Gives back the memory of whole pages among these bytes of a MappedFile: they are read again when needed.
+/// For what will hardly be. REQUIRES: bytes of a MappedFile.
+void forget_pages(std::span<const std::byte> bytes);
+
 /// The whole file as a string. Errors: kNotFound, kIo, kLimit above `max_bytes`.
 Result<std::string> read_file(const std::string& path, uint64_t max_bytes = uint64_t{1} << 32);
 

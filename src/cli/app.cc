@@ -47,6 +47,9 @@ Status load_config(Common& common, CLI::App& chosen, const std::vector<CLI::App*
 /// Names of the store become paths.
 Status find_models(Common& common, const CLI::App& chosen) {
   if (common.store.empty()) common.store = store::Store::default_root();
+  for (auto& [verb, targets] : common.model_lists) {
+    for (std::string& target : *targets) common.models.emplace_back(verb, &target);
+  }
   for (auto& [verb, target] : common.models) {
     if (verb != &chosen || target->empty()) continue;
     BANTAM_ASSIGN(*target, store::resolve_model(*target, common.store));
@@ -79,6 +82,11 @@ void add_store(CLI::App& verb, const Common& common) {
 void takes_model(CLI::App& verb, const Common& common, std::string& target) {
   add_store(verb, common);
   const_cast<Common&>(common).models.emplace_back(&verb, &target);
+}
+
+void takes_models(CLI::App& verb, const Common& common, std::vector<std::string>& targets) {
+  add_store(verb, common);
+  const_cast<Common&>(common).model_lists.emplace_back(&verb, &targets);
 }
 
 int run_app(int argc, const char* const* argv, const char* about, std::span<const Verb> verbs,

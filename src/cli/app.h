@@ -23,6 +23,7 @@ struct Common {
       store;  // folder of models, of verbs that called add_store; never empty there but without a home
   /// What names a model in each verb; a name of the store is its file's path when the action runs.
   std::vector<std::pair<const CLI::App*, std::string*>> models;
+  std::vector<std::pair<const CLI::App*, std::vector<std::string>*>> model_lists;
 };
 
 /// Runs the verb after its options are parsed; returns an ExitCode.
@@ -44,6 +45,7 @@ void add_json(CLI::App& verb, const Common& common);
 void add_store(CLI::App& verb, const Common& common);
 /// `target`, bound to an option of the verb, may name a model of the store beside a file; adds --store.
 void takes_model(CLI::App& verb, const Common& common, std::string& target);
+void takes_models(CLI::App& verb, const Common& common, std::vector<std::string>& targets);
 
 /// Parses the command line and runs the chosen verb. Every option --some-name of a verb has the environment
 /// twin BANTAM_SOME_NAME; a flag beats its twin, which beats the config file. Wrong use ends in kMisuse.

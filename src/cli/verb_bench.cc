@@ -1,10 +1,6 @@
-#include <algorithm>
-#include <cstdio>
-#include <cstdlib>
 #include <memory>
 
-#include "base/rng.h"
-#include "base/usage.h"
+#include "cli/bench_run.h"
 #include "cli/progress_bar.h"
 #include "cli/verbs.h"
 #include "eval/metrics.h"
@@ -13,185 +9,135 @@ namespace bantam::cli {
 namespace {
 
 struct Options {
-  std::string model, rival;
-  uint32_t prompt = 512, gen = 128, repetitions = 5;
-  runtime::EngineOptions engine;
+  std::vector<std::string> models;
+  std::vector<unsigned> threads = {0};
+  std::vector<uint32_t> batches = {runtime::EngineOptions{}.batch};
+  bool no_roofline = false;
+  BenchOptions one;
 };
 
-/// Tokens per second of each repetition, and what is measured once (the rival's: in each of its runs).
-struct Series {
-  std::vector<double> prefill, decode, load_seconds, peak_bytes;
-};
-
-/// The same tokens in every run: ordinary ones, drawn evenly. Their values do not matter to the speed, but a
-/// control token might end a generation.
-Result<std::vector<text::TokenId>> random_tokens(const text::Tokenizer& tokenizer, uint32_t count) {
-  std::vector<text::TokenId> ordinary, out;
-  for (size_t id = 0; id < tokenizer.vocab_size(); ++id) {
-    if (!tokenizer.piece(static_cast<text::TokenId>(id)).empty())
-      ordinary.push_back(static_cast<text::TokenId>(id));
-  }
-  if (ordinary.empty())
-    return fail(Code::kInvalidArgument, "the vocabulary has no token that stands for text");
-  Rng rng(1);
-  while (out.size() < count) out.push_back(ordinary[rng.below(ordinary.size())]);
-  return out;
+/// "412.3 ±1.2 %": the median, and half the distance of the extremes.
+std::string spread(const Json& runs) {
+  const auto values = runs.get<std::vector<double>>();
+  const double middle = eval::quantile(values, 0.5);
+  return fmt::format("{:.1f} \u00b1{:.1f} %", middle,
+                     50 * (eval::quantile(values, 1) - eval::quantile(values, 0)) / middle);
 }
 
-Status measure(const runtime::Engine& engine, const std::vector<text::TokenId>& prompt, uint32_t gen,
-               Series& out) {
-  BANTAM_ASSIGN(auto session, engine.new_session());
-  runtime::GenerateOptions options;
-  options.ignore_end = true;
-  options.max_tokens = 1;
-  BANTAM_ASSIGN(auto prefill, session->generate(prompt, options));
-  out.prefill.push_back(static_cast<double>(prompt.size()) / prefill.prefill_seconds);
-  options.max_tokens = gen + 1;  // the first token comes from the prompt's own pass
-  BANTAM_ASSIGN(auto decode, session->generate(std::span(prompt).first(1), options));
-  if (decode.tokens.size() < 2) {
-    return fail(Code::kLimit, "--gen: the context of {} tokens leaves no room", engine.context_length());
-  }
-  out.decode.push_back(static_cast<double>(decode.tokens.size() - 1) / decode.decode_seconds);
-  return {};
+std::string milliseconds(const Json& one, const char* key) {
+  return one.contains(key) ? fmt::format("{:.1f} ms", 1000 * one[key].get<double>()) : "-";
 }
 
-/// The last line of the command's output that begins with '{'.
-Result<Json> run_rival(const Options& options) {
-  std::string command = fmt::format(
-      "BANTAM_BENCH_MODEL='{}' BANTAM_BENCH_PROMPT={} BANTAM_BENCH_GEN={} BANTAM_BENCH_THREADS={} {}",
-      options.model, options.prompt, options.gen, options.engine.threads, options.rival);
-  std::FILE* pipe = ::popen(command.c_str(), "r");
-  if (pipe == nullptr) return fail_errno("--vs", errno);
-  std::string output, line, last;
-  char buffer[4096];
-  for (size_t got = 0; (got = std::fread(buffer, 1, sizeof buffer, pipe)) > 0;) output.append(buffer, got);
-  int status = ::pclose(pipe);
-  if (status != 0) return fail(Code::kUnavailable, "--vs: the command ended with status {}", status);
-  for (size_t start = 0; start < output.size();) {
-    size_t end = std::min(output.find('\n', start), output.size());
-    line = output.substr(start, end - start);
-    if (line.starts_with('{')) last = line;
-    start = end + 1;
-  }
-  Json json = Json::parse(last, nullptr, false);
-  if (json.is_discarded()) {
-    return fail(Code::kUnavailable,
-                "--vs: expected a line of JSON with \"prefill\" and \"decode\", found {} bytes of output",
-                output.size());
-  }
-  return json;
-}
-
-Status add_rival(const Json& json, Series& out) {
-  auto take = [&](const char* key, std::vector<double>& to, bool needed) -> Status {
-    auto found = json.find(key);
-    if (found != json.end() && found->is_number()) {
-      to.push_back(found->get<double>());
-    } else if (needed) {
-      return fail(Code::kUnavailable, "--vs: expected a number \"{}\" in the command's JSON", key);
-    }
-    return {};
-  };
-  BANTAM_TRY(take("prefill", out.prefill, true));
-  BANTAM_TRY(take("decode", out.decode, true));
-  BANTAM_TRY(take("load_seconds", out.load_seconds, false));
-  return take("peak_bytes", out.peak_bytes, false);
-}
-
-Json as_json(const Series& series) {
-  Json out = {{"prefill", eval::quantile(series.prefill, 0.5)},
-              {"decode", eval::quantile(series.decode, 0.5)}};
-  if (!series.load_seconds.empty()) out["load_seconds"] = eval::quantile(series.load_seconds, 0.5);
-  if (!series.peak_bytes.empty()) out["peak_bytes"] = eval::quantile(series.peak_bytes, 0.5);
-  out["prefill_runs"] = series.prefill;
-  out["decode_runs"] = series.decode;
-  return out;
+std::vector<std::string> row(const std::string& name, const Json& one) {
+  return {
+      name,
+      spread(one["prefill_runs"]),
+      spread(one["decode_runs"]),
+      milliseconds(one, "first_seconds"),
+      milliseconds(one, "load_seconds"),
+      one.contains("peak_bytes") ? human_bytes(static_cast<uint64_t>(one["peak_bytes"].get<double>())) : "-"};
 }
 
 std::string as_text(const Json& json) {
   std::vector<std::vector<std::string>> rows = {
-      {"median", "prefill tokens/s", "decode tokens/s", "load", "peak memory"}};
-  auto add = [&](const std::string& name, const Json& one) {
-    bool load = one.contains("load_seconds"), peak = one.contains("peak_bytes");
-    rows.push_back({name, fmt::format("{:.1f}", one["prefill"].get<double>()),
-                    fmt::format("{:.1f}", one["decode"].get<double>()),
-                    load ? fmt::format("{:.1f} ms", 1000 * one["load_seconds"].get<double>()) : "-",
-                    peak ? human_bytes(static_cast<uint64_t>(one["peak_bytes"].get<double>())) : "-"});
-  };
-  add("bantam", json["bantam"]);
-  if (!json.contains("rival")) return text_table(rows);
-  add("the other", json["rival"]);
-  std::string out = text_table(rows);
-  return out + fmt::format("bantam / the other: prefill {:.2f}, decode {:.2f}\n",
-                           json["prefill_ratio"].get<double>(), json["decode_ratio"].get<double>());
+      {"median", "prefill tokens/s", "decode tokens/s", "first token", "load", "peak memory"}};
+  rows.push_back(row("bantam", json["bantam"]));
+  if (json.contains("rival")) rows.push_back(row("the other", json["rival"]));
+  std::string out =
+      fmt::format("{}, {} threads\n", json["model"].get<std::string>(), json["threads"].get<int>());
+  out += text_table(rows);
+  if (json.contains("rival")) {
+    out += fmt::format("bantam / the other: prefill {:.2f}, decode {:.2f}\n",
+                       json["prefill_ratio"].get<double>(), json["decode_ratio"].get<double>());
+  }
+  if (const auto found = json.find("roofline"); found != json.end()) {
+    const Json& line = *found;
+    out += fmt::format("of the machine: decoding reads {:.1f} GB/s of {:.1f} ({:.0f} %)",
+                       line["decode_bytes_per_second"].get<double>() / 1e9,
+                       line["bytes_per_second"].get<double>() / 1e9, 100 * line.value("decode_share", 0.0));
+    if (line.contains("prefill_share")) {
+      out += fmt::format(", a prompt has {:.0f} of {:.0f} int8 operations/ns ({:.0f} %)",
+                         2 * line["prefill_multiply_adds_per_second"].get<double>() / 1e9,
+                         2 * line["multiply_adds_per_second"].get<double>() / 1e9,
+                         100 * line["prefill_share"].get<double>());
+    }
+    out += "\n";
+  }
+  return out;
 }
 
-Result<Json> bench(const Options& options, const Common& common) {
-  Series ours, rival;
-  double start = wall_seconds();
-  BANTAM_ASSIGN(auto engine, runtime::Engine::load(options.model, options.engine));
-  ours.load_seconds.push_back(wall_seconds() - start);
-  BANTAM_ASSIGN(auto prompt, random_tokens(engine->tokenizer(), options.prompt));
-  Series warm_up;
-  BANTAM_TRY(measure(*engine, prompt, std::min(options.gen, 8U), warm_up));
+/// Every model at every number of threads and batch.
+Result<std::vector<Json>> bench_all(const Options& options, const Common& common) {
   ProgressBar bar(common.quiet);
-  auto progress = bar.sink();
-  // Taking turns: a machine that slows down meets both alike.
-  for (uint32_t i = 0; i < options.repetitions; ++i) {
-    BANTAM_TRY(measure(*engine, prompt, options.gen, ours));
-    if (!options.rival.empty()) {
-      BANTAM_ASSIGN(Json result, run_rival(options));
-      BANTAM_TRY(add_rival(result, rival));
-    }
-    if (progress)
-      progress({"bench", i + 1, options.repetitions, fmt::format("{:.0f} tokens/s", ours.decode.back())});
-  }
-  ours.peak_bytes.push_back(static_cast<double>(peak_rss_bytes()));
-  Json out = {{"model", options.model},
-              {"threads", options.engine.threads},
-              {"prompt", options.prompt},
-              {"gen", options.gen},
-              {"bantam", as_json(ours)}};
-  if (!options.rival.empty()) {
-    out["rival"] = as_json(rival);
-    for (const char* key : {"prefill", "decode"}) {
-      out[std::string(key) + "_ratio"] = out["bantam"][key].get<double>() / out["rival"][key].get<double>();
+  std::vector<Json> out;
+  const bool alone = options.models.size() * options.threads.size() * options.batches.size() == 1;
+  for (const auto& model : options.models) {
+    for (unsigned threads : options.threads) {
+      for (uint32_t batch : options.batches) {
+        BenchOptions one = options.one;
+        one.model = model;
+        one.engine.threads = threads;
+        one.engine.batch = batch;
+        one.roofline = !options.no_roofline;
+        BANTAM_ASSIGN(Json json, alone ? bench(one, bar.sink()) : bench_apart(one, bar.sink()));
+        out.push_back(std::move(json));
+      }
     }
   }
   return out;
+}
+
+void add_options(CLI::App& verb, Options& options) {
+  verb.add_option("MODEL", options.models, "Models: files (.gguf) or names of the store")->required();
+  verb.add_option("-t,--threads", options.threads,
+                  "Threads of the engine (0: one per hardware thread), one or several numbers")
+      ->delimiter(',')
+      ->type_name("N,…");
+  verb.add_option("--batch", options.batches, "Tokens of a prompt per forward pass, one or several numbers")
+      ->delimiter(',')
+      ->capture_default_str()
+      ->type_name("N,…");
+  verb.add_option("--context", options.one.engine.context_length,
+                  "Context length in tokens (0: the model's own, at most 8,192)")
+      ->capture_default_str()
+      ->type_name("N");
+  verb.add_option("--prompt", options.one.prompt, "Tokens of the prompt")
+      ->capture_default_str()
+      ->check(CLI::PositiveNumber);
+  verb.add_option("--gen", options.one.gen, "Tokens to generate")
+      ->capture_default_str()
+      ->check(CLI::PositiveNumber);
+  verb.add_option("--reps", options.one.repetitions, "Repetitions; medians are printed")
+      ->capture_default_str()
+      ->check(CLI::PositiveNumber);
+  verb.add_flag("--no-roofline", options.no_roofline, "Do not measure what the machine could do");
+  verb.add_option("--vs", options.one.rival,
+                  "Shell command of another engine, run once after each of our repetitions")
+      ->type_name("COMMAND");
 }
 
 }  // namespace
 
 Action add_bench(CLI::App& verb, const Common& common) {
   auto options = std::make_shared<Options>();
-  verb.add_option("MODEL", options->model, "Model: a file (.gguf) or a name of the store")->required();
-  takes_model(verb, common, options->model);
-  verb.add_option("--prompt", options->prompt, "Tokens of the prompt")
-      ->capture_default_str()
-      ->check(CLI::PositiveNumber);
-  verb.add_option("--gen", options->gen, "Tokens to generate")
-      ->capture_default_str()
-      ->check(CLI::PositiveNumber);
-  verb.add_option("--reps", options->repetitions, "Repetitions; medians are printed")
-      ->capture_default_str()
-      ->check(CLI::PositiveNumber);
-  verb.add_option("--vs", options->rival,
-                  "Shell command of another engine, run once after each of our repetitions")
-      ->type_name("COMMAND");
-  add_engine_options(verb, options->engine);
+  add_options(verb, *options);
+  takes_models(verb, common, options->models);
   add_json(verb, common);
   verb.footer(
       "The command of --vs reads BANTAM_BENCH_MODEL, _PROMPT, _GEN and _THREADS and prints a line of JSON: "
       "\"prefill\" and\n"
-      "\"decode\" in tokens/s, and if it likes \"load_seconds\" and \"peak_bytes\".\n"
+      "\"decode\" in tokens/s, and if it likes \"load_seconds\", \"load_to_first_seconds\" and "
+      "\"peak_bytes\".\n"
       "Examples:\n"
-      "  bantam bench model.gguf --threads 2\n"
+      "  bantam bench model.gguf --threads 1,2\n"
       "  bantam bench model.gguf --threads 1 --vs 'node tests/llamacpp/bench.mjs'");
   return [options, &common] {
-    auto result = bench(*options, common);
+    auto result = bench_all(*options, common);
     if (!result) return report(result.error());
-    return common.json ? print_json(*result) : print_text(as_text(*result));
+    if (common.json) return print_json(result->size() == 1 ? result->front() : Json(*result));
+    std::string text;
+    for (const Json& one : *result) text += (text.empty() ? "" : "\n") + as_text(one);
+    return print_text(text);
   };
 }
 

@@ -2,6 +2,7 @@
 // y = x W^T for stored matrices of any type, over a thread pool.
 
 #include <cstddef>
+#include <functional>
 #include <span>
 
 #include "base/result.h"
@@ -30,14 +31,18 @@ class Activations {
   size_t columns() const { return columns_; }
 
  private:
-  friend void matmul(const Table&, ThreadPool&, const tensor::MatrixView&, Activations&, float*, size_t,
-                     std::span<const int32_t>);
+  friend class Products;
   void pack(const Table& table, Rounding rounding, Product& product);
+  const std::byte* pack_panels(const Table& table, ThreadPool& pool, Rounding rounding);
+
+  /// What the storage holds.
+  enum class Form : uint8_t { kNone, kTiles, kPanels };
 
   tensor::Storage storage_;
   const float* x_ = nullptr;
   size_t stride_ = 0, tokens_ = 0, columns_ = 0;
   Rounding packed_ = Rounding::kNone;
+  Form form_ = Form::kNone;
 };
 
 /// y[t, i] = dot(x row t, weights row i), rows of y `y_stride` floats apart; weights [N, columns of x] as
@@ -46,5 +51,22 @@ class Activations {
 /// of 32 or, for types with super-blocks, of 256 first, as llama.cpp does.
 void matmul(const Table& table, ThreadPool& pool, const tensor::MatrixView& weights, Activations& x, float* y,
             size_t y_stride, std::span<const int32_t> rows = {});
+
+/// One of several products with the same activations.
+struct MatmulPart {
+  const tensor::MatrixView* weights;
+  float* y;
+  size_t y_stride;
+};
+/// The same as a matmul() for each part, at most kMostParts, at less cost.
+inline constexpr size_t kMostParts = 4;
+void matmul(const Table& table, ThreadPool& pool, std::span<const MatmulPart> parts, Activations& x);
+
+/// Bytes of `weights` with rows interleaved as `table` wants them; 0 where table or type have no such form.
+size_t panels_size(const Table& table, const tensor::MatrixView& weights);
+/// Writes that copy, for MatrixView::panels. `done` is told, from any thread, the stored rows that are
+/// copied.
+void copy_as_panels(const Table& table, ThreadPool& pool, const tensor::MatrixView& weights, std::byte* out,
+                    const std::function<void(std::span<const std::byte>)>& done);
 
 }  // namespace bantam::kernels

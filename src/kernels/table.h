@@ -9,6 +9,7 @@
 #include <cstddef>
 #include <cstdint>
 
+#include "kernels/panels.h"
 #include "tensor/dtype.h"
 
 namespace bantam::kernels {
@@ -54,12 +55,11 @@ struct Product {
   size_t y_stride;
 };
 
-/// Attention of `queries` rows of one query head over one key/value head (Vaswani et al. 2017,
-/// section 3.2.1), causal: row t sees the keys 0 .. positions[t], or the last `window` of them where that is
-/// not 0. out = softmax(scale * q K^T) V, with cap(x) = softcap * tanh(x / softcap) before the softmax where
-/// softcap is not 0 (Bello et al. 2016), computed
-/// over tiles of kKeyTile keys with a running maximum (Milakov and Gimelshein 2018), so that no score matrix
-/// is kept.
+/// Attention of `queries` rows of `group` query heads, head_dim floats apart, over one key/value head
+/// (Vaswani et al. 2017, section 3.2.1), causal: row t sees the keys 0 .. positions[t], or the last `window`
+/// of them where that is not 0. out = softmax(scale * q K^T) V, with cap(x) = softcap * tanh(x / softcap)
+/// before the softmax where softcap is not 0 (Bello et al. 2016), computed over tiles of kKeyTile keys with a
+/// running maximum (Milakov and Gimelshein 2018), so that no score matrix is kept.
 struct Attention {
   const float* q;
   size_t q_stride;
@@ -74,6 +74,7 @@ struct Attention {
   size_t out_stride;
   uint32_t window = 0;
   float softcap = 0;
+  size_t group = 1;
 };
 inline constexpr size_t kKeyTile = 64;
 inline constexpr size_t kMaxHeadDim = 1024;
@@ -90,6 +91,14 @@ struct Table {
 
   /// The product with weights of a type, never null.
   Matmul (*matmul)(tensor::DType type);
+
+  /// Rows of a panel (panels.h), 0 where there are none, and the products with panels of a type, null where
+  /// that has none.
+  size_t lanes;
+  const PanelKernels* (*panels)(tensor::DType type);
+  /// Rounds one row as pack_blocks and pack_super_blocks do; its blocks lie `step` apart.
+  void (*pack_panel_blocks)(const float* x, size_t blocks, PanelBlock* out, size_t step);
+  void (*pack_panel_supers)(const float* x, size_t supers, PanelSuper* out, size_t step);
 
   /// Rounds `rows` (1 to 8) rows of 32 * blocks floats to int8: scale = amax / 127 rounded to binary16, q = x
   /// * 127 / amax to the nearest integer, ties to even; a block whose scale is zero has q = 0. Missing rows
@@ -123,12 +132,18 @@ struct Table {
 
   void (*f32_to_f16)(const float* x, uint16_t* y, size_t n);  // nearest, ties to even
   void (*f16_to_f32)(const uint16_t* x, float* y, size_t n);
+
+  /// As many int8 multiply-adds as fit in `rounds` rounds of nothing else; returns how many. May be null.
+  uint64_t (*int8_work)(uint64_t rounds);
 };
 
 namespace ref {
 const Table& table();
 }
 namespace x86_avx2 {
+const Table& table();
+}
+namespace x86_avx512 {
 const Table& table();
 }
 

@@ -18,6 +18,13 @@ void add_bias(const kernels::Table& table, std::span<const float> bias, size_t n
 
 }  // namespace
 
+std::vector<MatrixView*> EncoderWeights::products() {
+  std::vector<MatrixView*> out;
+  for (auto& layer : layers)
+    out.insert(out.end(), {&layer.q, &layer.k, &layer.v, &layer.output, &layer.gate, &layer.up, &layer.down});
+  return out;
+}
+
 Encoder::Encoder(const Config& config, EncoderWeights weights, const kernels::Table& table, ThreadPool& pool,
                  uint32_t positions)
     : config_(config), weights_(std::move(weights)), table_(table), pool_(pool), ones_(config.ffn_dim, 1.0F) {

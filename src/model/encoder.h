@@ -38,6 +38,9 @@ struct EncoderWeights {
   LayerNormWeights embedding_norm;
   std::vector<EncoderLayer> layers;
   uint64_t bytes = 0;  // of all matrices and vectors
+
+  /// Every matrix that products use.
+  std::vector<MatrixView*> products();
 };
 
 /// The tensors of `file`, which must outlive the result. Errors: those of map_weights.

@@ -13,8 +13,8 @@ namespace {
 
 using tensor::DType;
 
-/// Queries of one head that one thread takes at a time.
-constexpr size_t kQueryChunk = 16;
+/// Rows of queries, of all heads of a group, that one thread takes at a time.
+constexpr size_t kQueryRows = 48;
 size_t widest(const Config& config) {
   return std::max({size_t{config.dim}, query_width(config), size_t{config.ffn_dim}});
 }
@@ -118,11 +118,14 @@ void Transformer::forward(std::span<const Segment> segments, Workspace& ws, floa
   for (uint32_t layer = 0; layer < config_.layers; ++layer) {
     const LayerWeights& weights = weights_.layers[layer];
     norm(ws.x_.data(), weights.attention_norm, n, ws.norm_.data());
-    keys_and_values(layer, n, ws);
-    if (layer + 1 == config_.layers) {  // nothing reads the other tokens any more
+    // Of the last layer nothing reads the other tokens: they need keys and values only.
+    const bool last = layer + 1 == config_.layers && ws.outputs_.size() < n;
+    keys_and_values(layer, n, !last, ws);
+    if (last) {
       n = keep_outputs(ws);
       if (n == 0) return;
       ws.activations_.set(ws.norm_.data(), config_.dim, n, config_.dim);
+      product(weights.q, ws, ws.q_.data());
     }
     attention(layer, n, ws);
     norm(ws.x_.data(), weights.ffn_norm, n, ws.norm_.data());
@@ -187,13 +190,15 @@ void Transformer::add_to_stream(std::span<const float> post_norm, size_t n, Work
   table_.add(ws.x_.data(), ws.norm_.data(), n * config_.dim);
 }
 
-/// k = rope(W_k norm), v = W_v norm into the cache. Leaves the activations set to the norm.
-void Transformer::keys_and_values(uint32_t layer, size_t n, Workspace& ws) const {
+/// k = rope(W_k norm), v = W_v norm into the cache, and W_q norm, if wanted, into q_.
+void Transformer::keys_and_values(uint32_t layer, size_t n, bool queries, Workspace& ws) const {
   const size_t width = kv_width(config_), stride = stride_of(config_);
   const LayerWeights& weights = weights_.layers[layer];
   ws.activations_.set(ws.norm_.data(), config_.dim, n, config_.dim);
-  product(weights.k, ws, ws.k_.data());
-  product(weights.v, ws, ws.v_.data());
+  const kernels::MatmulPart parts[] = {{&weights.k, ws.k_.data(), weights.k.rows},
+                                       {&weights.v, ws.v_.data(), weights.v.rows},
+                                       {&weights.q, ws.q_.data(), weights.q.rows}};
+  kernels::matmul(table_, pool_, std::span(parts).first(queries ? 3 : 2), ws.activations_);
   for_each(pool_, n, width * 16, [&](size_t t) {
     const KvCache& cache = *ws.caches_[t];
     float *k = ws.k_.data() + t * width, *v = ws.v_.data() + t * width;
@@ -210,30 +215,31 @@ void Transformer::keys_and_values(uint32_t layer, size_t n, Workspace& ws) const
   });
 }
 
-/// x += W_o attention(rope(W_q norm), keys, values) for the n rows whose norms the activations hold.
+/// x += W_o attention(rope(q_), keys, values) for n rows.
 void Transformer::attention(uint32_t layer, size_t n, Workspace& ws) const {
   const LayerWeights& weights = weights_.layers[layer];
   const size_t width = query_width(config_), group = config_.heads / config_.kv_heads;
-  product(weights.q, ws, ws.q_.data());
   for_each(pool_, n, width * 8, [&](size_t t) {
     float* q = ws.q_.data() + t * width;
     table_.add(q, weights.q_bias.data(), weights.q_bias.size());
     norm_heads(q, config_.heads, weights.q_norm);
     rotate(q, config_.heads, layer, ws.positions_[t]);
   });
+  const size_t at_once = std::max<size_t>(1, kQueryRows / group);
   std::vector<std::pair<size_t, size_t>> chunks;  // rows of one sequence
   size_t work = 0;
   for (size_t begin = 0, end = 0; begin < n; begin = end) {
-    while (end < n && end - begin < kQueryChunk && ws.caches_[end] == ws.caches_[begin]) ++end;
+    while (end < n && end - begin < at_once && ws.caches_[end] == ws.caches_[begin]) ++end;
     chunks.emplace_back(begin, end);
-    work = std::max(work, (end - begin) * (ws.positions_[end - 1] + size_t{1}) * config_.head_dim * 4);
+    work =
+        std::max(work, (end - begin) * (ws.positions_[end - 1] + size_t{1}) * config_.head_dim * 4 * group);
   }
-  for_each(pool_, config_.heads * chunks.size(), work, [&](size_t part) {
+  for_each(pool_, config_.kv_heads * chunks.size(), work, [&](size_t part) {
     const size_t head = part / chunks.size();
     const auto [begin, end] = chunks[part % chunks.size()];
     const KvCache& cache = *ws.caches_[begin];
-    const size_t kv = head_offset(config_, cache, layer, head / group),
-                 at = begin * width + head * config_.head_dim;
+    const size_t kv = head_offset(config_, cache, layer, head),
+                 at = begin * width + head * group * config_.head_dim;
     const auto attend = cache.type == DType::kF32 ? table_.attention_f32 : table_.attention_f16;
     attend({.q = ws.q_.data() + at,
             .q_stride = width,
@@ -248,7 +254,8 @@ void Transformer::attention(uint32_t layer, size_t n, Workspace& ws) const {
             .out = ws.attention_.data() + at,
             .out_stride = width,
             .window = config_.has_window(layer) ? config_.sliding_window : 0,
-            .softcap = config_.attention_softcap});
+            .softcap = config_.attention_softcap,
+            .group = group});
   });
   ws.activations_.set(ws.attention_.data(), width, n, width);
   product(weights.attention_output, ws, ws.norm_.data());
@@ -263,8 +270,9 @@ void Transformer::attention(uint32_t layer, size_t n, Workspace& ws) const {
 void Transformer::feed_forward(const LayerWeights& weights, size_t n, Workspace& ws) const {
   const size_t width = config_.ffn_dim;
   ws.activations_.set(ws.norm_.data(), config_.dim, n, config_.dim);
-  product(weights.gate, ws, ws.gate_.data());
-  product(weights.up, ws, ws.up_.data());
+  const kernels::MatmulPart parts[] = {{&weights.gate, ws.gate_.data(), width},
+                                       {&weights.up, ws.up_.data(), width}};
+  kernels::matmul(table_, pool_, parts, ws.activations_);
   const auto glu = config_.activation == Activation::kGelu ? table_.geglu : table_.swiglu;
   for_each(pool_, n, width * 16,
            [&](size_t t) { glu(ws.gate_.data() + t * width, ws.up_.data() + t * width, width); });

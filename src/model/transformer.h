@@ -94,7 +94,7 @@ class Transformer {
   void norm(const float* x, std::span<const float> weight, size_t n, float* out) const;
   size_t gather(std::span<const Segment> segments, Workspace& workspace) const;
   size_t keep_outputs(Workspace& workspace) const;
-  void keys_and_values(uint32_t layer, size_t n, Workspace& workspace) const;
+  void keys_and_values(uint32_t layer, size_t n, bool queries, Workspace& workspace) const;
   void attention(uint32_t layer, size_t n, Workspace& workspace) const;
   void feed_forward(const LayerWeights& weights, size_t n, Workspace& workspace) const;
   void rotate(float* x, size_t heads, uint32_t layer, uint32_t position) const;

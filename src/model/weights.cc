@@ -1,5 +1,7 @@
 #include "model/weights.h"
 
+#include "base/file.h"
+#include "kernels/matmul.h"
 #include "model/family.h"
 #include "model/tensor_reader.h"
 
@@ -105,6 +107,39 @@ Result<Weights> map_weights(const GgufFile& file, const Config& config) {
   BANTAM_ASSIGN(out.rope_short, read_factors(in, config, "rope_factors_short.weight"));
   BANTAM_ASSIGN(out.rope_long, read_factors(in, config, "rope_factors_long.weight"));
   BANTAM_TRY(in.finish(config.architecture));
+  return out;
+}
+
+std::vector<MatrixView*> Weights::products() {
+  std::vector<MatrixView*> out{&output};
+  for (auto& layer : layers) {
+    out.insert(out.end(),
+               {&layer.q, &layer.k, &layer.v, &layer.attention_output, &layer.gate, &layer.up, &layer.down});
+  }
+  return out;
+}
+
+std::vector<const MatrixView*> Weights::products() const {
+  const auto all = const_cast<Weights*>(this)->products();  // which changes nothing
+  return {all.begin(), all.end()};
+}
+
+Result<tensor::Storage> interleave(std::span<MatrixView* const> matrices, const kernels::Table& table,
+                                   ThreadPool& pool) {
+  constexpr uint64_t kAlignment = tensor::Storage::kAlignment;
+  const auto size_of = [&](const MatrixView& matrix) {
+    return (kernels::panels_size(table, matrix) + kAlignment - 1) / kAlignment * kAlignment;
+  };
+  uint64_t bytes = 0;
+  for (const MatrixView* matrix : matrices) bytes += size_of(*matrix);
+  BANTAM_ASSIGN(auto out, tensor::Storage::allocate_large(bytes));
+  std::byte* to = out.data();
+  for (MatrixView* matrix : matrices) {
+    if (size_of(*matrix) == 0) continue;
+    kernels::copy_as_panels(table, pool, *matrix, to, forget_pages);
+    matrix->panels = to;
+    to += size_of(*matrix);
+  }
   return out;
 }
 

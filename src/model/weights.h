@@ -3,10 +3,13 @@
 // channels, Q = heads * head_dim, K = kv_heads * head_dim. A matrix [rows, columns] maps `columns` channels
 // to `rows`.
 
+#include <span>
 #include <vector>
 
 #include "base/result.h"
+#include "base/thread_pool.h"
 #include "formats/gguf.h"
+#include "kernels/table.h"
 #include "model/config.h"
 #include "tensor/storage.h"
 #include "tensor/view.h"
@@ -40,6 +43,9 @@ struct Weights {
   std::vector<float> rope_factors, rope_short, rope_long;
   std::vector<tensor::Storage> owned;
 
+  /// Every matrix that products use; the head is the first.
+  std::vector<MatrixView*> products();
+  std::vector<const MatrixView*> products() const;
   /// Bytes of all matrices and norms, a tied head counted once.
   uint64_t bytes() const;
 };
@@ -49,5 +55,11 @@ struct Weights {
 /// another shape (its name, found, expected); kUnsupported for a tensor that this architecture does not use,
 /// since leaving it out would change the result in silence.
 Result<Weights> map_weights(const formats::GgufFile& file, const Config& config);
+
+/// Gives the matrices (those of a mapped file) copies with rows interleaved (kernels/panels.h), where `table`
+/// has use for them, in place of the file's pages: together they take as much memory as before. The copies
+/// live as long as what is returned. Errors: kLimit.
+Result<tensor::Storage> interleave(std::span<MatrixView* const> matrices, const kernels::Table& table,
+                                   ThreadPool& pool);
 
 }  // namespace bantam::model

@@ -1,7 +1,13 @@
 #include "runtime/engine.h"
 
 #include <algorithm>
+#include <cstdlib>
 
+#if defined(__GLIBC__)
+#include <malloc.h>
+#endif
+
+#include "base/file.h"
 #include "kernels/dispatch.h"
 #include "runtime/grammar/vocabulary.h"
 #include "runtime/memory.h"
@@ -53,6 +59,19 @@ Status check_vocabulary(const Engine::Impl& engine) {
   return {};
 }
 
+/// Gives back what only loading needed: the file's pages that products no longer read (and those that the
+/// system mapped beside them), and what the heap holds free.
+void give_back(const formats::GgufFile& file) {
+  for (const auto& tensor : file.tensors()) forget_pages(file.data(tensor));
+  if (!file.tensors().empty()) {
+    const auto& first = file.tensors().front();
+    forget_pages({file.data(first).data() - first.offset, first.offset});  // the head of the file
+  }
+#if defined(__GLIBC__)
+  ::malloc_trim(0);
+#endif
+}
+
 Status load_task(Engine::Impl& engine) {
   BANTAM_ASSIGN(engine.task, model::read_task(engine.file));
   if (!engine.task) return {};
@@ -86,7 +105,12 @@ Result<std::shared_ptr<const Engine>> Engine::load(const std::string& path, cons
   BANTAM_ASSIGN(impl->pooling, read_pooling(impl->file, impl->config.architecture));
   impl->plan = plan_of(*impl, impl->config.encoder ? encoder.bytes : impl->weights.bytes());
   BANTAM_TRY(check_memory(impl->plan.total(), path));
+  impl->table = table;
   impl->pool = std::make_unique<ThreadPool>(options.threads);
+  BANTAM_ASSIGN(impl->panels,
+                model::interleave(impl->config.encoder ? encoder.products() : impl->weights.products(),
+                                  *table, *impl->pool));
+  give_back(impl->file);
   if (impl->config.encoder) {
     impl->encoder = std::make_unique<model::Encoder>(impl->config, std::move(encoder), *table, *impl->pool,
                                                      impl->options.context_length);
@@ -122,6 +146,18 @@ const text::Tokenizer& Engine::tokenizer() const { return *impl_->tokenizer; }
 const std::optional<model::Task>& Engine::task() const { return impl_->task; }
 uint32_t Engine::context_length() const { return impl_->options.context_length; }
 MemoryPlan Engine::memory() const { return impl_->plan; }
+kernels::Roofline Engine::roofline() const { return kernels::measure_roofline(*impl_->table, *impl_->pool); }
+
+TokenWork Engine::token_work() const {
+  TokenWork out;
+  for (const auto* matrix : impl_->weights.products()) {
+    out.bytes += matrix->bytes();
+    const bool head = matrix == &impl_->weights.output;
+    (head ? out.head_multiply_adds : out.layer_multiply_adds) += uint64_t{matrix->rows} * matrix->columns;
+  }
+  return out;
+}
+
 const std::string& Engine::chat_template() const { return impl_->chat_template; }
 std::span<const std::vector<TokenId>> Engine::task_choices() const { return impl_->choices; }
 

@@ -13,6 +13,7 @@
 
 #include "base/result.h"
 #include "formats/gguf.h"
+#include "kernels/roofline.h"
 #include "model/config.h"
 #include "model/task.h"
 #include "runtime/sampling.h"
@@ -33,6 +34,13 @@ struct EngineOptions {
 struct MemoryPlan {
   uint64_t weights = 0, kv_cache = 0, buffers = 0;
   uint64_t total() const { return weights + kv_cache + buffers; }
+};
+
+/// What one token takes at the least, for telling a speed as a share of the machine's (kernels/roofline.h).
+struct TokenWork {
+  uint64_t bytes = 0;                // of weights, all read for a token that is generated
+  uint64_t layer_multiply_adds = 0;  // of a token of a prompt; attention not counted
+  uint64_t head_multiply_adds = 0;   // of the one after whose logits are wanted
 };
 
 class Grammar;
@@ -147,6 +155,9 @@ class Engine {
   const std::optional<model::Task>& task() const;
   uint32_t context_length() const;
   MemoryPlan memory() const;
+  TokenWork token_work() const;
+  /// The machine at this engine's threads, measured now.
+  kernels::Roofline roofline() const;
   /// tokenizer.chat_template, empty when the file has none.
   const std::string& chat_template() const;
 

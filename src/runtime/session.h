@@ -41,6 +41,8 @@ struct Engine::Impl {
   EngineOptions options;  // with defaults filled in
   model::Config config;
   model::Weights weights;
+  tensor::Storage panels;  // of the matrices
+  const kernels::Table* table = nullptr;
   std::unique_ptr<text::Tokenizer> tokenizer;
   std::optional<model::Task> task;
   std::optional<model::TaskPrompt> prompt;

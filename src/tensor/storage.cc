@@ -1,5 +1,7 @@
 #include "tensor/storage.h"
 
+#include <sys/mman.h>
+
 #include <cstdlib>
 
 #include "base/checked.h"
@@ -19,6 +21,17 @@ Result<Storage> Storage::allocate(uint64_t bytes) {
   const auto address = reinterpret_cast<uintptr_t>(out.memory_.get());
   out.data_ = static_cast<std::byte*>(out.memory_.get()) + (kAlignment - address % kAlignment) % kAlignment;
   out.bytes_ = bytes;
+  return out;
+}
+
+Result<Storage> Storage::allocate_large(uint64_t bytes) {
+  constexpr uint64_t kLargePage = uint64_t{1} << 21;
+  BANTAM_ASSIGN(auto out, allocate(bytes));
+  const auto address = reinterpret_cast<uintptr_t>(out.data_);
+  const uint64_t begin = (address + kLargePage - 1) / kLargePage * kLargePage,
+                 end = (address + bytes) / kLargePage * kLargePage;
+  // A wish: where it is not granted, small pages do.
+  if (begin < end) ::madvise(reinterpret_cast<void*>(begin), end - begin, MADV_HUGEPAGE);
   return out;
 }
 

@@ -17,6 +17,8 @@ class Storage {
   Storage() = default;
   /// Errors: kLimit naming the size when the memory is not there.
   static Result<Storage> allocate(uint64_t bytes);
+  /// The same in large pages, where the system has them: for what is read from end to end again and again.
+  static Result<Storage> allocate_large(uint64_t bytes);
 
   std::byte* data() { return data_; }
   const std::byte* data() const { return data_; }

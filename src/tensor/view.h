@@ -16,6 +16,8 @@ struct MatrixView {
   size_t rows = 0;
   size_t columns = 0;
   const std::byte* data = nullptr;
+  /// The same once more with rows interleaved, where there is such a copy (kernels/panels.h).
+  const std::byte* panels = nullptr;
 
   size_t row_bytes() const { return tensor::row_bytes(type, columns); }
   size_t bytes() const { return rows * row_bytes(); }

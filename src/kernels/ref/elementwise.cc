@@ -48,6 +48,12 @@ void attention(const Attention& a) {
   }
 }
 
+/// Head by head.
+template <class Element>
+void attention_of_group(Attention a) {
+  for (size_t head = 0; head < a.group; ++head, a.q += a.head_dim, a.out += a.head_dim) attention<Element>(a);
+}
+
 }  // namespace
 
 void rms_norm(const float* x, const float* weight, float eps, size_t n, float* y) {
@@ -89,8 +95,8 @@ void softmax(float* x, size_t n) {
   for (size_t i = 0; i < n; ++i) x[i] = static_cast<float>(x[i] / total);
 }
 
-void attention_f32(const Attention& a) { attention<float>(a); }
-void attention_f16(const Attention& a) { attention<uint16_t>(a); }
+void attention_f32(const Attention& a) { attention_of_group<float>(a); }
+void attention_f16(const Attention& a) { attention_of_group<uint16_t>(a); }
 
 void f32_to_f16(const float* x, uint16_t* y, size_t n) { std::transform(x, x + n, y, tensor::float_to_half); }
 void f16_to_f32(const uint16_t* x, float* y, size_t n) { std::transform(x, x + n, y, tensor::half_to_float); }

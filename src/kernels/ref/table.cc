@@ -6,6 +6,10 @@ const Table& table() {
   static constexpr Table kTable{
       .name = "ref",
       .matmul = matmul,
+      .lanes = 0,
+      .panels = [](tensor::DType) -> const PanelKernels* { return nullptr; },
+      .pack_panel_blocks = nullptr,
+      .pack_panel_supers = nullptr,
       .pack_tiles = pack_tiles,
       .pack_blocks = pack_blocks,
       .pack_super_tiles = pack_super_tiles,
@@ -21,6 +25,7 @@ const Table& table() {
       .attention_f16 = attention_f16,
       .f32_to_f16 = f32_to_f16,
       .f16_to_f32 = f16_to_f32,
+      .int8_work = nullptr,
   };
   return kTable;
 }

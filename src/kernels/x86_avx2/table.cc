@@ -24,6 +24,10 @@ const Table& table() {
   static constexpr Table kTable{
       .name = "avx2",
       .matmul = matmul,
+      .lanes = 8,
+      .panels = panels,
+      .pack_panel_blocks = pack_panel_blocks,
+      .pack_panel_supers = pack_panel_supers,
       .pack_tiles = pack_tiles,
       .pack_blocks = pack_blocks,
       .pack_super_tiles = pack_super_tiles,
@@ -39,6 +43,7 @@ const Table& table() {
       .attention_f16 = attention_f16,
       .f32_to_f16 = f32_to_f16,
       .f16_to_f32 = f16_to_f32,
+      .int8_work = int8_work,
   };
   return kTable;
 }
