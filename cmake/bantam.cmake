@@ -16,6 +16,13 @@ function(bantam_layer name)
   if(sources)
     add_library(bantam_${name} STATIC ${sources})
     target_link_libraries(bantam_${name} PUBLIC bantam_options ${ARG_LINK})
+    if(name IN_LIST BANTAM_LIBRARY_LAYERS)
+      # Hidden names cost nothing in a shared library: calls within it stay direct.
+      set_target_properties(bantam_${name} PROPERTIES POSITION_INDEPENDENT_CODE ON CXX_VISIBILITY_PRESET hidden
+                                                      VISIBILITY_INLINES_HIDDEN ON)
+      # "Unique" names would stay visible whatever a version script says.
+      target_compile_options(bantam_${name} PRIVATE $<$<CXX_COMPILER_ID:GNU>:-fno-gnu-unique>)
+    endif()
   else()
     add_library(bantam_${name} INTERFACE)
     target_link_libraries(bantam_${name} INTERFACE bantam_options ${ARG_LINK})

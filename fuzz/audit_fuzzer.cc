@@ -1,5 +1,5 @@
-// Audit logs: whatever the bytes and however they are cut, the verifier ends with the same findings, in order of what
-// it read, and never calls a log intact that has a broken line.
+// Audit logs: whatever the bytes and however they are cut, the verifier ends with the same findings, in order
+// of what it read, and never calls a log intact that has a broken line.
 
 #include <cstdlib>
 

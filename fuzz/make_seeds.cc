@@ -6,6 +6,7 @@
 #include "base/file.h"
 #include "formats/gguf.h"
 #include "formats/safetensors.h"
+#include "seeds.h"
 #include "text/bpe.h"
 
 namespace {
@@ -15,12 +16,6 @@ using bantam::Status;
 using bantam::formats::GgmlType;
 using bantam::formats::GgufArray;
 using bantam::formats::GgufWriter;
-
-Status write_all(const std::string& folder, std::span<const std::string> inputs) {
-  for (size_t i = 0; i < inputs.size(); ++i)
-    BANTAM_TRY(bantam::write_file(folder + "/" + std::to_string(i), inputs[i]));
-  return {};
-}
 
 std::span<const std::byte> bytes_of(const auto& items) { return std::as_bytes(std::span(items)); }
 
@@ -406,6 +401,9 @@ int main(int count, char** arguments) {
   const std::pair<const char*, Status (*)(const std::string&)> kinds[] = {
       {"gguf_fuzzer", gguf_seeds},
       {"model_fuzzer", model_seeds},
+      {"adapter_fuzzer", adapter_seeds},
+      {"state_fuzzer", state_seeds},
+      {"capi_fuzzer", capi_seeds},
       {"safetensors_fuzzer", safetensors_seeds},
       {"csv_fuzzer", csv_seeds},
       {"tokenizer_fuzzer", tokenizer_seeds},

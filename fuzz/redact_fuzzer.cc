@@ -1,5 +1,5 @@
-// Redaction: any text comes back as it was, whole or in parts, nothing that is found stays in what is sent, and JSON
-// stays JSON.
+// Redaction: any text comes back as it was, whole or in parts, nothing that is found stays in what is sent,
+// and JSON stays JSON.
 
 #include <cstdlib>
 #include <nlohmann/json.hpp>

@@ -115,6 +115,13 @@ struct Request {
   /// May be empty. Called on the executor; lives as long as the request.
   std::function<void(const Step& step)> on_failed_step;
   std::shared_ptr<CallNotes> notes;  // where the calls made for it are noted; may be null
+  /// Adapters of a model that runs here, by their index, and their scales; those not named have 0. None: as the
+  /// model was loaded. Other models refuse it (kUnsupported).
+  std::optional<std::vector<std::pair<uint32_t, float>>> adapters;
+  /// At the context's end forget the oldest half of what follows the first `context_keep` tokens of the prompt
+  /// and go on; Reply::notes tell of it. Only models that run here and were set up to allow it.
+  bool context_shift = false;
+  uint32_t context_keep = 0;
   /// Proposes tokens to a model that runs here, for the same text sooner; others take no notice. May be null.
   std::shared_ptr<runtime::DraftSource> draft;
   std::stop_token cancel;

@@ -8,6 +8,7 @@
 #include <boost/asio/post.hpp>
 #include <boost/asio/thread_pool.hpp>
 #include <cmath>
+#include <future>
 
 #include "base/usage.h"
 #include "chat/cancel_scope.h"
@@ -53,17 +54,20 @@ class Planned {
   bool ended_ = false;
 };
 
-class Local final : public ChatModel {
+class Local final : public LocalModel {
  public:
   Local(std::shared_ptr<const runtime::Engine> engine, LocalOptions options)
       : engine_(std::move(engine)),
         options_(std::move(options)),
         formats_(engine_),
-        scheduler_(engine_, {.sequences = options_.sessions, .waiting = options_.max_waiting}),
+        scheduler_(
+            engine_,
+            {.sequences = options_.sessions, .waiting = options_.max_waiting, .kv_bytes = options_.kv_bytes}),
         planners_(2) {
     if (const auto& task = engine_->task()) {
       info_ = TaskInfo{task->name, task->labels, task->calibration.threshold, task->calibrated()};
-      if (task->certificate) info_->certificate = std::make_shared<const model::Certificate>(*task->certificate);
+      if (task->certificate)
+        info_->certificate = std::make_shared<const model::Certificate>(*task->certificate);
     }
   }
 
@@ -77,6 +81,24 @@ class Local final : public ChatModel {
   ModelLoad load() const override {
     const auto load = scheduler_.load();
     return {load.running, load.waiting + planned_.load()};
+  }
+
+  Status save_state(const std::string& path) override {
+    std::promise<Status> saved;
+    auto ticket = scheduler_.look([&](runtime::Session* session) {
+      saved.set_value(
+          session ? session->save(path)
+                  : fail(Code::kInvalidArgument, "{}: found no answer whose state could be saved", path));
+    });
+    if (!ticket) return std::unexpected(std::move(ticket).error());
+    return saved.get_future().get();
+  }
+
+  Status load_state(const std::string& path) override {
+    BANTAM_ASSIGN(auto session, engine_->new_session());
+    BANTAM_TRY(session->restore(path));
+    scheduler_.adopt(std::move(session));
+    return {};
   }
 
   Awaitable<Result<Embeddings>> embed(const EmbedRequest& request) override {
@@ -311,10 +333,26 @@ class Local final : public ChatModel {
       call->put(reply.text);
       call->finish(std::move(reply));
     };
+    BANTAM_ASSIGN(auto scales, adapter_scales(call->request()));
     planned.end();
-    auto ticket = scheduler_.run(plan->prompt, longest, job, call->stop());
+    auto ticket = scheduler_.run(plan->prompt, longest, job, call->stop(), std::move(scales));
     if (!ticket) return std::unexpected(std::move(ticket).error().in(name()));
     return {};
+  }
+
+  /// The scale of each adapter that a request wants; none: as the engine has them.
+  Result<std::optional<std::vector<float>>> adapter_scales(const Request& request) const {
+    if (!request.adapters) return std::nullopt;
+    std::vector<float> out(engine_->adapters().size(), 0.0F);
+    for (const auto& [index, scale] : *request.adapters) {
+      if (index >= out.size()) {
+        return fail(Code::kInvalidArgument,
+                    "lora: found the id {}, expected less than the {} adapters of '{}'", index, out.size(),
+                    name());
+      }
+      out[index] = scale;
+    }
+    return out;
   }
 
   Result<runtime::GenerateOptions> generation_options(LocalCall& call, Plan& plan) {
@@ -339,6 +377,13 @@ class Local final : public ChatModel {
     } else {
       BANTAM_ASSIGN(options.grammar, formats_.grammar(request.format, plan.notes));
     }
+    BANTAM_ASSIGN(options.adapter_scales, adapter_scales(request));
+    if (request.context_shift && !options_.context_shift) {
+      return fail(Code::kInvalidArgument,
+                  "context_shift: found true, but '{}' was not set up to allow it (serve --context-shift)",
+                  name());
+    }
+    if (request.context_shift) options.shift = runtime::ContextShift{request.context_keep};
     options.max_tokens = request.max_tokens.value_or(engine_->context_length());
     options.stop = request.stop;
     options.stop.insert(options.stop.end(), plan.stop.begin(), plan.stop.end());
@@ -386,8 +431,15 @@ class Local final : public ChatModel {
                    generation->drafted, generation->kept};
     for (const auto& token : generation->logprobs) reply.logprobs.push_back(logprob(token));
     reply.notes = plan.notes;
+    if (generation->shifted > 0) reply.notes.push_back(shift_note(*generation));
     if (plan.reader) separate(call, *plan.reader, reply);
     return reply;
+  }
+
+  static std::string shift_note(const runtime::Generation& generation) {
+    return fmt::format(
+        "the context was full: {} tokens of the text so far were forgotten on the way, in {} steps",
+        generation.shifted, generation.shifts);
   }
 
   /// The calls in an answer, and the text before them.
@@ -415,8 +467,8 @@ class Local final : public ChatModel {
 
 }  // namespace
 
-Result<std::shared_ptr<ChatModel>> make_local(std::shared_ptr<const runtime::Engine> engine,
-                                              LocalOptions options) {
+Result<std::shared_ptr<LocalModel>> make_local(std::shared_ptr<const runtime::Engine> engine,
+                                               LocalOptions options) {
   if (options.sessions == 0)
     return fail(Code::kInvalidArgument, "model '{}': sessions: found 0, expected at least 1", options.name);
   return std::make_shared<Local>(std::move(engine), std::move(options));

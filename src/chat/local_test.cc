@@ -6,8 +6,7 @@
 #include <thread>
 
 #include "base/usage.h"
-#include "chat/events.h"
-#include "runtime/random_engine_for_test.h"
+#include "chat/local_for_test.h"
 
 namespace bantam::chat {
 namespace {
@@ -19,27 +18,6 @@ using testing::Contains;
 using testing::ElementsAre;
 using testing::HasSubstr;
 using testing::StartsWith;
-
-std::shared_ptr<const runtime::Engine> engine(const std::vector<std::string>& labels, uint32_t context = 512,
-                                              const std::string& chat_template = {}) {
-  return runtime::random_engine({.config = model::tiny_config(context),
-                                 .seed = 3,
-                                 .labels = labels,
-                                 .chat_template = chat_template,
-                                 .options = {.threads = 1, .context_length = context}});
-}
-
-Request ask(std::string text) {
-  Request r;
-  r.messages = {{"user", std::move(text)}};
-  return r;
-}
-
-/// The answer, awaited on this thread.
-Result<Reply> answer(ChatModel& model, const Request& request,
-                     std::function<bool(std::string_view)> sink = {}) {
-  return wait(model.generate(request, text_sink(std::move(sink))));
-}
 
 TEST(LocalTask, AnswersWithALabelAndItsProbability) {
   auto model = make_local(engine({"refund", "login", "other"}),

@@ -129,6 +129,14 @@ void write_sampling(JsonText& out, const Request& request) {
   if (request.logprobs && request.top_logprobs > 0) out.key("top_logprobs").whole(request.top_logprobs);
 }
 
+Status check_local(const RemoteOptions& options, const Request& request) {
+  if (request.adapters)
+    return fail(Code::kUnsupported, "lora: the API of '{}' has no such parameter", options.name);
+  if (request.context_shift)
+    return fail(Code::kUnsupported, "context_shift: the API of '{}' has no such parameter", options.name);
+  return {};
+}
+
 Status check_sampling(const RemoteOptions& options, const Sampling& sampling) {
   if (sampling.top_k)
     return fail(Code::kUnsupported, "top_k: the API of '{}' has no such parameter", options.name);
@@ -153,6 +161,7 @@ void write_stream(JsonText& out, bool stream) {
 
 Result<std::string> request_body(const RemoteOptions& options, const Request& request, bool stream) {
   BANTAM_TRY(check_sampling(options, request.sampling));
+  BANTAM_TRY(check_local(options, request));
   if (!request.choices.empty() && request.format.kind != ResponseFormat::Kind::kText)
     return fail(Code::kInvalidArgument, "response_format: does not go together with guided_choice");
   JsonText out;
@@ -169,6 +178,7 @@ Result<std::string> request_body(const RemoteOptions& options, const Request& re
 
 Result<std::string> completion_body(const RemoteOptions& options, const Request& request, bool stream) {
   BANTAM_TRY(check_sampling(options, request.sampling));
+  BANTAM_TRY(check_local(options, request));
   auto refuse = [&](std::string_view field) {
     return fail(Code::kUnsupported, "{}: does not go together with a text to continue by '{}'", field,
                 options.name);

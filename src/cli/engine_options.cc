@@ -2,6 +2,21 @@
 
 namespace bantam::cli {
 
+CLI::Option* add_lora(CLI::App& verb, runtime::EngineOptions& options) {
+  return verb
+      .add_option_function<std::vector<std::string>>(
+          "--lora",
+          [&options](const std::vector<std::string>& texts) {
+            for (const std::string& text : texts) {
+              auto adapter = runtime::parse_adapter(text);
+              if (!adapter) throw CLI::ValidationError("--lora", adapter.error().message);
+              options.adapters.push_back(std::move(*adapter));
+            }
+          },
+          "A low-rank adapter (GGUF) and how much of it, 1 unless told (may be repeated)")
+      ->type_name("FILE[:SCALE]");
+}
+
 void add_engine_options(CLI::App& verb, runtime::EngineOptions& options) {
   verb.add_option("-t,--threads", options.threads, "Threads of the engine (0: one per hardware thread)")
       ->capture_default_str()
@@ -10,6 +25,7 @@ void add_engine_options(CLI::App& verb, runtime::EngineOptions& options) {
                   "Context length in tokens (0: the model's own, at most 8,192)")
       ->capture_default_str()
       ->type_name("N");
+  add_lora(verb, options);
 }
 
 }  // namespace bantam::cli

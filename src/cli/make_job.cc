@@ -367,7 +367,7 @@ class Maker {
     out.detail = shape_text(loaded->config());
     out.parameters = model::parameter_count(loaded->config());
     out.file_bytes = loaded->file_bytes();
-    out.memory_bytes = loaded->memory().total();
+    out.memory_bytes = loaded->memory().computed();
     out.training_cpu_seconds = model.cpu_seconds;
     auto step = [&](const Progress& p) {
       if (options_.progress) options_.progress({"validate " + model.name, p.done, p.total, p.note});

@@ -51,6 +51,9 @@ class TaskResponder final : public Responder {
     return answer;
   }
 
+  Status save_state(const std::string& path) override { return session_->save(path); }
+  Status load_state(const std::string& path) override { return session_->restore(path); }
+
   std::string description() const override {
     return fmt::format("{}\nEach line is answered with one of the {} labels of the task {}.",
                        first_line(*engine_), engine_->task()->labels.size(), engine_->task()->name);
@@ -83,6 +86,9 @@ class TextResponder final : public Responder {
 
   void reset() override { history_.clear(); }
 
+  Status save_state(const std::string& path) override { return session_->save(path); }
+  Status load_state(const std::string& path) override { return session_->restore(path); }
+
   std::string description() const override {
     return first_line(*engine_) + "\nIt continues the text; what was said before stays part of it.";
   }
@@ -96,11 +102,17 @@ class TextResponder final : public Responder {
     options.cancel = Interrupt::token();
     options.on_text = sink;
     options.grammar = grammar_;
+    options.shift = options_.shift;
     if (options_.draft) options.drafter = options_.draft->drafter();
     BANTAM_ASSIGN(auto generation, session_->generate(tokens, options));
     Answer answer;
     if (options.drafter && !options.drafter->problem().empty())
       answer.notes.push_back("--draft: " + options.drafter->problem());
+    if (generation.shifted > 0) {
+      answer.notes.push_back(fmt::format(
+          "the context was full: {} tokens of the text so far were forgotten on the way, in {} steps",
+          generation.shifted, generation.shifts));
+    }
     answer.drafted_tokens = generation.drafted;
     answer.accepted_tokens = generation.kept;
     answer.text = std::move(generation.text);
@@ -138,7 +150,7 @@ class TextResponder final : public Responder {
 /// A conversation by the model's chat template. A turn that fails or is interrupted is not remembered.
 class ChatResponder final : public Responder {
  public:
-  ChatResponder(std::shared_ptr<const Engine> engine, std::shared_ptr<chat::ChatModel> model,
+  ChatResponder(std::shared_ptr<const Engine> engine, std::shared_ptr<chat::LocalModel> model,
                 const RunOptions& options)
       : engine_(std::move(engine)), model_(std::move(model)) {
     request_.max_tokens = options.max_tokens;
@@ -152,6 +164,8 @@ class ChatResponder final : public Responder {
       request_.format.schema = options.pattern;
     }
     request_.draft = options.draft;
+    request_.context_shift = options.shift.has_value();
+    if (options.shift) request_.context_keep = options.shift->keep;
   }
 
   Result<Answer> ask(const std::string& prompt, const TextSink& sink) override {
@@ -177,13 +191,16 @@ class ChatResponder final : public Responder {
 
   void reset() override { request_.messages.clear(); }
 
+  Status save_state(const std::string& path) override { return model_->save_state(path); }
+  Status load_state(const std::string& path) override { return model_->load_state(path); }
+
   std::string description() const override {
     return first_line(*engine_) + "\nIt remembers the conversation.";
   }
 
  private:
   std::shared_ptr<const Engine> engine_;
-  std::shared_ptr<chat::ChatModel> model_;
+  std::shared_ptr<chat::LocalModel> model_;
   chat::Request request_;  // what every turn shares, and the messages so far
 };
 
@@ -208,9 +225,10 @@ Result<std::unique_ptr<Responder>> make_responder(std::shared_ptr<const Engine> 
     return std::make_unique<TaskResponder>(std::move(engine), std::move(session));
   }
   if (!engine->chat_template().empty() && !options.raw) {
-    BANTAM_ASSIGN(
-        auto model,
-        chat::make_local(engine, {.name = engine->path(), .sessions = 1, .sampling = options.sampling}));
+    BANTAM_ASSIGN(auto model, chat::make_local(engine, {.name = engine->path(),
+                                                        .sessions = 1,
+                                                        .sampling = options.sampling,
+                                                        .context_shift = options.shift.has_value()}));
     return std::make_unique<ChatResponder>(std::move(engine), std::move(model), options);
   }
   BANTAM_ASSIGN(auto session, engine->new_session());

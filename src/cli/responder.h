@@ -22,6 +22,7 @@ struct RunOptions {
   std::vector<std::string> stop, choices;
   std::string schema, pattern;  // what the answer must fulfil; at most one of the two
   bool raw = false, parse_special = false;
+  std::optional<runtime::ContextShift> shift = {};   // go on past the context's end
   std::shared_ptr<runtime::DraftSource> draft = {};  // proposes tokens; the text is the same without
 };
 
@@ -46,6 +47,10 @@ class Responder {
   virtual ~Responder() = default;
   /// Streams the answer's text to `sink` (may be empty) and returns it whole. Stops on Interrupt::token().
   virtual Result<Answer> ask(const std::string& prompt, const TextSink& sink) = 0;
+  /// The state of the text so far, to a file and back (runtime::Session). Loading is only for before the
+  /// first question.
+  virtual Status save_state(const std::string& path) = 0;
+  virtual Status load_state(const std::string& path) = 0;
   /// Forgets the conversation.
   virtual void reset() {}
   /// One line for a person: the model and how it answers.

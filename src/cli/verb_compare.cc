@@ -48,7 +48,7 @@ Result<eval::Candidate> measure(const std::string& path, const Engine& engine,
   out.detail = fmt::format("{}, {} layers x {}", config.architecture, config.layers, config.dim);
   out.parameters = model::parameter_count(config);
   out.file_bytes = engine.file_bytes();
-  out.memory_bytes = engine.memory().total();
+  out.memory_bytes = engine.memory().computed();
   ProgressSink named;
   if (progress) {
     named = [&](Progress step) {

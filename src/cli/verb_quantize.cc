@@ -11,6 +11,7 @@ struct Options {
   std::string in, out, type = "q8_0";
   bool pure = false;
   unsigned threads = 0;
+  runtime::EngineOptions engine;  // of which the adapters only
 };
 
 Json as_json(const compress::QuantizeReport& report) {
@@ -39,7 +40,8 @@ int quantize(const Options& options, const Common& common) {
   auto mix = compress::mix_from_name(options.type, options.pure);
   if (!mix) return report_misuse("quantize", "--type: " + mix.error().message);
   ProgressBar bar(common.quiet);
-  auto result = compress::quantize_file(options.in, options.out, *mix, bar.sink(), options.threads);
+  auto result = compress::quantize_file(options.in, options.out, *mix, bar.sink(), options.threads,
+                                        options.engine.adapters);
   bar.finish();
   if (!result) return report(result.error());
   return common.json ? print_json(as_json(*result)) : print_text(as_text(*result));
@@ -55,8 +57,11 @@ Action add_quantize(CLI::App& verb, const Common& common) {
   verb.add_option("--type", options->type, compress::mix_names())->capture_default_str();
   verb.add_flag("--pure", options->pure, "Every matrix as that type; --type then takes tensor types (Q4_K)");
   verb.add_option("--threads", options->threads, "0: one per hardware thread")->capture_default_str();
+  add_lora(verb, options->engine)->description("Merge this adapter into the weights (may be repeated)");
   add_json(verb, common);
-  verb.footer("Example:\n  bantam quantize student-f32.gguf student-q4.gguf --type q4_k_m");
+  verb.footer(
+      "Example:\n  bantam quantize student-f32.gguf student-q4.gguf --type q4_k_m\n"
+      "  bantam quantize base.gguf tuned.gguf --type f16 --lora adapter.gguf:0.8");
   return [options, &common] { return quantize(*options, common); };
 }
 

@@ -15,6 +15,10 @@ struct Options {
   std::string model, prompt, draft;
   CLI::Option* prompt_given = nullptr;
   RunOptions run;
+  std::string load_state, save_state;
+  bool context_shift = false;
+  uint32_t keep = 0;
+  CLI::Option* keep_given = nullptr;
   runtime::EngineOptions engine;
 };
 
@@ -100,6 +104,7 @@ Result<std::shared_ptr<runtime::DraftSource>> draft_source(const Options& option
   if (options.draft.empty()) return nullptr;
   if (options.draft == "lookup") return runtime::make_lookup_source();
   runtime::EngineOptions engine = options.engine;
+  engine.adapters.clear();    // they are the large one's
   engine.context_length = 0;  // its own, which may be shorter: past it nothing is drafted
   BANTAM_ASSIGN(auto draft, runtime::Engine::load(options.draft, engine));
   auto source = runtime::make_draft_source(std::move(draft), target);
@@ -107,10 +112,22 @@ Result<std::shared_ptr<runtime::DraftSource>> draft_source(const Options& option
   return source;
 }
 
+/// The prompt's answer, or a conversation on a terminal.
+int answer(const Options& options, Responder& responder, const Common& common) {
+  if (options.prompt_given->count() > 0) return answer_once(responder, options.prompt, common);
+  if (::isatty(STDIN_FILENO) == 1) return converse(responder, common);
+  auto piped = read_file("/dev/stdin");
+  if (!piped) return report(piped.error());
+  return answer_once(responder, *piped, common);
+}
+
 int run(Options options, const Common& common) {
   if (Status sampling = runtime::check(options.run.sampling); !sampling) {
     return report_misuse("run", sampling.error().message);
   }
+  if (options.keep_given->count() > 0 && !options.context_shift)
+    return report_misuse("run", "--keep: expected --context-shift beside it");
+  if (options.context_shift) options.run.shift = runtime::ContextShift{options.keep};
   Interrupt interrupt;
   auto engine = runtime::Engine::load(options.model, options.engine);
   if (!engine) return report(engine.error());
@@ -119,11 +136,13 @@ int run(Options options, const Common& common) {
   options.run.draft = std::move(*draft);
   auto responder = make_responder(*engine, options.run);
   if (!responder) return report(responder.error());
-  if (options.prompt_given->count() > 0) return answer_once(**responder, options.prompt, common);
-  if (::isatty(STDIN_FILENO) == 1) return converse(**responder, common);
-  auto piped = read_file("/dev/stdin");
-  if (!piped) return report(piped.error());
-  return answer_once(**responder, *piped, common);
+  if (!options.load_state.empty()) {
+    if (Status loaded = (*responder)->load_state(options.load_state); !loaded) return report(loaded.error());
+  }
+  const int code = answer(options, **responder, common);
+  if (options.save_state.empty() || code != kDone) return code;
+  Status saved = (*responder)->save_state(options.save_state);
+  return saved ? code : report(saved.error());
 }
 
 void add_generation(CLI::App& verb, RunOptions& run) {
@@ -169,6 +188,19 @@ Action add_run(CLI::App& verb, const Common& common) {
           "The text is the same, it only comes sooner")
       ->type_name("MODEL|lookup");
   takes_model(verb, common, options->draft);
+  verb.add_option("--save-state", options->save_state,
+                  "Afterwards write the text's keys and values to this file")
+      ->type_name("FILE");
+  verb.add_option(
+          "--load-state", options->load_state,
+          "Begin with the keys and values of this file: a prompt that begins as its text did is read sooner")
+      ->type_name("FILE");
+  verb.add_flag("--context-shift", options->context_shift,
+                "At the context's end forget the oldest half of the text but its first tokens, and go on (a "
+                "note says so)");
+  options->keep_given =
+      verb.add_option("--keep", options->keep, "With --context-shift: the first N tokens stay")
+          ->type_name("N");
   add_engine_options(verb, options->engine);
   add_json(verb, common);
   verb.footer(

@@ -12,7 +12,7 @@ struct Options {
   uint16_t port = 0;
   CLI::Option* host_given = nullptr;
   CLI::Option* port_given = nullptr;
-  bool offline = false;
+  bool offline = false, context_shift = false;
   runtime::EngineOptions engine{.threads = 0, .context_length = 0, .batch = 256};
 };
 
@@ -32,6 +32,9 @@ Result<server::ServerConfig> settings(const Options& options, const Common& comm
     BANTAM_ASSIGN(model.path, store::resolve_model(model.path, common.store));
     if (options.engine.threads != 0) model.threads = options.engine.threads;
     if (options.engine.context_length != 0) model.context = options.engine.context_length;
+    model.adapters.insert(model.adapters.end(), options.engine.adapters.begin(),
+                          options.engine.adapters.end());
+    if (options.context_shift) model.context_shift = true;
   }
   return config;
 }
@@ -65,6 +68,10 @@ Action add_serve(CLI::App& verb, const Common& common) {
   options->host_given = verb.add_option("--host", options->host, "Address to listen on (default: 127.0.0.1)");
   options->port_given =
       verb.add_option("--port", options->port, "Port; 0: one the system chooses (default: 8080)");
+  verb.add_flag(
+      "--context-shift", options->context_shift,
+      "Allow requests that ask for it (\"context_shift\": true) to go on past the context's end: the oldest\n"
+      "half of what follows the prompt's beginning is then forgotten, and the answer says so");
   verb.add_flag("--offline", options->offline, "Never call a remote model");
   add_engine_options(verb, options->engine);
   verb.footer(

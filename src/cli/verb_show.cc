@@ -73,6 +73,7 @@ Result<Json> describe_memory(const Options& options) {
   runtime::MemoryPlan plan = engine->memory();
   return Json{{"context", engine->context_length()},
               {"weights", plan.weights},
+              {"text", plan.text},
               {"kv_cache", plan.kv_cache},
               {"buffers", plan.buffers},
               {"total", plan.total()}};
@@ -119,6 +120,7 @@ std::string memory_text(const Json& memory) {
   auto size = [&](const char* key) { return human_bytes(memory[key].get<uint64_t>()); };
   return fmt::format("\nmemory, planned for a context of {} tokens\n", memory["context"].get<uint64_t>()) +
          text_table({{"  weights", size("weights")},
+                     {"  metadata, tokenizer", size("text")},
                      {"  KV cache", size("kv_cache")},
                      {"  buffers", size("buffers")},
                      {"  total", size("total")}});

@@ -27,8 +27,10 @@ Action add_ledger(CLI::App& verb, const Common& common);
 Action add_key(CLI::App& verb, const Common& common);
 Action add_audit(CLI::App& verb, const Common& common);
 
-/// --threads and --context, bound to `options`, which must outlive the parsing.
+/// --threads, --context and --lora, bound to `options`, which must outlive the parsing.
 void add_engine_options(CLI::App& verb, runtime::EngineOptions& options);
+/// --lora alone.
+CLI::Option* add_lora(CLI::App& verb, runtime::EngineOptions& options);
 /// The samplers' flags, under llama.cpp's names. What is given is checked by runtime::check.
 void add_sampling_options(CLI::App& verb, runtime::SamplingOptions& options);
 /// "ID+BIAS" or "ID-BIAS". Throws CLI::ValidationError.

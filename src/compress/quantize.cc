@@ -8,6 +8,7 @@
 
 #include "base/thread_pool.h"
 #include "kernels/convert.h"
+#include "model/adapter_file.h"
 #include "tensor/dtype.h"
 
 namespace bantam::compress {
@@ -26,13 +27,31 @@ struct ErrorSum {
   uint64_t count = 0;
 };
 
+/// What an adapter adds to a tensor, and how much of it.
+struct Addition {
+  const model::LowRank* part;
+  float scale;
+};
+
+std::vector<Addition> additions_to(const GgufTensor& tensor, const std::vector<model::AdapterFile>& files,
+                                   const std::vector<runtime::AdapterOption>& options) {
+  std::vector<Addition> out;
+  for (size_t i = 0; i < files.size(); ++i) {
+    for (const model::LowRank& part : files[i].parts()) {
+      if (part.tensor == tensor.name) out.push_back({&part, options[i].scale});
+    }
+  }
+  return out;
+}
+
 /// One tensor on its way from one type to another; rows may be converted by several threads.
 class Conversion {
  public:
-  Conversion(const GgufFile& file, const GgufTensor& tensor, GgmlType to)
+  Conversion(const GgufFile& file, const GgufTensor& tensor, GgmlType to, std::vector<Addition> additions)
       : file_(file),
         tensor_(tensor),
         to_(to),
+        additions_(std::move(additions)),
         columns_(tensor.shape.front()),
         rows_(tensor.elements() / columns_),
         from_bytes_(tensor::row_bytes(tensor.type, columns_)),
@@ -65,6 +84,8 @@ class Conversion {
     const auto& table = kernels::ref::table();
     std::vector<float> values(columns_), stored(columns_);
     kernels::dequantize_row(table, tensor_.type, source_.data() + row * from_bytes_, columns_, values.data());
+    for (const Addition& addition : additions_)
+      model::add_low_rank_row(*addition.part, addition.scale, row, values);
     for (size_t c = 0; c < columns_; ++c) {
       if (!std::isfinite(values[c])) return refuse(row, c, values[c], "expected a finite weight");
     }
@@ -97,6 +118,7 @@ class Conversion {
   const GgufFile& file_;
   const GgufTensor& tensor_;
   GgmlType to_;
+  std::vector<Addition> additions_;
   size_t columns_, rows_, from_bytes_, to_bytes_;
   std::span<const std::byte> source_;
   std::vector<std::byte> out_;
@@ -119,8 +141,14 @@ MixModel model_of(const GgufFile& file) {
 }  // namespace
 
 Result<QuantizeReport> quantize_file(const std::string& in, const std::string& out, const Mix& mix,
-                                     const ProgressSink& progress, unsigned threads) {
+                                     const ProgressSink& progress, unsigned threads,
+                                     const std::vector<runtime::AdapterOption>& adapters) {
   BANTAM_ASSIGN(auto file, GgufFile::open(in));
+  std::vector<model::AdapterFile> opened;
+  for (const auto& adapter : adapters) {
+    BANTAM_ASSIGN(auto one, model::AdapterFile::open(adapter.path, file));
+    opened.push_back(std::move(one));
+  }
   formats::GgufWriter writer;
   writer.copy_metadata(file);
   writer.set("general.file_type", mix.file_type);
@@ -142,7 +170,7 @@ Result<QuantizeReport> quantize_file(const std::string& in, const std::string& o
     }
     ++(as_wanted ? report.quantized : report.kept);
     ErrorSum norms;  // one-dimensional tensors widen exactly and are no part of the figure
-    Conversion conversion(file, tensor, to);
+    Conversion conversion(file, tensor, to, additions_to(tensor, opened, adapters));
     BANTAM_TRY(conversion.run(pool, matrix ? error : norms));
     BANTAM_TRY(writer.add_tensor(tensor.name, to, tensor.shape, conversion.data()));
     if (progress)

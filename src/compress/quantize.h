@@ -5,6 +5,7 @@
 #include "base/result.h"
 #include "compress/mix.h"
 #include "formats/gguf.h"
+#include "runtime/engine.h"
 
 namespace bantam::compress {
 
@@ -18,12 +19,14 @@ struct QuantizeReport {
   std::string kept_names = {};
 };
 
-/// Rewrites the matrices of a GGUF as `mix` says (mix.h); one-dimensional tensors become F32. Rounding is
-/// that of kernels::quantize_row, on `threads` threads (0: one per hardware thread). Metadata is copied;
-/// general.file_type and quantization_version are set. Errors: those of GgufFile::open; kInvalidArgument for
-/// a NaN or infinite weight (tensor and index named); kNoSpace.
+/// Rewrites the matrices of a GGUF as `mix` says (mix.h), with the adapters added to them first;
+/// one-dimensional tensors become F32. Rounding is that of kernels::quantize_row, on `threads` threads (0:
+/// one per hardware thread). Metadata is copied; general.file_type and quantization_version are set. Errors:
+/// those of GgufFile::open and AdapterFile::open; kInvalidArgument for a NaN or infinite weight (tensor and
+/// index named); kNoSpace.
 Result<QuantizeReport> quantize_file(const std::string& in, const std::string& out, const Mix& mix,
-                                     const ProgressSink& progress = {}, unsigned threads = 0);
+                                     const ProgressSink& progress = {}, unsigned threads = 0,
+                                     const std::vector<runtime::AdapterOption>& adapters = {});
 /// Every matrix as `type`.
 Result<QuantizeReport> quantize_file(const std::string& in, const std::string& out, formats::GgmlType type,
                                      const ProgressSink& progress = {});

@@ -41,7 +41,7 @@ struct Candidate {
   std::string detail;  // "llama, 4 layers x 256, F32"
   uint64_t parameters = 0;
   uint64_t file_bytes = 0;
-  uint64_t memory_bytes = 0;  // weights + KV cache + buffers (MemoryPlan::total)
+  uint64_t memory_bytes = 0;  // weights + KV cache + buffers (MemoryPlan::computed)
   double training_cpu_seconds = 0;
   std::vector<Prediction> predictions;  // on the same validation examples, in the same order
 };

@@ -29,6 +29,8 @@ class Activations {
   void set(const float* x, size_t stride, size_t tokens, size_t columns);
   size_t tokens() const { return tokens_; }
   size_t columns() const { return columns_; }
+  const float* data() const { return x_; }
+  size_t stride() const { return stride_; }
 
  private:
   friend class Products;

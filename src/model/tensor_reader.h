@@ -18,6 +18,7 @@ class TensorReader {
 
   const std::string& path() const { return file_.path(); }
   bool has(const std::string& name) const { return file_.find_tensor(name) != nullptr; }
+  bool took(const std::string& name) const { return taken_.contains(name); }
   /// A matrix [rows, columns], used in place.
   Result<tensor::MatrixView> matrix(const std::string& name, uint64_t rows, uint64_t columns);
   /// The values of a vector of any type.

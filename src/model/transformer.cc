@@ -30,14 +30,15 @@ uint64_t KvCache::bytes(const Config& config, DType type, uint32_t capacity) {
   return layers * config.kv_heads * capacity * stride_of(config) * tensor::block_bytes(type);
 }
 
-uint64_t Workspace::bytes(const Config& config, uint32_t batch) {
+uint64_t Workspace::bytes(const Config& config, uint32_t batch, const Adapters* adapters) {
   const uint64_t row = 2 * uint64_t{config.dim} + 2 * query_width(config) + 2 * kv_width(config) +
                        2 * uint64_t{config.ffn_dim};
   return batch * (row * sizeof(float) + 2 * sizeof(uint32_t) + sizeof(const KvCache*)) +
-         kernels::Activations::bytes(batch, widest(config));
+         kernels::Activations::bytes(batch, widest(config)) +
+         (adapters != nullptr ? AdapterBuffers::bytes(*adapters, batch) + batch * sizeof(AdapterScales) : 0);
 }
 
-Result<Workspace> Workspace::create(const Config& config, uint32_t batch) {
+Result<Workspace> Workspace::create(const Config& config, uint32_t batch, const Adapters* adapters) {
   Workspace out;
   out.batch_ = batch;
   const size_t dim = size_t{batch} * config.dim, q = batch * query_width(config),
@@ -61,15 +62,20 @@ Result<Workspace> Workspace::create(const Config& config, uint32_t batch) {
   out.caches_.resize(batch);
   out.outputs_.reserve(batch);
   BANTAM_ASSIGN(out.activations_, kernels::Activations::create(batch, widest(config)));
+  if (adapters != nullptr) {
+    out.scales_.resize(batch);
+    BANTAM_ASSIGN(out.adapter_buffers_, AdapterBuffers::create(*adapters, batch));
+  }
   return out;
 }
 
 Transformer::Transformer(const Config& config, const Weights& weights, const kernels::Table& table,
-                         ThreadPool& pool, uint32_t positions)
+                         ThreadPool& pool, uint32_t positions, const Adapters* adapters)
     : config_(config),
       weights_(weights),
       table_(table),
       pool_(pool),
+      adapters_(adapters != nullptr && !adapters->empty() ? adapters : nullptr),
       rotations_(rotations(config, weights, positions)),
       window_rotations_(window_rotations(config, positions)) {}
 
@@ -78,8 +84,9 @@ uint64_t Transformer::rope_bytes(const Config& config, uint32_t positions) {
   return tables * positions * rotated_channels(config) * sizeof(float);
 }
 
-void Transformer::forward(const Batch& batch, const KvCache& cache, Workspace& ws, float* hidden) const {
-  const Segment segment{batch, &cache};
+void Transformer::forward(const Batch& batch, const KvCache& cache, Workspace& ws, float* hidden,
+                          AdapterScales scales) const {
+  const Segment segment{batch, &cache, scales};
   forward({&segment, 1}, ws, hidden);
 }
 
@@ -90,8 +97,9 @@ size_t Transformer::gather(std::span<const Segment> segments, Workspace& ws) con
   for (const Segment& segment : segments) {
     const Batch& batch = segment.batch;
     for (uint32_t output : batch.outputs) ws.outputs_.push_back(static_cast<uint32_t>(n) + output);
-    embed(batch.tokens, ws.x_.data() + n * config_.dim);
+    embed(segment, ws, ws.x_.data() + n * config_.dim);
     for (size_t t = 0; t < batch.tokens.size(); ++t, ++n) {
+      if (adapters_ != nullptr) ws.scales_[n] = segment.scales;
       ws.positions_[n] = batch.position + static_cast<uint32_t>(t);
       ws.caches_[n] = segment.cache;
     }
@@ -108,6 +116,7 @@ size_t Transformer::keep_outputs(Workspace& ws) const {
     std::memmove(ws.norm_.data() + i * config_.dim, ws.norm_.data() + from * config_.dim, bytes);
     ws.positions_[i] = ws.positions_[from];
     ws.caches_[i] = ws.caches_[from];
+    if (adapters_ != nullptr) ws.scales_[i] = ws.scales_[from];
   }
   return ws.outputs_.size();
 }
@@ -135,21 +144,28 @@ void Transformer::forward(std::span<const Segment> segments, Workspace& ws, floa
 }
 
 void Transformer::logits(const float* hidden, size_t n, std::span<const int32_t> rows, Workspace& ws,
-                         float* logits) const {
+                         float* logits, AdapterScales scales) const {
   ws.activations_.set(hidden, config_.dim, n, config_.dim);
   const size_t width = rows.empty() ? config_.vocab_size : rows.size();
   kernels::matmul(table_, pool_, weights_.output, ws.activations_, logits, width, rows);
+  if (adapters_ != nullptr) {
+    adapters_->add_product(weights_.output, hidden, config_.dim, n, scales,
+                           {table_, pool_, ws.adapter_buffers_}, logits, width, rows);
+  }
   if (config_.logit_scale != 1) scale(logits, n * width, 1 / config_.logit_scale);
   if (const float cap = config_.logit_softcap; cap > 0) {
     for (size_t i = 0; i < n * width; ++i) logits[i] = cap * std::tanh(logits[i] / cap);
   }
 }
 
-void Transformer::embed(std::span<const int32_t> tokens, float* x) const {
+void Transformer::embed(const Segment& segment, Workspace& ws, float* x) const {
+  const std::span<const int32_t> tokens = segment.batch.tokens;
   for (size_t t = 0; t < tokens.size(); ++t) {
     const auto& matrix = weights_.token_embedding;
     kernels::dequantize_row(table_, matrix.type, matrix.row(tokens[t]), config_.dim, x + t * config_.dim);
   }
+  if (adapters_ != nullptr)
+    adapters_->add_embeddings(tokens, segment.scales, {table_, pool_, ws.adapter_buffers_}, x, config_.dim);
   if (config_.embedding_scale != 1) scale(x, tokens.size() * config_.dim, config_.embedding_scale);
 }
 
@@ -161,6 +177,10 @@ void Transformer::norm(const float* x, std::span<const float> weight, size_t n, 
 
 void Transformer::product(const MatrixView& weights, Workspace& ws, float* y) const {
   kernels::matmul(table_, pool_, weights, ws.activations_, y, weights.rows);
+  if (adapters_ != nullptr) {
+    adapters_->add_products(weights, ws.activations_, ws.scales_, {table_, pool_, ws.adapter_buffers_}, y,
+                            weights.rows);
+  }
 }
 
 void Transformer::rotate(float* x, size_t heads, uint32_t layer, uint32_t position) const {

@@ -11,6 +11,7 @@
 #include "base/thread_pool.h"
 #include "kernels/matmul.h"
 #include "kernels/table.h"
+#include "model/adapters.h"
 #include "model/config.h"
 #include "model/rope.h"
 #include "model/weights.h"
@@ -34,9 +35,9 @@ struct KvCache {
 /// The buffers of one forward pass at a time, taken once. For up to `batch` tokens.
 class Workspace {
  public:
-  /// Errors: kLimit.
-  static Result<Workspace> create(const Config& config, uint32_t batch);
-  static uint64_t bytes(const Config& config, uint32_t batch);
+  /// With room for `adapters`, where there are some. Errors: kLimit.
+  static Result<Workspace> create(const Config& config, uint32_t batch, const Adapters* adapters = nullptr);
+  static uint64_t bytes(const Config& config, uint32_t batch, const Adapters* adapters = nullptr);
   uint32_t batch() const { return batch_; }
 
  private:
@@ -47,8 +48,10 @@ class Workspace {
   std::span<float> x_, norm_, q_, k_, v_, attention_, gate_, up_;  // [batch, width] each
   std::vector<uint32_t> positions_;                                // of each row
   std::vector<const KvCache*> caches_;                             // likewise
+  std::vector<AdapterScales> scales_;                              // likewise, where there are adapters
   std::vector<uint32_t> outputs_;                                  // rows whose hidden states are wanted
   kernels::Activations activations_;
+  AdapterBuffers adapter_buffers_;
 };
 
 /// Tokens to take in: token t stands at position + t, and the cache already holds the positions before.
@@ -63,34 +66,37 @@ struct Batch {
 struct Segment {
   Batch batch;
   const KvCache* cache = nullptr;
+  AdapterScales scales = {};  // of the transformer's adapters
 };
 
 /// A decoder ready to run. Immutable; safe to use from many threads, each with a cache and workspace of its
 /// own.
 class Transformer {
  public:
-  /// Borrows weights, table and pool. `positions` is the largest number of positions it will meet.
+  /// Borrows weights, table, pool and adapters (which may be null). `positions` is the largest number of
+  /// positions it will meet.
   Transformer(const Config& config, const Weights& weights, const kernels::Table& table, ThreadPool& pool,
-              uint32_t positions);
+              uint32_t positions, const Adapters* adapters = nullptr);
 
   const Config& config() const { return config_; }
   /// Writes the batch's keys and values to the cache and the normalised last hidden states of batch.outputs
   /// to hidden[outputs, C].
-  void forward(const Batch& batch, const KvCache& cache, Workspace& workspace, float* hidden) const;
+  void forward(const Batch& batch, const KvCache& cache, Workspace& workspace, float* hidden,
+               AdapterScales scales = {}) const;
   /// The same for several sequences at once, at most the workspace's batch tokens in all and no cache twice;
   /// hidden states in the order of the segments. Each sequence's results are those it would have alone, in
   /// every bit.
   void forward(std::span<const Segment> segments, Workspace& workspace, float* hidden) const;
   /// logits[n, rows] = hidden[n, C] times the rows of the head that `rows` names (all of V when empty); n is
-  /// at most the workspace's batch.
+  /// at most the workspace's batch. `scales` are those of all n.
   void logits(const float* hidden, size_t n, std::span<const int32_t> rows, Workspace& workspace,
-              float* logits) const;
+              float* logits, AdapterScales scales = {}) const;
 
   /// Bytes of the tables of rotations.
   static uint64_t rope_bytes(const Config& config, uint32_t positions);
 
  private:
-  void embed(std::span<const int32_t> tokens, float* x) const;
+  void embed(const Segment& segment, Workspace& workspace, float* x) const;
   void norm(const float* x, std::span<const float> weight, size_t n, float* out) const;
   size_t gather(std::span<const Segment> segments, Workspace& workspace) const;
   size_t keep_outputs(Workspace& workspace) const;
@@ -106,6 +112,7 @@ class Transformer {
   const Weights& weights_;
   const kernels::Table& table_;
   ThreadPool& pool_;
+  const Adapters* adapters_;
   Rotations rotations_;         // of all layers, or of those without a window
   Rotations window_rotations_;  // of those with one, where they have a base of their own
 };

@@ -1,6 +1,8 @@
 #include "runtime/engine.h"
 
 #include <algorithm>
+#include <charconv>
+#include <cmath>
 #include <cstdlib>
 
 #if defined(__GLIBC__)
@@ -36,15 +38,17 @@ Result<EngineOptions> complete(EngineOptions options, const model::Config& confi
   return options;
 }
 
-MemoryPlan plan_of(const Engine::Impl& engine, uint64_t weights) {
+MemoryPlan plan_of(const Engine::Impl& engine, uint64_t weights, uint64_t text) {
   const auto& config = engine.config;
   const auto& options = engine.options;
-  // Logits and the last hidden state; of an encoder the hidden states of a whole text.
+  // Logits, candidates of the sampler and the last hidden state; of an encoder the hidden states of a whole
+  // text.
   const uint64_t outputs = config.encoder ? uint64_t{options.context_length} * config.dim
-                                          : uint64_t{config.vocab_size} + config.dim;
+                                          : 3 * uint64_t{config.vocab_size} + 2 * uint64_t{config.dim};
   return {.weights = weights,
+          .text = text,
           .kv_cache = 2 * model::KvCache::bytes(config, options.kv_cache, options.context_length),
-          .buffers = model::Workspace::bytes(config, options.batch) +
+          .buffers = model::Workspace::bytes(config, options.batch, &engine.adapters) +
                      model::Transformer::rope_bytes(config, options.context_length) +
                      outputs * sizeof(float)};
 }
@@ -84,11 +88,56 @@ Status load_task(Engine::Impl& engine) {
   return {};
 }
 
+/// Errors: kUnsupported for an encoder, kInvalidArgument for a scale that is no number; those of
+/// AdapterFile::open.
+Status load_adapters(Engine::Impl& engine) {
+  for (const auto& [path, scale] : engine.options.adapters) {
+    if (engine.config.encoder)
+      return fail(Code::kUnsupported, "{}: found an adapter, which {}, an encoder, cannot have", path,
+                  engine.file.path());
+    if (!std::isfinite(scale))
+      return fail(Code::kInvalidArgument, "{}: found a scale of {}, expected a number", path, scale);
+    BANTAM_ASSIGN(auto file, model::AdapterFile::open(path, engine.file));
+    engine.adapters.add(std::move(file), engine.weights, engine.config);
+    engine.adapter_scales.push_back(scale);
+  }
+  return {};
+}
+
 }  // namespace
 
+Result<AdapterOption> parse_adapter(std::string_view text) {
+  AdapterOption out;
+  const size_t colon = text.rfind(':');
+  if (colon != std::string_view::npos) {
+    const std::string_view number = text.substr(colon + 1);
+    const auto [end, error] = std::from_chars(number.data(), number.data() + number.size(), out.scale);
+    if (error == std::errc() && end == number.data() + number.size() && !number.empty())
+      text = text.substr(0, colon);
+    else
+      out.scale = 1;
+  }
+  if (text.empty()) return fail(Code::kInvalidArgument, "found no file, expected FILE or FILE:SCALE");
+  out.path = text;
+  return out;
+}
+
 Result<std::shared_ptr<const Engine>> Engine::load(const std::string& path, const EngineOptions& options) {
-  BANTAM_ASSIGN(const kernels::Table* table, kernels::choose_table());
+  const uint64_t before = own_memory();
   BANTAM_ASSIGN(auto file, formats::GgufFile::open(path));
+  return make(std::move(file), options, before);
+}
+
+Result<std::shared_ptr<const Engine>> Engine::load(std::span<const std::byte> bytes, std::string name,
+                                                   const EngineOptions& options) {
+  const uint64_t before = own_memory();
+  BANTAM_ASSIGN(auto file, formats::GgufFile::parse(bytes, std::move(name)));
+  return make(std::move(file), options, before);
+}
+
+Result<std::shared_ptr<const Engine>> Engine::make(formats::GgufFile file, const EngineOptions& options,
+                                                   uint64_t own_before) {
+  BANTAM_ASSIGN(const kernels::Table* table, kernels::choose_table());
   auto impl = std::make_shared<Impl>(std::move(file));
   BANTAM_ASSIGN(impl->config, model::read_config(impl->file));
   BANTAM_ASSIGN(impl->options, complete(options, impl->config));
@@ -100,12 +149,16 @@ Result<std::shared_ptr<const Engine>> Engine::load(const std::string& path, cons
   } else {
     BANTAM_ASSIGN(impl->weights, model::map_weights(impl->file, impl->config));
   }
+  BANTAM_TRY(load_adapters(*impl));
   BANTAM_TRY(load_task(*impl));
   BANTAM_ASSIGN(impl->chat_template, impl->file.get_string_or("tokenizer.chat_template", ""));
   BANTAM_ASSIGN(impl->pooling, read_pooling(impl->file, impl->config.architecture));
-  impl->plan = plan_of(*impl, impl->config.encoder ? encoder.bytes : impl->weights.bytes());
-  BANTAM_TRY(check_memory(impl->plan.total(), path));
   impl->table = table;
+  const uint64_t own = own_memory();
+  impl->plan =
+      plan_of(*impl, impl->config.encoder ? encoder.bytes : impl->weights.bytes() + impl->adapters.bytes(),
+              own - std::min(own, own_before));
+  BANTAM_TRY(check_memory(impl->plan.computed(), impl->file.path()));
   impl->pool = std::make_unique<ThreadPool>(options.threads);
   BANTAM_ASSIGN(impl->panels,
                 model::interleave(impl->config.encoder ? encoder.products() : impl->weights.products(),
@@ -117,7 +170,7 @@ Result<std::shared_ptr<const Engine>> Engine::load(const std::string& path, cons
     return std::shared_ptr<const Engine>(new Engine(std::move(impl)));
   }
   impl->transformer = std::make_unique<model::Transformer>(impl->config, impl->weights, *table, *impl->pool,
-                                                           impl->options.context_length);
+                                                           impl->options.context_length, &impl->adapters);
   return std::shared_ptr<const Engine>(new Engine(std::move(impl)));
 }
 
@@ -158,6 +211,7 @@ TokenWork Engine::token_work() const {
   return out;
 }
 
+const std::vector<AdapterOption>& Engine::adapters() const { return impl_->options.adapters; }
 const std::string& Engine::chat_template() const { return impl_->chat_template; }
 std::span<const std::vector<TokenId>> Engine::task_choices() const { return impl_->choices; }
 

@@ -22,18 +22,32 @@
 
 namespace bantam::runtime {
 
+/// A low-rank adapter (model/adapter_file.h) and how much of it sequences have unless they say otherwise.
+struct AdapterOption {
+  std::string path;
+  float scale = 1;
+};
+
+/// "FILE" or "FILE:SCALE": what follows the last colon is a scale where it is a number. Errors:
+/// kInvalidArgument for no file.
+Result<AdapterOption> parse_adapter(std::string_view text);
+
 struct EngineOptions {
   unsigned threads = 0;         // 0: one per hardware thread
   uint32_t context_length = 0;  // 0: the model's own, at most 8,192; more than it has is kInvalidArgument
   uint32_t batch = 256;         // prompt tokens per forward pass
   tensor::DType kv_cache = tensor::DType::kF16;  // or kF32
+  std::vector<AdapterOption> adapters = {};      // all of them at work at once
 };
 
-/// Bytes planned before anything is taken. `weights` are mapped from the file and used in place; `kv_cache`
-/// and `buffers` are one session's.
+/// Bytes, known before weights are read and caches taken. `weights` are mapped from the file and used in
+/// place; `text` is what metadata and tokenizer took when they were loaded; `kv_cache` and `buffers` are one
+/// session's.
 struct MemoryPlan {
-  uint64_t weights = 0, kv_cache = 0, buffers = 0;
-  uint64_t total() const { return weights + kv_cache + buffers; }
+  uint64_t weights = 0, text = 0, kv_cache = 0, buffers = 0;
+  uint64_t total() const { return computed() + text; }
+  /// Without what was measured: the same for the same file and options.
+  uint64_t computed() const { return weights + kv_cache + buffers; }
 };
 
 /// What one token takes at the least, for telling a speed as a share of the machine's (kernels/roofline.h).
@@ -49,6 +63,13 @@ namespace grammar {
 class Vocabulary;
 }
 
+/// What to do where the context is full and the answer goes on: keep the first `keep` tokens (BOS always),
+/// drop the first half of the others, and read the rest again at its new place, so that the state is the one
+/// that this shorter text has by itself.
+struct ContextShift {
+  uint32_t keep = 0;
+};
+
 struct GenerateOptions {
   SamplingOptions sampling = {};
   uint32_t max_tokens = 256;
@@ -61,6 +82,10 @@ struct GenerateOptions {
   std::shared_ptr<const Grammar> grammar = {};
   /// Proposes tokens to check several at a time; the text is the same without. One generation's at a time.
   std::shared_ptr<Drafter> drafter = {};
+  /// None: the answer ends at the context's end (Finish::kLength).
+  std::optional<ContextShift> shift = {};
+  /// The scale of each of the engine's adapters from now on; none: as the session has them.
+  std::optional<std::vector<float>> adapter_scales = {};
   /// With top_logprobs: called for each token, before its text.
   std::function<void(const TokenLogprobs&)> on_logprobs = {};
   /// Of a scheduler's job: asked before each step; true lets it wait (a reader that is behind).
@@ -82,8 +107,9 @@ struct Generation {
   std::string text;
   Finish finish = Finish::kStop;
   uint32_t prompt_tokens = 0;
-  uint32_t cached_tokens = 0;      // of the prompt's, those whose keys and values were there already
-  uint32_t drafted = 0, kept = 0;  // tokens proposed by the drafter, and those that were right
+  uint32_t cached_tokens = 0;        // of the prompt's, those whose keys and values were there already
+  uint32_t shifts = 0, shifted = 0;  // how often the context was full, and tokens dropped there
+  uint32_t drafted = 0, kept = 0;    // tokens proposed by the drafter, and those that were right
   double prefill_seconds = 0, decode_seconds = 0;
 };
 
@@ -122,6 +148,19 @@ class Session {
   /// The `most` likeliest tokens after `tokens`, each the likeliest after those before it. REQUIRES: they fit
   /// the context.
   void continue_greedily(std::span<const TokenId> tokens, size_t most, std::vector<TokenId>& out);
+  /// The scale of each of the engine's adapters, from the next call on. What the cache holds is forgotten
+  /// where that changes it. Errors: kInvalidArgument for another number of them or a scale that is no number.
+  Status set_adapters(std::span<const float> scales);
+  /// The tokens whose keys and values the session holds. Valid until its next call.
+  std::span<const TokenId> tokens() const;
+  /// Writes them with their keys and values to a file, complete or not at all (state_file.h). Errors:
+  /// kInvalidArgument for a session without tokens, kUnsupported for an encoder; kIo, kNoSpace.
+  Status save(const std::string& path) const;
+  /// Takes them back, in place of what the session holds: a call whose prompt begins with these tokens gives
+  /// what it would have given before, in every bit. Errors, after which the session is as it was: kCorrupt
+  /// for a damaged file; kInvalidArgument for the state of another model, other adapters or another kind of
+  /// cache; kLimit for more tokens than the context.
+  Status restore(const std::string& path);
   /// Forgets all tokens, so that the next call starts from nothing (for measurements).
   void reset();
 
@@ -136,9 +175,13 @@ class Session {
 
 class Engine {
  public:
-  /// Errors: those of GgufFile::open, read_config and load_tokenizer; kCorrupt for a missing or mis-shaped
-  /// tensor (its name, found, expected); kLimit when the plan does not fit the memory that is available.
+  /// Errors: those of GgufFile::open, read_config, load_tokenizer and AdapterFile::open; kCorrupt for a
+  /// missing or mis-shaped tensor (its name, found, expected); kUnsupported for an adapter of an encoder;
+  /// kLimit when the plan does not fit the memory that is available.
   static Result<std::shared_ptr<const Engine>> load(const std::string& path,
+                                                    const EngineOptions& options = {});
+  /// The same of a file's bytes, which must outlive the engine and its sessions. `name` stands for the path.
+  static Result<std::shared_ptr<const Engine>> load(std::span<const std::byte> bytes, std::string name,
                                                     const EngineOptions& options = {});
   ~Engine();
 
@@ -158,6 +201,7 @@ class Engine {
   TokenWork token_work() const;
   /// The machine at this engine's threads, measured now.
   kernels::Roofline roofline() const;
+  const std::vector<AdapterOption>& adapters() const;
   /// tokenizer.chat_template, empty when the file has none.
   const std::string& chat_template() const;
 
@@ -174,6 +218,8 @@ class Engine {
  private:
   friend class Scheduler;
   explicit Engine(std::shared_ptr<const Impl> impl);
+  static Result<std::shared_ptr<const Engine>> make(formats::GgufFile file, const EngineOptions& options,
+                                                    uint64_t own_before);
   std::shared_ptr<const Impl> impl_;  // sessions share it
 };
 

@@ -1,6 +1,9 @@
 #include "runtime/memory.h"
 
+#include <unistd.h>
+
 #include <algorithm>
+#include <array>
 #include <charconv>
 #include <string>
 
@@ -52,6 +55,21 @@ std::optional<uint64_t> available_memory() {
   const auto system = system_available(), group = group_available();
   if (!system || !group) return system ? system : group;
   return std::min(*system, *group);
+}
+
+uint64_t own_memory() {
+  const auto text = read_file("/proc/self/statm", 4096);  // pages: all, resident, of files, …
+  if (!text) return 0;
+  std::array<uint64_t, 3> pages{};
+  const char *at = text->data(), *end = at + text->size();
+  for (uint64_t& count : pages) {
+    while (at < end && *at == ' ') ++at;
+    const auto [next, error] = std::from_chars(at, end, count);
+    if (error != std::errc()) return 0;
+    at = next;
+  }
+  const auto page = static_cast<uint64_t>(::sysconf(_SC_PAGESIZE));
+  return (pages[1] - std::min(pages[1], pages[2])) * page;
 }
 
 Status check_memory(uint64_t bytes, std::string_view what) {

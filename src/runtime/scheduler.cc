@@ -11,6 +11,8 @@ namespace bantam::runtime {
 namespace {
 
 constexpr uint32_t kCapacityUnit = 64;
+/// Tokens for which a session is copied or kept.
+constexpr size_t kWorthwhile = 8;
 
 size_t shared_prefix(std::span<const TokenId> a, std::span<const TokenId> b) {
   return static_cast<size_t>(std::ranges::mismatch(a, b).in1 - a.begin());
@@ -24,6 +26,7 @@ struct Scheduler::Waiting {
   GenerateOptions options;
   Done done;        // of generate()
   Job job;          // of run()
+  Look look;        // of look()
   size_t more = 0;  // tokens beside the prompt
 };
 
@@ -64,13 +67,26 @@ Result<uint64_t> Scheduler::generate(std::vector<TokenId> prompt, GenerateOption
   return post(std::move(job));
 }
 
-Result<uint64_t> Scheduler::run(std::vector<TokenId> prompt, size_t more, Job job, std::stop_token cancel) {
+Result<uint64_t> Scheduler::run(std::vector<TokenId> prompt, size_t more, Job job, std::stop_token cancel,
+                                std::optional<std::vector<float>> adapter_scales) {
   Waiting out;
   out.more = more;
   out.prompt = std::move(prompt);
   out.options.cancel = std::move(cancel);
+  out.options.adapter_scales = std::move(adapter_scales);
   out.job = std::move(job);
   return post(std::move(out));
+}
+
+Result<uint64_t> Scheduler::look(Look job) {
+  Waiting out;
+  out.look = std::move(job);
+  return post(std::move(out));
+}
+
+void Scheduler::adopt(std::unique_ptr<Session> session) {
+  used_ += bytes_of(session->state_->cache.capacity);
+  keep(std::move(session));
 }
 
 Result<uint64_t> Scheduler::post(Waiting job) {
@@ -131,6 +147,10 @@ bool Scheduler::admit() {
       queue_.pop_front();
       running_count_ = running_.size() + 1;
     }
+    if (job.look) {
+      job.look(idle_.empty() ? nullptr : idle_.back().get());
+      continue;
+    }
     auto session = session_for(job);
     const bool later = !session && session.error().code == Code::kBusy;
     if (later) {  // memory that others hold
@@ -149,8 +169,15 @@ bool Scheduler::admit() {
   return true;
 }
 
-/// A session whose cache has room for the job: the idle one that shares most of its prompt, or a new one.
-/// Errors: kLimit where it can never fit, kBusy where it does not now.
+/// How many tokens of the job's prompt a session has read with the job's adapters.
+size_t Scheduler::shared_with(const Session& session, const Waiting& job) const {
+  const auto& state = *session.state_;
+  return std::ranges::equal(state.scales, scales_of(job)) ? shared_prefix(state.past, job.prompt) : 0;
+}
+
+/// A session whose cache has room for the job: an idle one that the job continues, or a new one, to which the
+/// beginning of the prompt is copied from where it was read already, be it idle or running. Errors: kLimit
+/// where it can never fit, kBusy where it does not now.
 Result<std::unique_ptr<Session>> Scheduler::session_for(const Waiting& job) {
   const uint32_t context = engine_->context_length();
   const uint64_t wanted = std::min<uint64_t>(context, job.prompt.size() + uint64_t{job.more});
@@ -159,9 +186,8 @@ Result<std::unique_ptr<Session>> Scheduler::session_for(const Waiting& job) {
   auto best = idle_.end();
   size_t most = 0;
   for (auto place = idle_.begin(); place != idle_.end(); ++place) {
-    const auto& state = *(*place)->state_;
-    const size_t shared = shared_prefix(state.past, job.prompt);
-    if (state.cache.capacity >= wanted && shared > most) {
+    const size_t shared = shared_with(**place, job);
+    if ((*place)->state_->cache.capacity >= wanted && shared > most) {
       best = place;
       most = shared;
     }
@@ -172,30 +198,66 @@ Result<std::unique_ptr<Session>> Scheduler::session_for(const Waiting& job) {
                 "prompt and answer: found {} tokens, whose cache takes {} bytes, expected at most {}", wanted,
                 bytes, budget_);
   }
-  const bool fits = used_ + bytes <= budget_ && idle_.size() < options_.sequences;
-  // A short shared beginning is no reason to take a cache from others that may be continued.
-  constexpr size_t kWorthwhile = 8;
-  if (best != idle_.end() && (most >= kWorthwhile || !fits)) {
+  // A session that would lose what others may continue is copied from, where there is room for one more.
+  const bool fits = used_ + bytes <= budget_ && idle_.size() + running_.size() < options_.sequences;
+  if (best != idle_.end() && ((*best)->state_->past.size() - most < kWorthwhile || !fits)) {
     auto out = std::move(*best);
     idle_.erase(best);
+    copy_beginning(job, *out);
     return out;
   }
+  BANTAM_TRY(make_room(bytes));
+  BANTAM_ASSIGN(auto state, Session::State::create(engine_->impl_, capacity,
+                                                   std::static_pointer_cast<model::Workspace>(workspace_)));
+  used_ += bytes;
+  std::unique_ptr<Session> out(new Session(std::move(state)));
+  BANTAM_TRY(out->state_->use_adapters(scales_of(job)));
+  copy_beginning(job, *out);
+  return out;
+}
+
+/// Drops idle sessions, those used longest ago first, until there is room. Errors: kBusy.
+Status Scheduler::make_room(uint64_t bytes) {
   while (!idle_.empty() && (used_ + bytes > budget_ || idle_.size() >= options_.sequences)) {
     used_ -= bytes_of(idle_.front()->state_->cache.capacity);
     idle_.pop_front();
   }
   if (used_ + bytes > budget_) return fail(Code::kBusy, "the caches of others fill the memory");
-  if (!workspace_) {
-    BANTAM_ASSIGN(auto made, model::Workspace::create(engine_->config(), engine_->impl_->options.batch));
-    workspace_ = std::make_shared<model::Workspace>(std::move(made));
-  }
-  BANTAM_ASSIGN(auto state, Session::State::create(engine_->impl_, capacity,
-                                                   std::static_pointer_cast<model::Workspace>(workspace_)));
-  used_ += bytes;
-  return std::unique_ptr<Session>(new Session(std::move(state)));
+  if (workspace_) return {};
+  BANTAM_ASSIGN(auto made, engine_->impl_->new_workspace());
+  workspace_ = std::make_shared<model::Workspace>(std::move(made));
+  return {};
+}
+
+/// What another session has read of the prompt beyond what this one has: copying a token's keys and values
+/// takes a thousandth of the time of reading it.
+void Scheduler::copy_beginning(const Waiting& job, Session& to) {
+  const Session* from = nullptr;
+  size_t most = shared_with(to, job) + kWorthwhile;
+  const auto look = [&](const Session& session) {
+    const size_t shared = shared_with(session, job);
+    if (&session != &to && shared > most) {
+      from = &session;
+      most = shared;
+    }
+  };
+  for (const auto& session : idle_) look(*session);
+  for (const auto& one : running_) look(*one->session);
+  if (from != nullptr) to.state_->copy_prefix(*from->state_, most);
+}
+
+/// The adapters' scales that a job wants.
+std::span<const float> Scheduler::scales_of(const Waiting& job) const {
+  return job.options.adapter_scales ? *job.options.adapter_scales : engine_->impl_->adapter_scales;
 }
 
 void Scheduler::start(Waiting job, std::unique_ptr<Session> session) {
+  if (Status used = session->state_->use_adapters(scales_of(job)); !used) {
+    keep(std::move(session));
+    if (job.done) job.done(std::unexpected(used.error()));
+    if (job.job) job.job(std::unexpected(used.error()));
+    return;
+  }
   auto one = std::make_unique<Running>();
   one->from = std::move(job);
   one->session = std::move(session);

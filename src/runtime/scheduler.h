@@ -25,8 +25,9 @@ struct SchedulerOptions {
 };
 
 /// One thread that computes. A job's cache has room for its prompt and answer, and stays for later prompts
-/// that begin alike until its room is needed. The result of a job is the same in every bit whatever runs
-/// beside it. Safe to use from many threads; callbacks run on the scheduler's and must not block it.
+/// that begin alike until its room is needed; what any other cache holds of a prompt's beginning is copied.
+/// The result of a job is the same in every bit whatever runs beside it. Safe to use from many threads;
+/// callbacks run on the scheduler's and must not block it.
 class Scheduler {
  public:
   Scheduler(std::shared_ptr<const Engine> engine, SchedulerOptions options);
@@ -43,7 +44,13 @@ class Scheduler {
   /// last token) and has room for `more` tokens. Nothing else runs meanwhile, so it should be short: a
   /// choice, a vector.
   using Job = std::function<void(Result<Session*>)>;
-  Result<uint64_t> run(std::vector<TokenId> prompt, size_t more, Job job, std::stop_token cancel = {});
+  Result<uint64_t> run(std::vector<TokenId> prompt, size_t more, Job job, std::stop_token cancel = {},
+                       std::optional<std::vector<float>> adapter_scales = {});
+  /// Calls `job`, between two steps, with the session that was used last and waits for its next use, or null.
+  using Look = std::function<void(Session*)>;
+  Result<uint64_t> look(Look job);
+  /// Adds a session that later prompts may continue. Only before the first job.
+  void adopt(std::unique_ptr<Session> session);
   /// Takes back what has not begun; its callback is not called.
   void withdraw(uint64_t ticket);
 
@@ -61,6 +68,10 @@ class Scheduler {
   void work();
   bool admit();
   Result<std::unique_ptr<Session>> session_for(const Waiting& job);
+  size_t shared_with(const Session& session, const Waiting& job) const;
+  Status make_room(uint64_t bytes);
+  void copy_beginning(const Waiting& job, Session& to);
+  std::span<const float> scales_of(const Waiting& job) const;
   void start(Waiting job, std::unique_ptr<Session> session);
   bool step();
   size_t prefill_tokens(size_t decoding, size_t room) const;

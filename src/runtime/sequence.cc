@@ -27,6 +27,7 @@ Result<std::unique_ptr<Sequence>> Sequence::begin(Session::State& state, std::sp
   BANTAM_TRY(state.check_decoder());
   BANTAM_TRY(state.check_tokens(prompt, 0));
   BANTAM_TRY(state.check_bias(options.sampling));
+  if (options.adapter_scales) BANTAM_TRY(state.use_adapters(*options.adapter_scales));
   std::unique_ptr<Sequence> out(new Sequence(state, std::move(options)));
   out->out_.prompt_tokens = static_cast<uint32_t>(prompt.size());
   if (out->options_.grammar) out->grammar_.emplace(out->options_.grammar);
@@ -38,13 +39,22 @@ Result<std::unique_ptr<Sequence>> Sequence::begin(Session::State& state, std::sp
   out->out_.cached_tokens = static_cast<uint32_t>(state.past.size());
   out->start_ = wall_seconds();
   if (out->options_.max_tokens == 0) out->end(Finish::kLength);
+  if (auto& shift = out->options_.shift) {
+    // Without what a text begins with, a model is lost.
+    if (prompt.front() == state.engine->tokenizer->bos()) shift->keep = std::max(shift->keep, 1U);
+    const uint32_t most = state.cache.capacity - std::min(state.cache.capacity, 2U);
+    if (shift->keep > most)
+      return fail(Code::kInvalidArgument, "context shift: found {} tokens to keep, expected at most {}",
+                  shift->keep, most);
+  }
   return out;
 }
 
 void Sequence::set_draft(size_t most) {
   draft_.clear();
   if (!options_.drafter || out_.tokens.empty()) return;
-  most = std::min({most - 1, width_, state_.cache.capacity - tokens_.size(),
+  most = std::min({most - 1, width_,
+                   state_.cache.capacity - std::min<size_t>(tokens_.size(), state_.cache.capacity),
                    static_cast<size_t>(options_.max_tokens) - out_.tokens.size() - 1});
   if (most == 0) return;
   options_.drafter->propose(tokens_, most, draft_);
@@ -93,6 +103,7 @@ Status Sequence::take(const float* logits) {
   if (!draft_.empty())
     width_ = row > draft_.size() ? std::min(kWidest, width_ * 2) : std::max<size_t>(1, row);
   state_.rewind(std::min(state_.past.size(), first + row));
+  if (!done_ && tokens_.size() > state_.cache.capacity) shift();
   if (done_) out_.decode_seconds = wall_seconds() - prefilled_;
   return {};
 }
@@ -137,10 +148,20 @@ Result<bool> Sequence::draw(std::span<const float> row, bool full) {
   }
   if (grammar_ && grammar_->must_end()) {
     end(Finish::kStop);
-  } else if (full || out_.tokens.size() == options_.max_tokens) {
+  } else if ((full && !options_.shift) || out_.tokens.size() == options_.max_tokens) {
     end(Finish::kLength);
   }
-  return !done_;
+  return !done_ && !full;
+}
+
+/// The cache is full and a token waits for its place.
+void Sequence::shift() {
+  const size_t keep = options_.shift->keep, dropped = (tokens_.size() - keep + 1) / 2;
+  const auto from = tokens_.begin() + static_cast<std::ptrdiff_t>(keep);
+  tokens_.erase(from, from + static_cast<std::ptrdiff_t>(dropped));
+  state_.rewind(keep);  // what follows stands elsewhere now and saw other tokens
+  ++out_.shifts;
+  out_.shifted += static_cast<uint32_t>(dropped);
 }
 
 void Sequence::end(Finish finish) {
@@ -164,17 +185,26 @@ void advance(const Engine::Impl& engine, std::span<Sequence* const> sequences,
     const auto& [tokens, wanted] = feeds[i];
     outputs[i].resize(wanted);
     std::iota(outputs[i].begin(), outputs[i].end(), static_cast<uint32_t>(tokens.size() - wanted));
-    segments.push_back(
-        {{tokens, static_cast<uint32_t>(states[i]->past.size()), outputs[i]}, &states[i]->cache});
+    segments.push_back({{tokens, static_cast<uint32_t>(states[i]->past.size()), outputs[i]},
+                        &states[i]->cache,
+                        states[i]->scales});
     rows += wanted;
   }
   const size_t at_once = std::min(kLogitRows, static_cast<size_t>(workspace.batch()));
   scratch.resize(rows * (config.dim + size_t{config.vocab_size}));
   float *hidden = scratch.data(), *logits = hidden + rows * config.dim;
   engine.transformer->forward(segments, workspace, hidden);
-  for (size_t row = 0; row < rows; row += at_once) {
-    engine.transformer->logits(hidden + row * config.dim, std::min(at_once, rows - row), {}, workspace,
-                               logits + row * config.vocab_size);
+  // The head's weights are read once for several sequences, unless an adapter gives each a head of its own.
+  const bool alike = !engine.adapters.changes(engine.weights.output);
+  size_t end = 0;
+  for (size_t row = 0, i = 0; row < rows; row = end) {
+    for (; !alike && end == row; ++i) end += feeds[i].outputs;
+    const size_t last = alike ? rows : end;
+    const model::AdapterScales scales = alike ? model::AdapterScales{} : states[i - 1]->scales;
+    for (end = row; end < last; end += std::min(at_once, last - end)) {
+      engine.transformer->logits(hidden + end * config.dim, std::min(at_once, last - end), {}, workspace,
+                                 logits + end * config.vocab_size, scales);
+    }
   }
   results.assign(feeds.size(), {});
   for (size_t i = 0; i < feeds.size(); ++i) {

@@ -21,7 +21,7 @@ class Sequence {
   Sequence(const Sequence&) = delete;
   Sequence& operator=(const Sequence&) = delete;
 
-  bool reading() const { return state_.past.size() + 1 < tokens_.size() && out_.tokens.empty(); }
+  bool reading() const { return state_.past.size() + 1 < tokens_.size(); }
   /// The tokens to take in next, at most `most` (at least one); `outputs` of them, the last ones, whose
   /// logits take() wants. Valid until take().
   struct Feed {
@@ -47,6 +47,7 @@ class Sequence {
   Result<bool> draw(std::span<const float> row, bool full);
   void end(Finish finish);
   void set_draft(size_t most);
+  void shift();
 
   Session::State& state_;
   GenerateOptions options_;

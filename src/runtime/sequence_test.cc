@@ -5,6 +5,7 @@
 
 #include <cmath>
 #include <filesystem>
+#include <future>
 #include <nlohmann/json.hpp>
 
 #include "base/rng.h"
@@ -276,6 +277,52 @@ TEST(Scheduler, RefusesEndsAndWithdraws) {
   }));
   while (ended.load() < 3) std::this_thread::yield();
   EXPECT_TRUE(chosen.load());
+}
+
+/// A prompt whose beginning another one has read, be that idle or still running, is not read again; and what
+/// is idle stays for those who continue it.
+TEST(Scheduler, BeginningsAreCopied) {
+  const auto model = engine(64, 2, 1);
+  std::vector<TokenId> common;
+  for (size_t i = 0; i < 60; ++i) common.push_back(static_cast<TokenId>(2 + i * 7 % 250));
+  const auto with = [&common](TokenId last, size_t n) {
+    std::vector<TokenId> out = common;
+    out.resize(common.size() + n, last);
+    return out;
+  };
+  const GenerateOptions few{.max_tokens = 6, .ignore_end = true};
+  const auto expected = alone(*model, {with(5, 9), with(6, 4), with(7, 30)}, {few, few, few});
+  Scheduler scheduler(model, {.sequences = 4});
+  const auto ask = [&](std::vector<TokenId> prompt, GenerateOptions options) {
+    std::promise<Generation> made;
+    EXPECT_TRUE(scheduler.generate(std::move(prompt), std::move(options), [&made](Result<Generation> result) {
+      made.set_value(std::move(*result));
+    }));
+    return made.get_future().get();
+  };
+  std::atomic<bool> held{true}, begun{false};
+  std::promise<Generation> first;
+  GenerateOptions slow = few;
+  slow.on_text = [&](std::string_view) { return begun = true; };
+  slow.paused = [&] { return held.load() && begun.load(); };
+  slow.ignore_end = true;
+  slow.max_tokens = 200;
+  ASSERT_TRUE(scheduler.generate(
+      with(5, 9), slow, [&first](Result<Generation> result) { first.set_value(std::move(*result)); }));
+  while (!begun.load()) std::this_thread::yield();
+  const Generation second = ask(with(6, 4), few);  // while the first one waits in its middle
+  EXPECT_EQ(second.cached_tokens, common.size());
+  EXPECT_EQ(second.tokens, expected[1].tokens);
+  held = false;
+  const Generation one = first.get_future().get();
+  EXPECT_TRUE(std::equal(expected[0].tokens.begin(), expected[0].tokens.end(), one.tokens.begin()));
+  const Generation third = ask(with(7, 30), few);
+  EXPECT_EQ(third.cached_tokens, common.size());
+  EXPECT_EQ(third.tokens, expected[2].tokens);
+  // The second one's conversation goes on from its own cache.
+  std::vector<TokenId> longer = with(6, 4);
+  longer.insert(longer.end(), second.tokens.begin(), second.tokens.end());
+  EXPECT_EQ(ask(longer, few).cached_tokens, longer.size() - 1);
 }
 
 }  // namespace

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <cstring>
 #include <numeric>
 
 #include "runtime/memory.h"
@@ -22,7 +23,7 @@ Result<std::unique_ptr<Session::State>> Session::State::create(std::shared_ptr<c
   BANTAM_ASSIGN(out->cache_storage, tensor::Storage::allocate(2 * half));
   out->cache = {options.kv_cache, capacity, out->cache_storage.data(), out->cache_storage.data() + half};
   if (!workspace) {
-    BANTAM_ASSIGN(auto own, model::Workspace::create(config, options.batch));
+    BANTAM_ASSIGN(auto own, engine->new_workspace());
     workspace = std::make_shared<model::Workspace>(std::move(own));
   }
   out->workspace = std::move(workspace);
@@ -30,6 +31,7 @@ Result<std::unique_ptr<Session::State>> Session::State::create(std::shared_ptr<c
   out->outputs.resize(options.batch);
   std::iota(out->outputs.begin(), out->outputs.end(), 0U);
   out->past.reserve(capacity);
+  out->scales = engine->adapter_scales;
   out->engine = std::move(engine);
   return out;
 }
@@ -65,12 +67,32 @@ Status Session::State::check_bias(const SamplingOptions& sampling) const {
   return {};
 }
 
+Session::State::Layout Session::State::layout() const {
+  const auto& config = engine->config;
+  const size_t runs = (config.encoder ? 1 : size_t{config.layers}) * config.kv_heads;
+  return {runs, model::KvCache::bytes(config, cache.type, 1) / runs, cache.capacity};
+}
+
+void Session::State::copy_prefix(const State& from, size_t tokens) {
+  const auto differs = std::mismatch(past.begin(), past.end(), from.past.begin(), from.past.end());
+  const size_t there = std::min<size_t>(static_cast<size_t>(differs.first - past.begin()), tokens);
+  const auto [runs, row_bytes, capacity] = layout();
+  for (size_t run = 0; run < runs; ++run) {
+    const size_t to_at = (run * capacity + there) * row_bytes,
+                 from_at = (run * from.cache.capacity + there) * row_bytes,
+                 bytes = (tokens - there) * row_bytes;
+    std::memcpy(cache.keys + to_at, from.cache.keys + from_at, bytes);
+    std::memcpy(cache.values + to_at, from.cache.values + from_at, bytes);
+  }
+  past.assign(from.past.begin(), from.past.begin() + static_cast<std::ptrdiff_t>(tokens));
+}
+
 void Session::State::feed(std::span<const TokenId> tokens, bool all, float* out) {
   const uint32_t last = tokens.empty() ? 0 : static_cast<uint32_t>(tokens.size() - 1);
   const std::span<const uint32_t> wanted = all ? std::span<const uint32_t>(outputs).first(tokens.size())
                                                : std::span<const uint32_t>(&outputs[last], 1);
   const auto position = static_cast<uint32_t>(past.size());
-  engine->transformer->forward({tokens, position, wanted}, cache, *workspace, out);
+  engine->transformer->forward({tokens, position, wanted}, cache, *workspace, out, scales);
   past.insert(past.end(), tokens.begin(), tokens.end());
 }
 
@@ -83,7 +105,7 @@ bool Session::State::feed_prompt(std::span<const TokenId> tokens, const std::sto
   for (; tokens.size() > batch; tokens = tokens.subspan(batch)) {
     if (cancel.stop_requested()) return false;
     const auto position = static_cast<uint32_t>(past.size());
-    engine->transformer->forward({tokens.first(batch), position, {}}, cache, *workspace, nullptr);
+    engine->transformer->forward({tokens.first(batch), position, {}}, cache, *workspace, nullptr, scales);
     past.insert(past.end(), tokens.begin(), tokens.begin() + static_cast<std::ptrdiff_t>(batch));
   }
   if (cancel.stop_requested()) return false;
@@ -92,13 +114,30 @@ bool Session::State::feed_prompt(std::span<const TokenId> tokens, const std::sto
 }
 
 void Session::State::logits(const float* from, size_t n, std::span<const TokenId> rows, float* out) const {
-  engine->transformer->logits(from, n, rows, *workspace, out);
+  engine->transformer->logits(from, n, rows, *workspace, out, scales);
+}
+
+Status Session::State::use_adapters(std::span<const float> wanted) {
+  if (wanted.size() != engine->adapter_scales.size()) {
+    return fail(Code::kInvalidArgument, "adapters: found {} scales, expected one for each of the {}",
+                wanted.size(), engine->adapter_scales.size());
+  }
+  for (const float scale : wanted) {
+    if (!std::isfinite(scale))
+      return fail(Code::kInvalidArgument, "adapters: found a scale of {}, expected a number", scale);
+  }
+  if (std::ranges::equal(wanted, scales)) return {};
+  rewind(0);
+  scales.assign(wanted.begin(), wanted.end());
+  return {};
 }
 
 Session::Session(std::unique_ptr<State> state) : state_(std::move(state)) {}
 Session::~Session() = default;
 
 void Session::reset() { state_->rewind(0); }
+
+Status Session::set_adapters(std::span<const float> scales) { return state_->use_adapters(scales); }
 
 Result<Generation> Session::generate(std::span<const TokenId> prompt, const GenerateOptions& options) {
   auto& state = *state_;

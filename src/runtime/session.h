@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "base/thread_pool.h"
+#include "model/adapters.h"
 #include "model/encoder.h"
 #include "model/task_prompt.h"
 #include "model/transformer.h"
@@ -36,6 +37,10 @@ class Pooled {
 
 struct Engine::Impl {
   explicit Impl(formats::GgufFile opened) : file(std::move(opened)) {}
+  /// Errors: kLimit.
+  Result<model::Workspace> new_workspace() const {
+    return model::Workspace::create(config, options.batch, adapters.empty() ? nullptr : &adapters);
+  }
 
   formats::GgufFile file;
   EngineOptions options;  // with defaults filled in
@@ -43,6 +48,8 @@ struct Engine::Impl {
   model::Weights weights;
   tensor::Storage panels;  // of the matrices
   const kernels::Table* table = nullptr;
+  model::Adapters adapters;
+  std::vector<float> adapter_scales;  // of sequences that say nothing else
   std::unique_ptr<text::Tokenizer> tokenizer;
   std::optional<model::Task> task;
   std::optional<model::TaskPrompt> prompt;
@@ -51,6 +58,8 @@ struct Engine::Impl {
   Pooling pooling = Pooling::kMean;
   MemoryPlan plan;
   mutable std::unique_ptr<ThreadPool> pool;
+  mutable std::once_flag fingerprint_made;
+  mutable std::string fingerprint;  // of the file, made when a state is saved or restored
   mutable std::once_flag vocabulary_made;
   mutable std::shared_ptr<const grammar::Vocabulary> vocabulary;
   std::unique_ptr<model::Transformer> transformer;  // of a decoder,
@@ -77,15 +86,25 @@ struct Session::State {
   Status check_tokens(std::span<const TokenId> tokens, size_t more) const;
   /// Errors: kUnsupported for an encoder.
   Status check_decoder() const;
+  /// As Session::set_adapters.
+  Status use_adapters(std::span<const float> wanted);
   /// Errors: kInvalidArgument for a bias on a token outside the vocabulary.
   Status check_bias(const SamplingOptions& sampling) const;
   void rewind(size_t tokens) { past.resize(tokens); }
+  /// What the cache looks like: [runs][capacity][row_bytes] of keys, and again of values.
+  struct Layout {
+    size_t runs, row_bytes, capacity;  // runs: layers times heads
+  };
+  Layout layout() const;
+  /// Makes the cache hold the first `tokens` of what another one of the engine holds, by copying.
+  void copy_prefix(const State& from, size_t tokens);
 
   std::shared_ptr<const Engine::Impl> engine;
   tensor::Storage cache_storage;
   model::KvCache cache;
   std::shared_ptr<model::Workspace> workspace;
   std::vector<TokenId> past;      // tokens whose keys and values the cache holds
+  std::vector<float> scales;      // of the engine's adapters, for all of them
   std::vector<float> hidden;      // [1, C]
   std::vector<float> vocabulary;  // [V], taken when first needed
   std::vector<float> scratch;     // of advance()

@@ -36,6 +36,8 @@ std::string leading_param(std::string_view message) {
                                 "logit_bias",
                                 "dimensions",
                                 "model",
+                                "lora",
+                                "context_shift",
                                 "typed_events"}) {
     if (first == name) return std::string(name);
   }

@@ -80,6 +80,9 @@ const GenerationReader::Field<ChatReader> ChatReader::kFields[] = {
     {"guided_choice", &ChatReader::guided_choice},
     {"top_k", &ChatReader::top_k},
     {"min_p", &ChatReader::min_p},
+    {"lora", &ChatReader::lora},
+    {"context_shift", &ChatReader::context_shift},
+    {"n_keep", &ChatReader::n_keep},
     {"typed_events", &ChatReader::typed_events},
 };
 

@@ -134,6 +134,18 @@ TEST(ChatRequest, AcceptsWhatChangesNothing) {
   }
 }
 
+TEST(ChatRequest, ReadsAdaptersAndContextShift) {
+  auto r = with(R"("lora":[{"id":1,"scale":0.5},{"scale":-2,"id":0}],"context_shift":true,"n_keep":7)");
+  ASSERT_TRUE(r);
+  const chat::Request& chat = r->chats[0];
+  ASSERT_TRUE(chat.adapters);
+  EXPECT_EQ(*chat.adapters, (std::vector<std::pair<uint32_t, float>>{{1, 0.5F}, {0, -2}}));
+  EXPECT_TRUE(chat.context_shift);
+  EXPECT_EQ(chat.context_keep, 7u);
+  EXPECT_TRUE(with(R"("lora":[])")->chats[0].adapters);
+  EXPECT_FALSE(with(R"("seed":1)")->chats[0].adapters);
+}
+
 TEST(ChatRequest, RefusesByName) {
   struct Case {
     const char *members, *param, *code;
@@ -167,6 +179,12 @@ TEST(ChatRequest, RefusesByName) {
            "response_format.json_schema.schema", "missing_required_parameter"},
           {R"("response_format":{"type":"json_object"},"guided_choice":["a"])", "guided_choice",
            "invalid_value"},
+          {R"("lora":{})", "lora", "invalid_type"},
+          {R"("lora":[{"id":0}])", "lora[0].scale", "missing_required_parameter"},
+          {R"("lora":[{"id":0,"scale":1},{"id":-1,"scale":1}])", "lora[1].id", "invalid_value"},
+          {R"("lora":[{"id":0,"scale":1,"x":2}])", "lora[0].x", "unknown_parameter"},
+          {R"("n_keep":4)", "n_keep", "invalid_value"},
+          {R"("context_shift":1)", "context_shift", "invalid_type"},
           {R"("typed_events":true)", "typed_events", "invalid_value"},
           {R"("reasoning_effort":"high")", "reasoning_effort", "unsupported_value"},
           {R"("store":true)", "store", "unsupported_value"},

@@ -45,7 +45,8 @@ void refuse(TomlTable& table, std::initializer_list<const char*> keys, std::stri
   }
 }
 
-constexpr std::initializer_list<const char*> kLocalKeys = {"threads", "context", "sessions"};
+constexpr std::initializer_list<const char*> kLocalKeys = {"threads",  "context", "sessions",
+                                                           "cache_mb", "lora",    "context_shift"};
 constexpr std::initializer_list<const char*> kRemoteKeys = {"model",
                                                             "key_env",
                                                             "ca_file",
@@ -72,6 +73,17 @@ void read_local(TomlTable& table, const std::string& directory, ModelConfig& out
   out.threads = static_cast<unsigned>(table.whole("threads", 0, 0, 1024));
   out.context = static_cast<uint32_t>(table.whole("context", 0, 0, 1 << 24));
   out.sessions = static_cast<unsigned>(table.whole("sessions", out.sessions, 1, 1024));
+  out.cache_bytes = table.whole("cache_mb", 0, 0, 1 << 24) * 1'000'000;
+  for (const std::string& text : table.texts("lora")) {
+    auto adapter = runtime::parse_adapter(text);
+    if (!adapter) {
+      table.reject("lora", adapter.error().message);
+      continue;
+    }
+    adapter->path = beside(directory, adapter->path);
+    out.adapters.push_back(std::move(*adapter));
+  }
+  out.context_shift = table.flag("context_shift", false);
 }
 
 void read_limits(TomlTable& table, ModelConfig& out) {

@@ -9,6 +9,7 @@
 
 #include "base/result.h"
 #include "chat/remote.h"
+#include "runtime/engine.h"
 #include "server/policy.h"
 #include "server/routing_config.h"
 #include "server/team_config.h"
@@ -24,6 +25,9 @@ struct ModelConfig {
   unsigned threads = 0;
   uint32_t context = 0;   // tokens; 0: the engine's default
   unsigned sessions = 2;  // requests that run at once
+  uint64_t cache_bytes = 0;  // of all KV caches together; 0: `sessions` times one of the whole context
+  std::vector<runtime::AdapterOption> adapters;  // relative as `path` is
+  bool context_shift = false;                    // requests may ask for it
 
   std::string url;      // "https://api.example.com/v1"
   std::string model;    // its name there; empty: `name`

@@ -24,6 +24,9 @@ name = "small"
 path = "models/small.gguf"
 threads = 2
 context = 512
+lora = ["a.gguf", "/b.gguf:-0.5"]
+context_shift = true
+cache_mb = 300
 prices = { prompt = 0.01, completion = 0.02 }
 
 [[models]]
@@ -58,6 +61,12 @@ TEST(ServerConfig, ReadsEveryPart) {
   EXPECT_EQ(config->port, 9000);
   EXPECT_EQ(config->certificate, "/etc/bantam/c.pem");
   EXPECT_EQ(config->private_key, "/k.pem");
+  ASSERT_EQ(config->models[0].adapters.size(), 2u);
+  EXPECT_EQ(config->models[0].adapters[0].path, "/etc/bantam/a.gguf");
+  EXPECT_EQ(config->models[0].adapters[1].path, "/b.gguf");
+  EXPECT_EQ(config->models[0].adapters[1].scale, -0.5F);
+  EXPECT_TRUE(config->models[0].context_shift);
+  EXPECT_EQ(config->models[0].cache_bytes, 300'000'000u);
   EXPECT_EQ(config->max_queue, 5u);
   EXPECT_EQ(config->request_timeout.count(), 1500);
   ASSERT_EQ(config->models.size(), 3u);

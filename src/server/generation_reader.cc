@@ -9,7 +9,7 @@
 namespace bantam::server {
 namespace {
 
-constexpr size_t kMaxChoices = 4096, kMaxStops = 4, kMaxBiases = 4096;
+constexpr size_t kMaxChoices = 4096, kMaxStops = 4, kMaxBiases = 4096, kMaxAdapters = 256;
 
 }  // namespace
 
@@ -42,6 +42,23 @@ void GenerationReader::logit_bias(const std::string& name, const json& value) {
     auto bias = number(name + "." + key, entry, -100, 100);
     if (!bias) return;
     chat_.sampling.logit_bias.emplace_back(id, static_cast<float>(*bias));
+  }
+}
+
+void GenerationReader::lora(const std::string& name, const json& value) {
+  if (!is_array(name, value, 0, kMaxAdapters)) return;
+  auto& adapters = chat_.adapters.emplace();
+  for (size_t i = 0; i < value.size() && ok(); ++i) {
+    const std::string entry = fmt::format("{}[{}]", name, i);
+    if (!is_object(entry, value[i])) return;
+    for (const auto& [key, part] : value[i].items()) {
+      if (key != "id" && key != "scale") return unknown(entry + "." + key.substr(0, 100));
+    }
+    const json *id = required(entry, value[i], "id"), *scale = required(entry, value[i], "scale");
+    if (!id || !scale) return;
+    const auto index = whole(entry + ".id", *id, 0, kMaxAdapters);
+    const auto share = number(entry + ".scale", *scale, -1e6, 1e6);
+    if (index && share) adapters.emplace_back(static_cast<uint32_t>(*index), static_cast<float>(*share));
   }
 }
 
@@ -250,6 +267,8 @@ void GenerationReader::check_together(const json& body) {
   if (!chat_.choices.empty() &&
       (!chat_.tools.empty() || chat_.format.kind != chat::ResponseFormat::Kind::kText))
     wrong_value("guided_choice", "choices beside tools or a response format", "one of them");
+  if (chat_.context_keep > 0 && !chat_.context_shift)
+    wrong_value("n_keep", std::to_string(chat_.context_keep), "0, since 'context_shift' is false");
   if (chat_.typed_events && !stream_) wrong_value("typed_events", "true", "false, since 'stream' is false");
 }
 

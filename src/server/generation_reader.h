@@ -44,6 +44,14 @@ class GenerationReader : public BodyReader {
   void typed_events(const std::string& name, const json& value) {
     chat_.typed_events = flag(name, value).value_or(false);
   }
+  /// llama.cpp's: [{"id": index of an adapter, "scale": number}].
+  void lora(const std::string& name, const json& value);
+  void context_shift(const std::string& name, const json& value) {
+    chat_.context_shift = flag(name, value).value_or(false);
+  }
+  void n_keep(const std::string& name, const json& value) {
+    chat_.context_keep = static_cast<uint32_t>(whole(name, value, 0, UINT32_MAX).value_or(0));
+  }
   void parallel_tool_calls(const std::string& name, const json& value) {
     chat_.parallel_tool_calls = flag(name, value).value_or(true);
   }

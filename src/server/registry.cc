@@ -14,11 +14,17 @@ Result<ModelPtr> open_local(const ModelConfig& config, size_t max_queue) {
   runtime::EngineOptions options;
   options.threads = config.threads;
   options.context_length = config.context;
+  options.adapters = config.adapters;
   BANTAM_ASSIGN(auto engine, runtime::Engine::load(config.path, options));
   std::string name = config.name;
   if (name.empty() && engine->task()) name = engine->task()->name;
   if (name.empty()) name = std::filesystem::path(config.path).stem().string();
-  return chat::make_local(std::move(engine), {std::move(name), config.prices, config.sessions, max_queue});
+  return chat::make_local(std::move(engine), {.name = std::move(name),
+                                              .prices = config.prices,
+                                              .sessions = config.sessions,
+                                              .max_waiting = max_queue,
+                                              .kv_bytes = config.cache_bytes,
+                                              .context_shift = config.context_shift});
 }
 
 Result<ModelPtr> open_remote(const ModelConfig& config, bool offline) {

@@ -61,6 +61,9 @@ const GenerationReader::Field<TextReader> TextReader::kFields[] = {
     {"guided_choice", &TextReader::guided_choice},
     {"top_k", &TextReader::top_k},
     {"min_p", &TextReader::min_p},
+    {"lora", &TextReader::lora},
+    {"context_shift", &TextReader::context_shift},
+    {"n_keep", &TextReader::n_keep},
 };
 
 void TextReader::prompt(const std::string& name, const json& value) {

@@ -24,7 +24,7 @@ const fs::path kRoot = BANTAM_SOURCE_DIR;
 
 /// Lowest first; docs/design.md says what each holds.
 const std::vector<std::string> kLayers{
-    "base", "formats", "text", "tensor", "kernels",   "model", "runtime", "compress", "train", "eval",
+    "base", "formats", "text", "tensor", "kernels",   "model", "runtime", "capi", "compress", "train", "eval",
     "net",  "store",   "chat", "collab", "documents", "rag",   "agent",   "server",   "cli",   "web"};
 
 std::string read(const fs::path& path) {

@@ -1,5 +1,5 @@
 // greedy --prompt 1,2,3 --count N MODEL…: the greedy tokens of each model after these ids, and their log-probabilities, as
-// JSON [{"tokens":[…],"logprobs":[…]}]; with --embed the vector of the prompt instead. Keys and values in F32, one thread: as
+// JSON [{"tokens":[…],"logprobs":[…]}]; with --embed the vector of the prompt instead; --lora FILE:SCALE adds an adapter. Keys and values in F32, one thread: as
 // llama.mjs asks llama.cpp for.
 
 #include <fmt/format.h>
@@ -17,8 +17,14 @@ using bantam::Result;
 using nlohmann::json;
 using namespace bantam::runtime;
 
-Result<json> answer(const std::string& path, const std::vector<bantam::text::TokenId>& prompt, uint32_t count, bool embed) {
-  BANTAM_ASSIGN(auto engine, Engine::load(path, {.threads = 1, .kv_cache = bantam::tensor::DType::kF32}));
+Result<json> answer(const std::string& path, const std::vector<bantam::text::TokenId>& prompt, uint32_t count, bool embed,
+                    const std::vector<std::string>& adapters) {
+  EngineOptions engine_options{.threads = 1, .kv_cache = bantam::tensor::DType::kF32};
+  for (const auto& text : adapters) {
+    BANTAM_ASSIGN(auto adapter, parse_adapter(text));
+    engine_options.adapters.push_back(std::move(adapter));
+  }
+  BANTAM_ASSIGN(auto engine, Engine::load(path, engine_options));
   BANTAM_ASSIGN(auto session, engine->new_session());
   if (embed) {
     BANTAM_ASSIGN(auto vector, session->embed(prompt));
@@ -35,7 +41,7 @@ Result<json> answer(const std::string& path, const std::vector<bantam::text::Tok
 }  // namespace
 
 int main(int argc, char** argv) {
-  std::vector<std::string> models;
+  std::vector<std::string> models, adapters;
   std::vector<bantam::text::TokenId> prompt;
   uint32_t count = 64;
   bool embed = false;
@@ -43,11 +49,12 @@ int main(int argc, char** argv) {
   app.add_option("--prompt", prompt)->delimiter(',')->required();
   app.add_option("--count", count);
   app.add_flag("--embed", embed);
+  app.add_option("--lora", adapters);
   app.add_option("MODEL", models)->required();
   CLI11_PARSE(app, argc, argv);
   json out = json::array();
   for (const auto& model : models) {
-    auto made = answer(model, prompt, count, embed);
+    auto made = answer(model, prompt, count, embed, adapters);
     if (!made) {
       fmt::print(stderr, "greedy: {}\n", made.error().message);
       return 1;

@@ -5,13 +5,14 @@ import {getLlama} from "node-llama-cpp";
 
 let llama;
 
-/** A model with one sequence of its own. build "never": the packaged binary or none, nothing is fetched or compiled. */
-export async function openModel(modelPath, {contextSize = 512, cache = "F32"} = {}) {
+/** A model with one sequence of its own, with adapters [{filePath, scale}]. build "never": the packaged binary or none, nothing is fetched or compiled. */
+export async function openModel(modelPath, {contextSize = 512, cache = "F32", adapters = []} = {}) {
   llama ??= await getLlama({gpu: false, build: "never", maxThreads: 0, logLevel: "error", progressLogs: false});
   const model = await llama.loadModel({modelPath, gpuLayers: 0});
   // Keys and values in F32, as ours, unless asked otherwise (llama.cpp's default is F16).
   const context = await model.createContext({contextSize, batchSize: contextSize, threads: 1, flashAttention: false,
-                                             experimentalKvCacheKeyType: cache, experimentalKvCacheValueType: cache});
+                                             experimentalKvCacheKeyType: cache, experimentalKvCacheValueType: cache,
+                                             lora: adapters.length > 0 ? {adapters} : undefined});
   return {model, sequence: context.getSequence()};
 }
 
