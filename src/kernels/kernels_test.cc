@@ -18,10 +18,29 @@ namespace {
 
 using tensor::DType;
 
-const Table& fast() {
-  const auto table = table_by_name("avx2");
-  return table ? **table : ref::table();
-}
+/// The instruction set that a test is run for.
+const Table* isa = nullptr;
+const Table& fast() { return *isa; }
+
+class ForEachIsa : public testing::TestWithParam<const char*> {
+ protected:
+  void SetUp() override {
+    const auto table = table_by_name(GetParam());
+    if (!table) GTEST_SKIP() << table.error().message;
+    isa = *table;
+  }
+};
+class Matmul : public ForEachIsa {};
+class Pack : public ForEachIsa {};
+class Elementwise : public ForEachIsa {};
+class Rope : public ForEachIsa {};
+class Attend : public ForEachIsa {};
+const auto kIsas = testing::Values("avx2", "neon", "neon_dotprod", "neon_i8mm");
+INSTANTIATE_TEST_SUITE_P(Isa, Matmul, kIsas);
+INSTANTIATE_TEST_SUITE_P(Isa, Pack, kIsas);
+INSTANTIATE_TEST_SUITE_P(Isa, Elementwise, kIsas);
+INSTANTIATE_TEST_SUITE_P(Isa, Rope, kIsas);
+INSTANTIATE_TEST_SUITE_P(Isa, Attend, kIsas);
 
 std::vector<float> random_floats(size_t n, uint64_t seed, float size = 1.0F) {
   Rng rng(seed);
@@ -93,7 +112,7 @@ void expect_product(DType type, size_t rows, size_t columns, size_t tokens) {
   }
 }
 
-TEST(Matmul, AgreesWithRefAtAllLengths) {
+TEST_P(Matmul, AgreesWithRefAtAllLengths) {
   for (DType type : kTypes) {
     const size_t unit = tensor::block_elements(type);
     for (size_t length = 0; length <= (unit > 1 ? 4 : 33); ++length) {
@@ -102,7 +121,7 @@ TEST(Matmul, AgreesWithRefAtAllLengths) {
   }
 }
 
-TEST(Matmul, AgreesWithRefForAllRowsAndTokens) {
+TEST_P(Matmul, AgreesWithRefForAllRowsAndTokens) {
   for (DType type : kTypes) {
     for (size_t rows = 1; rows <= 17; ++rows) {
       const size_t columns = std::max<size_t>(64, tensor::block_elements(type));
@@ -111,7 +130,7 @@ TEST(Matmul, AgreesWithRefForAllRowsAndTokens) {
   }
 }
 
-TEST(Matmul, ResultDoesNotDependOnBatchThreadsOrSubset) {
+TEST_P(Matmul, ResultDoesNotDependOnBatchThreadsOrSubset) {
   ThreadPool one(1), three(3);
   for (DType type : kTypes) {
     const size_t columns = tensor::block_elements(type) == tensor::kSuperBlock ? 512 : 320;
@@ -130,7 +149,7 @@ TEST(Matmul, ResultDoesNotDependOnBatchThreadsOrSubset) {
 }
 
 /// Any bytes are weights: what no correct writer leaves in a file must give the same numbers too.
-TEST(Matmul, ExtremeQuantaAreExact) {
+TEST_P(Matmul, ExtremeQuantaAreExact) {
   ThreadPool pool(1);
   for (DType type : kTypes) {
     if (tensor::block_elements(type) == 1) continue;
@@ -159,7 +178,7 @@ TEST(Matmul, ExtremeQuantaAreExact) {
   }
 }
 
-TEST(Pack, EqualsRef) {
+TEST_P(Pack, EqualsRef) {
   for (size_t blocks = 0; blocks <= 4; ++blocks) {
     for (size_t rows = 1; rows <= 8; ++rows) {
       auto values = random_floats(rows * blocks * kBlock, rows * 7 + blocks, 1e-3F);
@@ -178,7 +197,7 @@ TEST(Pack, EqualsRef) {
   }
 }
 
-TEST(Pack, SuperBlocksEqualRef) {
+TEST_P(Pack, SuperBlocksEqualRef) {
   constexpr size_t kEach = tensor::kSuperBlock / kBlock;
   for (size_t blocks = 0; blocks <= 4 * kEach; blocks += kEach) {
     for (size_t rows = 1; rows <= 8; ++rows) {
@@ -198,7 +217,7 @@ TEST(Pack, SuperBlocksEqualRef) {
   }
 }
 
-TEST(Elementwise, AgreesWithRefAtAllLengths) {
+TEST_P(Elementwise, AgreesWithRefAtAllLengths) {
   for (size_t n = 0; n <= 33; ++n) {
     const auto values = random_floats(n, n + 1, 3.0F), other = random_floats(n, n + 99);
     Odd a(values), b(values), w(other), out_a(other), out_b(other);
@@ -223,7 +242,7 @@ TEST(Elementwise, AgreesWithRefAtAllLengths) {
   }
 }
 
-TEST(Elementwise, AddAndHalvesAreExact) {
+TEST_P(Elementwise, AddAndHalvesAreExact) {
   for (size_t n = 0; n <= 33; ++n) {
     const auto values = random_floats(n, n + 5, 100.0F);
     Odd a(values), b(values), w(random_floats(n, 6));
@@ -239,7 +258,7 @@ TEST(Elementwise, AddAndHalvesAreExact) {
   }
 }
 
-TEST(Elementwise, GegluAgreesWithRefAtAllLengths) {
+TEST_P(Elementwise, GegluAgreesWithRefAtAllLengths) {
   for (size_t n = 0; n <= 33; ++n) {
     const auto values = random_floats(n, n + 1, 3.0F);
     Odd a(values), b(values), w(random_floats(n, n + 99));
@@ -258,7 +277,7 @@ TEST(Elementwise, GegluAgreesWithRefAtAllLengths) {
   for (size_t i = 0; i < 6; ++i) EXPECT_NEAR(ends[i], same[i], 1e-5F + 1e-6F * std::fabs(ends[i])) << i;
 }
 
-TEST(Elementwise, SwigluAtTheEndsOfTheRange) {
+TEST_P(Elementwise, SwigluAtTheEndsOfTheRange) {
   std::vector<float> a{-1000, -88, -87.3F, -20, 0, 20, 88, 1000}, b = a;
   const std::vector<float> up(8, 1.0F);
   ref::table().swiglu(a.data(), up.data(), 8);
@@ -266,7 +285,7 @@ TEST(Elementwise, SwigluAtTheEndsOfTheRange) {
   for (size_t i = 0; i < 8; ++i) EXPECT_NEAR(a[i], b[i], 1e-6F * std::fabs(a[i]) + 1e-30F) << i;
 }
 
-TEST(Rope, EqualsRefAtAllLengths) {
+TEST_P(Rope, EqualsRefAtAllLengths) {
   for (size_t n = 0; n <= 34; n += 2) {
     const auto values = random_floats(n, n + 1);
     Odd a(values), b(values), cos(random_floats(n / 2, 2)), sin(random_floats(n / 2, 3));
@@ -326,7 +345,7 @@ void expect_attention(size_t keys, size_t head_dim, bool half, uint32_t window, 
   }
 }
 
-TEST(Attention, AgreesWithRef) {
+TEST_P(Attend, AgreesWithRef) {
   for (bool half : {false, true}) {
     for (size_t head_dim : {2, 6, 8, 16, 24, 32, 40, 64, 72, 128}) {
       for (size_t keys : {1, 2, 7, 8, 9, 16, 63, 64, 65, 127, 128, 200}) {
@@ -336,7 +355,7 @@ TEST(Attention, AgreesWithRef) {
   }
 }
 
-TEST(Attention, WindowsAndCapsAgreeWithRef) {
+TEST_P(Attend, WindowsAndCapsAgreeWithRef) {
   for (size_t head_dim : {8, 24, 64}) {
     for (size_t keys : {1, 2, 7, 9, 64, 65, 127, 200}) {
       for (uint32_t window : {0U, 1U, 7U, 16U, 64U, 100U, 300U}) {
@@ -346,7 +365,7 @@ TEST(Attention, WindowsAndCapsAgreeWithRef) {
   }
 }
 
-TEST(Attention, AWindowIsTheKeysWithinIt) {
+TEST_P(Attend, AWindowIsTheKeysWithinIt) {
   const AttentionCase c(40, 16, false);
   const auto q = random_floats(16, 3);
   const uint32_t last = 39, within = 9;

@@ -131,5 +131,10 @@ const Table& table();
 namespace x86_avx2 {
 const Table& table();
 }
+namespace arm_neon {
+const Table& plain();
+const Table& dotprod();
+const Table& i8mm();
+}  // namespace arm_neon
 
 }  // namespace bantam::kernels
