@@ -33,6 +33,8 @@ struct Neon {
   static F fma(F a, F b, F c) { return vfmaq_f32(c, a, b); }
   /// c - a * b
   static F minus_product(F a, F b, F c) { return vfmsq_f32(c, a, b); }
+  static F fma_exact(F a, F b, F c) { return fma(a, b, c); }
+  static F minus_product_exact(F a, F b, F c) { return minus_product(a, b, c); }
   /// To an integer, ties to even.
   static F nearest(F a) { return vrndnq_f32(a); }
   /// v, but 0 where x is below the limit.

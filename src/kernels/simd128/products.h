@@ -178,9 +178,9 @@ class QuantisedProduct {
           const F x_scale = N::load(x->scale + 4 * h);
           for (int r = 0; r < kRows; ++r) {
             F& s = sum[g][r][h];
-            s = N::fma(N::mul(N::all(w.scale[r]), x_scale), N::to_float(D::lanes(dot, r, h)), s);
+            s = N::fma_exact(N::mul(N::all(w.scale[r]), x_scale), N::to_float(D::lanes(dot, r, h)), s);
             if (W::kHasMin)
-              s = N::minus_product(N::mul(N::all(w.min[r]), x_scale), N::to_float(below[r][h]), s);
+              s = N::minus_product_exact(N::mul(N::all(w.min[r]), x_scale), N::to_float(below[r][h]), s);
           }
         }
       }
@@ -265,7 +265,7 @@ class QuantisedProduct {
       for (int r = 0; r < kSingleRows; ++r) dot[r] = dot_parts(row[r][u], x);
       const F x_scale = N::all(x->scale);
       const F scale = N::mul(halves_of([&](int r) { return row[r][u].scale; }), x_scale);
-      sum = N::fma(scale, N::to_float(sums_of(dot)), sum);
+      sum = N::fma_exact(scale, N::to_float(sums_of(dot)), sum);
       if constexpr (W::kHasMin) {
         I below[kSingleRows], under = N::all_i(-x->sum);
         if constexpr (W::kScaled) {
@@ -279,7 +279,7 @@ class QuantisedProduct {
           under = sums_of(below);
         }
         const F min = N::mul(halves_of([&](int r) { return row[r][u].min; }), x_scale);
-        sum = N::minus_product(min, N::to_float(under), sum);
+        sum = N::minus_product_exact(min, N::to_float(under), sum);
       }
     }
     return sum;
