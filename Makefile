@@ -2,7 +2,7 @@
 #   make run      everything: set-up, build, the main job on the embedded tickets, comparison, report (SERVE=1: then serve)
 #   make test     set-up, build, all tests
 .DEFAULT_GOAL := help
-.PHONY: help run test build bench fuzz format lint setup setup-test setup-bench setup-fuzz setup-lint configure edge
+.PHONY: help run test build arm64 bench fuzz format lint setup setup-test setup-bench setup-fuzz setup-lint configure edge
 
 PRESET ?= release
 JOBS ?= $(shell nproc)
@@ -11,10 +11,11 @@ BIN := $(BUILD)/bin
 RECIPE ?= recipes/helpdesk/recipe.toml
 OUT ?= build/run
 FUZZ_RUNS ?= 1000000
+ARM64_TESTS ?= base kernels formats text model runtime
 SOURCES = $(shell git ls-files '*.cc' '*.h')
 
 help: ## This list
-	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z0-9]+:.*## / {printf "make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 run: configure ## Set-up, build, make the default model, compare, report; SERVE=1 goes on to serve on loopback
 	cmake --build $(BUILD) -j $(JOBS) --target bantam bantam-train generate_tickets
@@ -34,6 +35,15 @@ build: configure ## Set-up and build into build/release
 edge: setup ## The runtime alone, small, into build/small/bin; checks size, libraries, idle CPU; the figures go into README.md
 	cmake --preset small && cmake --build build/small -j $(JOBS) --target bantam random_family
 	tests/edge/edge.sh build/small/bin/bantam build/small/bin/random_family README.md
+
+arm64: setup ## Cross-build for 64-bit ARM, run its tests under QEMU, compare its greedy tokens with the native engine's
+	@packaging/setup.sh arm64
+	@packaging/sysroot.sh arm64 build/sysroot/arm64
+	cmake --preset release -DBANTAM_TRAIN=OFF -B build/native
+	cmake --build build/native -j $(JOBS) --target greedy_tokens
+	cmake --preset arm64
+	cmake --build build/arm64 -j $(JOBS) --target bantam greedy_tokens $(foreach layer,$(ARM64_TESTS),$(layer)_test)
+	tests/targets/arm64.sh build/native/bin build/arm64/bin build/sysroot/arm64 build/arm64/scratch
 
 bench: setup-bench build ## Build and run the measurements of bench/
 	@for program in $(BIN)/*_bench; do echo "== $$program"; $$program || exit 1; done

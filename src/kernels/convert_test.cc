@@ -17,10 +17,7 @@ namespace {
 
 using tensor::DType;
 
-const Table& fast() {
-  const auto table = table_by_name("avx2");
-  return table ? **table : ref::table();
-}
+const Table& fast() { return **choose_table(); }
 
 constexpr DType kQuantised[] = {DType::kQ8_0,   DType::kQ4_0,   DType::kQ4_1,  DType::kQ5_0, DType::kQ5_1,
                                 DType::kQ2_K,   DType::kQ3_K,   DType::kQ4_K,  DType::kQ5_K, DType::kQ6_K,

@@ -36,7 +36,7 @@ class Pack : public ForEachIsa {};
 class Elementwise : public ForEachIsa {};
 class Rope : public ForEachIsa {};
 class Attend : public ForEachIsa {};
-const auto kIsas = testing::Values("avx2", "avx512");
+const auto kIsas = testing::Values("avx2", "avx512", "neon", "neon_dotprod", "neon_i8mm");
 INSTANTIATE_TEST_SUITE_P(Isa, Matmul, kIsas);
 INSTANTIATE_TEST_SUITE_P(Isa, Pack, kIsas);
 INSTANTIATE_TEST_SUITE_P(Isa, Elementwise, kIsas);

@@ -146,5 +146,13 @@ const Table& table();
 namespace x86_avx512 {
 const Table& table();
 }
+namespace arm_neon {
+const Table& plain();
+const Table& dotprod();
+const Table& i8mm();
+}  // namespace arm_neon
+namespace wasm_simd {
+const Table& table();
+}
 
 }  // namespace bantam::kernels
