@@ -176,10 +176,17 @@ void Transformer::norm(const float* x, std::span<const float> weight, size_t n, 
 }
 
 void Transformer::product(const MatrixView& weights, Workspace& ws, float* y) const {
-  kernels::matmul(table_, pool_, weights, ws.activations_, y, weights.rows);
-  if (adapters_ != nullptr) {
-    adapters_->add_products(weights, ws.activations_, ws.scales_, {table_, pool_, ws.adapter_buffers_}, y,
-                            weights.rows);
+  const kernels::MatmulPart part{&weights, y, weights.rows};
+  products({&part, 1}, ws);
+}
+
+/// Products that share what the activations hold, and what adapters add to them.
+void Transformer::products(std::span<const kernels::MatmulPart> parts, Workspace& ws) const {
+  kernels::matmul(table_, pool_, parts, ws.activations_);
+  if (adapters_ == nullptr) return;
+  for (const kernels::MatmulPart& part : parts) {
+    adapters_->add_products(*part.weights, ws.activations_, ws.scales_, {table_, pool_, ws.adapter_buffers_},
+                            part.y, part.y_stride);
   }
 }
 
@@ -218,7 +225,7 @@ void Transformer::keys_and_values(uint32_t layer, size_t n, bool queries, Worksp
   const kernels::MatmulPart parts[] = {{&weights.k, ws.k_.data(), weights.k.rows},
                                        {&weights.v, ws.v_.data(), weights.v.rows},
                                        {&weights.q, ws.q_.data(), weights.q.rows}};
-  kernels::matmul(table_, pool_, std::span(parts).first(queries ? 3 : 2), ws.activations_);
+  products(std::span(parts).first(queries ? 3 : 2), ws);
   for_each(pool_, n, width * 16, [&](size_t t) {
     const KvCache& cache = *ws.caches_[t];
     float *k = ws.k_.data() + t * width, *v = ws.v_.data() + t * width;
@@ -292,7 +299,7 @@ void Transformer::feed_forward(const LayerWeights& weights, size_t n, Workspace&
   ws.activations_.set(ws.norm_.data(), config_.dim, n, config_.dim);
   const kernels::MatmulPart parts[] = {{&weights.gate, ws.gate_.data(), width},
                                        {&weights.up, ws.up_.data(), width}};
-  kernels::matmul(table_, pool_, parts, ws.activations_);
+  products(parts, ws);
   const auto glu = config_.activation == Activation::kGelu ? table_.geglu : table_.swiglu;
   for_each(pool_, n, width * 16,
            [&](size_t t) { glu(ws.gate_.data() + t * width, ws.up_.data() + t * width, width); });

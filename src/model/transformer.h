@@ -107,6 +107,7 @@ class Transformer {
   void norm_heads(float* x, size_t heads, std::span<const float> weight) const;
   void add_to_stream(std::span<const float> post_norm, size_t n, Workspace& workspace) const;
   void product(const MatrixView& weights, Workspace& workspace, float* y) const;
+  void products(std::span<const kernels::MatmulPart> parts, Workspace& workspace) const;
 
   Config config_;
   const Weights& weights_;
