@@ -179,6 +179,10 @@ size_t Scheduler::shared_with(const Session& session, const Waiting& job) const 
 /// beginning of the prompt is copied from where it was read already, be it idle or running. Errors: kLimit
 /// where it can never fit, kBusy where it does not now.
 Result<std::unique_ptr<Session>> Scheduler::session_for(const Waiting& job) {
+  if (!workspace_) {  // also where the session is an adopted one, so that none was made here yet
+    BANTAM_ASSIGN(auto made, engine_->impl_->new_workspace());
+    workspace_ = std::make_shared<model::Workspace>(std::move(made));
+  }
   const uint32_t context = engine_->context_length();
   const uint64_t wanted = std::min<uint64_t>(context, job.prompt.size() + uint64_t{job.more});
   const auto capacity = static_cast<uint32_t>(
@@ -223,9 +227,6 @@ Status Scheduler::make_room(uint64_t bytes) {
     idle_.pop_front();
   }
   if (used_ + bytes > budget_) return fail(Code::kBusy, "the caches of others fill the memory");
-  if (workspace_) return {};
-  BANTAM_ASSIGN(auto made, engine_->impl_->new_workspace());
-  workspace_ = std::make_shared<model::Workspace>(std::move(made));
   return {};
 }
 

@@ -260,12 +260,12 @@ class Parser {
     return set(negated ? complement(codes) : codes);
   }
 
-  /// The number at the front, or nothing.
+  /// The number at the front, or nothing. Beyond what is allowed any number is as good as another.
   std::optional<uint32_t> number() {
     size_t n = 0;
     uint32_t value = 0;
-    while (n < text_.size() && n < 6 && std::isdigit(static_cast<unsigned char>(text_[n]))) {
-      value = value * 10 + static_cast<uint32_t>(text_[n++] - '0');
+    while (n < text_.size() && std::isdigit(static_cast<unsigned char>(text_[n]))) {
+      value = std::min(value * 10 + static_cast<uint32_t>(text_[n++] - '0'), kMostRepeats + 1);
     }
     if (n == 0) return std::nullopt;
     text_.remove_prefix(n);
