@@ -94,6 +94,11 @@ class GgufFile {
   std::span<const std::byte> data(const GgufTensor& tensor) const {
     return bytes_[tensor.shard].subspan(tensor.offset, tensor.bytes);
   }
+  /// Gives back the memory of these bytes of a file that open() mapped; they are read again when needed. Does
+  /// nothing to the caller's own bytes, which nobody could read again.
+  void forget(std::span<const std::byte> bytes) const {
+    if (!maps_.empty()) forget_pages(bytes);
+  }
 
   /// Typed metadata. A missing key is kNotFound, a key of another type kCorrupt (both name file and key).
   /// Integers of any width and sign are taken when the value fits; floats from f32 or f64.

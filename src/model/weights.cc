@@ -124,8 +124,18 @@ std::vector<const MatrixView*> Weights::products() const {
   return {all.begin(), all.end()};
 }
 
-Result<tensor::Storage> interleave(std::span<MatrixView* const> matrices, const kernels::Table& table,
-                                   ThreadPool& pool) {
+uint64_t interleaving_bytes(const Weights& weights, const kernels::Table& table) {
+  uint64_t out = 0;
+  for (const MatrixView* matrix : weights.products()) {
+    const uint64_t panels = kernels::panels_size(table, *matrix);
+    const bool stays = matrix->data == weights.token_embedding.data;  // a tied head: its rows are embeddings
+    if (panels > 0) out += panels - (stays ? 0 : matrix->bytes());
+  }
+  return out;
+}
+
+Result<tensor::Storage> interleave(const formats::GgufFile& file, std::span<MatrixView* const> matrices,
+                                   const kernels::Table& table, ThreadPool& pool) {
   constexpr uint64_t kAlignment = tensor::Storage::kAlignment;
   const auto size_of = [&](const MatrixView& matrix) {
     return (kernels::panels_size(table, matrix) + kAlignment - 1) / kAlignment * kAlignment;
@@ -136,7 +146,8 @@ Result<tensor::Storage> interleave(std::span<MatrixView* const> matrices, const 
   std::byte* to = out.data();
   for (MatrixView* matrix : matrices) {
     if (size_of(*matrix) == 0) continue;
-    kernels::copy_as_panels(table, pool, *matrix, to, forget_pages);
+    kernels::copy_as_panels(table, pool, *matrix, to,
+                            [&](std::span<const std::byte> rows) { file.forget(rows); });
     matrix->panels = to;
     to += size_of(*matrix);
   }

@@ -56,10 +56,12 @@ struct Weights {
 /// since leaving it out would change the result in silence.
 Result<Weights> map_weights(const formats::GgufFile& file, const Config& config);
 
-/// Gives the matrices (those of a mapped file) copies with rows interleaved (kernels/panels.h), where `table`
-/// has use for them, in place of the file's pages: together they take as much memory as before. The copies
-/// live as long as what is returned. Errors: kLimit.
-Result<tensor::Storage> interleave(std::span<MatrixView* const> matrices, const kernels::Table& table,
-                                   ThreadPool& pool);
+/// Gives the matrices, which are `file`'s, copies with rows interleaved (kernels/panels.h), where `table` has
+/// use for them, in place of the file's pages: where those were mapped, together they take as much memory as
+/// before. The copies live as long as what is returned. Errors: kLimit.
+Result<tensor::Storage> interleave(const formats::GgufFile& file, std::span<MatrixView* const> matrices,
+                                   const kernels::Table& table, ThreadPool& pool);
+/// What interleave() will make memory hold beyond Weights::bytes(): padding, and a tied head's second form.
+uint64_t interleaving_bytes(const Weights& weights, const kernels::Table& table);
 
 }  // namespace bantam::model

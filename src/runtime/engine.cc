@@ -66,10 +66,10 @@ Status check_vocabulary(const Engine::Impl& engine) {
 /// Gives back what only loading needed: the file's pages that products no longer read (and those that the
 /// system mapped beside them), and what the heap holds free.
 void give_back(const formats::GgufFile& file) {
-  for (const auto& tensor : file.tensors()) forget_pages(file.data(tensor));
+  for (const auto& tensor : file.tensors()) file.forget(file.data(tensor));
   if (!file.tensors().empty()) {
     const auto& first = file.tensors().front();
-    forget_pages({file.data(first).data() - first.offset, first.offset});  // the head of the file
+    file.forget({file.data(first).data() - first.offset, first.offset});  // the head of the file
   }
 #if defined(__GLIBC__)
   ::malloc_trim(0);
@@ -155,14 +155,18 @@ Result<std::shared_ptr<const Engine>> Engine::make(formats::GgufFile file, const
   BANTAM_ASSIGN(impl->pooling, read_pooling(impl->file, impl->config.architecture));
   impl->table = table;
   const uint64_t own = own_memory();
-  impl->plan =
-      plan_of(*impl, impl->config.encoder ? encoder.bytes : impl->weights.bytes() + impl->adapters.bytes(),
-              own - std::min(own, own_before));
+  impl->plan = plan_of(
+      *impl,
+      impl->config.encoder
+          ? encoder.bytes
+          : impl->weights.bytes() + model::interleaving_bytes(impl->weights, *table) + impl->adapters.bytes(),
+      own - std::min(own, own_before));
   BANTAM_TRY(check_memory(impl->plan.computed(), impl->file.path()));
   impl->pool = std::make_unique<ThreadPool>(options.threads);
-  BANTAM_ASSIGN(impl->panels,
-                model::interleave(impl->config.encoder ? encoder.products() : impl->weights.products(),
-                                  *table, *impl->pool));
+  BANTAM_ASSIGN(
+      impl->panels,
+      model::interleave(impl->file, impl->config.encoder ? encoder.products() : impl->weights.products(),
+                        *table, *impl->pool));
   give_back(impl->file);
   if (impl->config.encoder) {
     impl->encoder = std::make_unique<model::Encoder>(impl->config, std::move(encoder), *table, *impl->pool,
