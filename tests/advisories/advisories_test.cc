@@ -11,6 +11,7 @@
 #include "base/file.h"
 #include "capi/bantam.h"
 #include "formats/gguf.h"
+#include "formats/safetensors.h"
 #include "model/hf_import.h"
 #include "runtime/grammar/grammar.h"
 #include "runtime/grammar/vocabulary.h"
@@ -233,9 +234,13 @@ TEST(Advisories, CVE_2026_22807_CodeFromAModelsDirectory) {
   ASSERT_TRUE(
       write_file(folder / "config.json",
                  R"({"model_type":"x","architectures":["X"],"auto_map":{"AutoModel":"modeling_x.X"}})"));
+  // Weights are there, so that nothing but the configuration can be what is refused.
+  const float one = 1;
+  ASSERT_TRUE(formats::write_safetensors(folder / "model.safetensors",
+                                         {{"x.weight", "F32", {1}, std::as_bytes(std::span(&one, 1))}}));
   const auto imported = model::import_hf(folder, folder / "out.gguf");
   ASSERT_FALSE(imported);
-  EXPECT_FALSE(imported.error().message.empty());
+  EXPECT_THAT(imported.error().message, HasSubstr("config.json"));
   EXPECT_FALSE(std::filesystem::exists(ran));
   EXPECT_FALSE(std::filesystem::exists(folder / "out.gguf"));
   std::filesystem::remove_all(folder);
