@@ -2,6 +2,9 @@
 
 #include <algorithm>
 
+#include <pthread.h>
+#include <time.h>
+
 #if defined(__x86_64__)
 #include <immintrin.h>
 #endif
@@ -20,7 +23,7 @@ constexpr size_t kMostParts = 4096;
 constexpr microseconds kLook{60};
 /// A pause this long between two looks means that the system has run something else.
 constexpr microseconds kPutAside{30};
-/// How long the caller waits for others beyond what its own parts took, before it goes on alone.
+/// How long the caller waits for a thread that does not get the processor, before it goes on alone.
 constexpr microseconds kPatience{200};
 constexpr milliseconds kAloneAtFirst{10}, kAloneAtMost{640};
 /// Loops without such a wait after which the last one is forgotten: more than a thread that shares its
@@ -80,7 +83,7 @@ void ThreadPool::parallel_for(size_t n, size_t grain, const std::function<void(s
   const auto start = Clock::now();
   if (start < alone_until_) return fn(0, n);
   const size_t many = std::clamp<size_t>(n / grain, 1, std::min(kMostParts, size() * kPartsPerThread));
-  part_ = (n + many - 1) / many;
+  part_ = ((n + many - 1) / many + grain - 1) / grain * grain;
   n_ = n;
   fn_ = &fn;
   const uint64_t parts = (n + part_ - 1) / part_;
@@ -90,10 +93,9 @@ void ThreadPool::parallel_for(size_t n, size_t grain, const std::function<void(s
     std::lock_guard lock(mutex_);
     start_.notify_all();
   }
-  size_t own = 0;
-  while (run_one()) ++own;
-  const auto used = Clock::now() - start;
-  wait_for_others(static_cast<unsigned>(parts), used / std::max<size_t>(own, 1));
+  while (run_one()) {
+  }
+  wait_for_others(static_cast<unsigned>(parts));
 }
 
 /// Takes and runs the next part of the loop, if there is one.
@@ -116,22 +118,42 @@ bool ThreadPool::run_one() {
   return true;
 }
 
-/// `usual`: what one part takes.
-void ThreadPool::wait_for_others(unsigned parts, Clock::duration usual) {
+/// Processor time of the worker that got most of it since `before` was filled in; fills in `now`.
+std::chrono::steady_clock::duration ThreadPool::worked_since(const std::vector<Clock::duration>& before, std::vector<Clock::duration>& now) {
+  now.resize(workers_.size());
+  Clock::duration most{};
+  for (size_t i = 0; i < workers_.size(); ++i) {
+    clockid_t clock{};
+    timespec time{};
+    if (::pthread_getcpuclockid(workers_[i].native_handle(), &clock) == 0) ::clock_gettime(clock, &time);
+    now[i] = std::chrono::seconds(time.tv_sec) + std::chrono::nanoseconds(time.tv_nsec);
+    if (i < before.size()) most = std::max(most, now[i] - before[i]);
+  }
+  return most;
+}
+
+void ThreadPool::wait_for_others(unsigned parts) {
   const auto all_done = [&] { return done_.load(std::memory_order_acquire) == parts; };
   if (all_done()) {
     if (++good_rounds_ >= kGoodRounds) alone_for_ = {};
     return;
   }
+  if (look(all_done)) {
+    if (++good_rounds_ >= kGoodRounds) alone_for_ = {};
+    return;
+  }
+  // Whoever is waited for computes, or the system has put it aside: its processor time tells.
   const auto start = Clock::now();
-  if (!look(all_done)) {
+  worked_since({}, before_);
+  {
     caller_sleeps_.store(true, std::memory_order_seq_cst);
     std::unique_lock lock(mutex_);
     finished_.wait(lock, [&] { return done_.load(std::memory_order_seq_cst) == parts; });
     caller_sleeps_.store(false, std::memory_order_relaxed);
   }
   const auto now = Clock::now();
-  if (now - start > kPatience + 3 * usual) {
+  const auto waited = now - start;
+  if (waited > kPatience && 4 * worked_since(before_, after_) < 3 * waited) {
     give_up_for_a_while(now);
   } else if (++good_rounds_ >= kGoodRounds) {
     alone_for_ = {};

@@ -37,7 +37,8 @@ class ThreadPool {
   bool run_one();
   bool look_for_work(uint64_t seen);
   void sleep(uint64_t seen);
-  void wait_for_others(unsigned parts, Clock::duration usual);
+  Clock::duration worked_since(const std::vector<Clock::duration>& before, std::vector<Clock::duration>& now);
+  void wait_for_others(unsigned parts);
   void give_up_for_a_while(Clock::time_point now);
 
   std::mutex turn_;  // held by the caller whose loop runs
@@ -61,6 +62,7 @@ class ThreadPool {
   Clock::time_point alone_until_{};
   Clock::duration alone_for_{};
   unsigned good_rounds_ = 0;
+  std::vector<Clock::duration> before_, after_;  // processor time of each worker
 };
 
 }  // namespace bantam
