@@ -94,7 +94,7 @@ void attention_bench(benchmark::State& state) {
                             head_dim,   head_dim, 1 / std::sqrt(static_cast<float>(head_dim)),
                             out.data(), head_dim};
   for (auto _ : state) {
-    half ? table->attention_f16(attention) : table->attention_f32(attention);
+    attend(*table, half ? tensor::DType::kF16 : tensor::DType::kF32, attention);
     benchmark::DoNotOptimize(out.data());
     benchmark::ClobberMemory();
   }

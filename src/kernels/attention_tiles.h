@@ -17,7 +17,7 @@ template <class V, class E>
 class TiledAttention {
   using F = typename V::F;
   static constexpr size_t kLanes = V::kLanes;
-  static constexpr size_t kRows = 48;  // at a time
+  static constexpr size_t kRows = kQueryRows;
   static constexpr int kColumns = V::kColumns;
 
  public:
@@ -29,7 +29,13 @@ class TiledAttention {
   }
 
  private:
-  explicit TiledAttention(const Attention& a) : a_(a), width_((a.kv_stride + kLanes - 1) / kLanes * kLanes) {}
+  explicit TiledAttention(const Attention& a)
+      : a_(a),
+        width_((a.kv_stride + kLanes - 1) / kLanes * kLanes),
+        q_(a.scratch),
+        out_(q_ + kRows * width_),
+        keys_(out_ + kRows * width_),
+        values_(keys_ + kKeyTile * width_) {}
 
   float* row_of(float* rows, size_t r) const { return rows + r * width_; }
   size_t query_of(size_t row) const { return row / a_.group; }
@@ -116,7 +122,7 @@ class TiledAttention {
 
   void read_keys(size_t j, size_t n) {
     for_keys(j, n, [&](size_t k, size_t c, const F(&v)[kLanes], size_t channels) {
-      for (size_t i = 0; i < channels; ++i) V::store(keys_[c + i] + k, v[i]);
+      for (size_t i = 0; i < channels; ++i) V::store(keys_ + (c + i) * kKeyTile + k, v[i]);
     });
   }
 
@@ -177,7 +183,7 @@ class TiledAttention {
       for (size_t c = 0; c < a_.head_dim; ++c) {
         F k[kColumns];
 #pragma GCC unroll 4
-        for (int v = 0; v < kColumns; ++v) k[v] = V::load(keys_[c] + j + v * kLanes);
+        for (int v = 0; v < kColumns; ++v) k[v] = V::load(keys_ + c * kKeyTile + j + v * kLanes);
 #pragma GCC unroll 6
         for (int r = 0; r < R; ++r) {
           const F x = V::all(q[r][c]);
@@ -264,9 +270,10 @@ class TiledAttention {
   size_t begin_[kRows], end_[kRows], here_[kRows];
   float most_[kRows], total_[kRows], keep_[kRows];
   alignas(64) float score_[kRows][kKeyTile];
-  alignas(64) float q_[kRows * kMaxHeadDim], out_[kRows * kMaxHeadDim];  // rows of width_
-  alignas(64) float keys_[kMaxHeadDim][kKeyTile];
-  alignas(64) float values_[kKeyTile * kMaxHeadDim];
+  float* const q_;       // [kRows][width_]
+  float* const out_;     // likewise
+  float* const keys_;    // [width_][kKeyTile]
+  float* const values_;  // [kKeyTile][width_]
 };
 
 }  // namespace bantam::kernels

@@ -46,14 +46,11 @@ constexpr Isa kIsas[] = {
     {"neon_dotprod", "int8 dot products (FEAT_DotProd)", has_dotprod, arm_neon::dotprod},
     {"neon", "NEON", [] { return true; }, arm_neon::plain},
 #endif
-#if defined(__wasm_simd128__)
-    {"wasm_simd", "SIMD128", [] { return true; }, wasm_simd::table},
-#endif
     {"ref", "nothing", [] { return true; }, ref::table},
 };
 /// Of all builds.
 constexpr std::string_view kNames[] = {"ref",          "avx2",      "avx512",   "neon",
-                                       "neon_dotprod", "neon_i8mm", "wasm_simd"};
+                                       "neon_dotprod", "neon_i8mm"};
 
 Result<const Table*> choose() {
   const char* forced = std::getenv("BANTAM_ISA");

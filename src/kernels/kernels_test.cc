@@ -155,6 +155,46 @@ TEST_P(Matmul, ResultDoesNotDependOnBatchThreadsOrSubset) {
   }
 }
 
+TEST_P(Matmul, ProductsThatShareActivationsAreThoseAlone) {
+  constexpr size_t kColumns = 512;
+  const std::vector<std::vector<DType>> mixes{{DType::kQ8_0, DType::kQ8_0, DType::kQ6_K},
+                                              {DType::kQ4_K, DType::kQ4_0},
+                                              {DType::kQ4_K, DType::kF16, DType::kQ8_0, DType::kQ5_K},
+                                              {DType::kF32, DType::kIQ4_XS},
+                                              {DType::kQ6_K}};
+  for (size_t threads : {1, 3}) {
+    ThreadPool pool(static_cast<unsigned>(threads));
+    for (const auto& mix : mixes) {
+      for (size_t tokens : {1, 2, 13, 40}) {
+        const auto x = random_floats(tokens * kColumns, 5);
+        std::vector<Matrix> matrices;
+        std::vector<tensor::Storage> panels;
+        std::vector<std::vector<float>> expected, found;
+        for (size_t i = 0; i < mix.size(); ++i) {
+          const size_t rows = i == 1 ? 0 : 37 + 30 * i;  // one of them without rows
+          matrices.emplace_back(mix[i], rows, kColumns, i);
+          expected.push_back(multiply(fast(), pool, matrices[i].view, x.data(), tokens));
+          found.emplace_back(tokens * rows);
+        }
+        std::vector<MatmulPart> parts;
+        for (size_t i = 0; i < mix.size(); ++i) {
+          tensor::MatrixView& view = matrices[i].view;
+          panels.push_back(*tensor::Storage::allocate(panels_size(fast(), view)));
+          if (i != 2 && panels[i].bytes() > 0) {  // the third as it lies in the file
+            copy_as_panels(fast(), pool, view, panels[i].data(), [](std::span<const std::byte>) {});
+            view.panels = panels[i].data();
+          }
+          parts.push_back({&view, found[i].data(), view.rows});
+        }
+        auto activations = Activations::create(tokens, kColumns);
+        activations->set(x.data(), kColumns, tokens, kColumns);
+        matmul(fast(), pool, parts, *activations);
+        for (size_t i = 0; i < mix.size(); ++i) ASSERT_EQ(found[i], expected[i]) << tokens << " tokens, product " << i;
+      }
+    }
+  }
+}
+
 /// Any bytes are weights: what no correct writer leaves in a file must give the same numbers too.
 TEST_P(Matmul, ExtremeQuantaAreExact) {
   ThreadPool pool(1);
@@ -343,9 +383,9 @@ void expect_attention(size_t keys, size_t head_dim, bool half, uint32_t window, 
                       .out_stride = head_dim,
                       .window = window,
                       .softcap = softcap};
-  half ? ref::table().attention_f16(attention) : ref::table().attention_f32(attention);
+  attend(ref::table(), half ? DType::kF16 : DType::kF32, attention);
   attention.out = b.data();
-  half ? fast().attention_f16(attention) : fast().attention_f32(attention);
+  attend(fast(), half ? DType::kF16 : DType::kF32, attention);
   // Scores are below 20 with relative error 1e-6, so weights err by 2e-5; values are below 5.
   for (size_t i = 0; i < a.size(); ++i) {
     ASSERT_NEAR(a[i], b[i], 2e-5F) << head_dim << " " << keys << " window " << window << " cap " << softcap;
@@ -396,9 +436,9 @@ TEST_P(Attend, ARowDoesNotDependOnItsNeighbours) {
                   .out_stride = width,
                   .window = window,
                   .group = kGroup};
-      fast().attention_f16(a);
+      attend(fast(), DType::kF16, a);
       a.out = expected.data();
-      ref::table().attention_f16(a);
+      attend(ref::table(), DType::kF16, a);
       for (size_t i = 0; i < all.size(); ++i) ASSERT_NEAR(all[i], expected[i], 2e-5F);
       a.queries = a.group = 1;
       a.out = alone.data();
@@ -406,7 +446,7 @@ TEST_P(Attend, ARowDoesNotDependOnItsNeighbours) {
         for (size_t head = 0; head < kGroup; ++head) {
           a.q = q.data() + t * width + head * head_dim;
           a.positions = &positions[t];
-          fast().attention_f16(a);
+          attend(fast(), DType::kF16, a);
           ASSERT_TRUE(std::equal(alone.begin(), alone.end(), all.begin() + t * width + head * head_dim))
               << head_dim << " query " << t << " head " << head;
         }
@@ -432,13 +472,13 @@ TEST_P(Attend, AWindowIsTheKeysWithinIt) {
               .out = windowed.data(),
               .out_stride = 16,
               .window = 10};
-  ref::table().attention_f32(a);
+  attend(ref::table(), DType::kF32, a);
   a.positions = &within;
   a.keys = c.key_bytes.data() + 30 * 16 * 4;
   a.values = c.value_bytes.data() + 30 * 16 * 4;
   a.window = 0;
   a.out = alone.data();
-  ref::table().attention_f32(a);
+  attend(ref::table(), DType::kF32, a);
   EXPECT_EQ(windowed, alone);
 }
 

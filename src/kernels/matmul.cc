@@ -266,6 +266,12 @@ void matmul(const Table& table, ThreadPool& pool, std::span<const MatmulPart> pa
   }
 }
 
+void attend(const Table& table, tensor::DType type, Attention attention) {
+  attention.scratch =
+      reinterpret_cast<float*>(scratch_of(attention_scratch(attention.kv_stride) * sizeof(float)));
+  (type == tensor::DType::kF32 ? table.attention_f32 : table.attention_f16)(attention);
+}
+
 size_t panels_size(const Table& table, const tensor::MatrixView& weights) {
   if (table.lanes == 0 || table.panels(weights.type) == nullptr) return 0;
   return (weights.rows + table.lanes - 1) / table.lanes * table.lanes * weights.row_bytes();

@@ -64,6 +64,10 @@ struct MatmulPart {
 inline constexpr size_t kMostParts = 4;
 void matmul(const Table& table, ThreadPool& pool, std::span<const MatmulPart> parts, Activations& x);
 
+/// The attention over keys and values of `type` (F32 or F16), with scratch of the calling thread's own: a host's threads may
+/// have little stack.
+void attend(const Table& table, tensor::DType type, Attention attention);
+
 /// Bytes of `weights` with rows interleaved as `table` wants them; 0 where table or type have no such form.
 size_t panels_size(const Table& table, const tensor::MatrixView& weights);
 /// Writes that copy, for MatrixView::panels. `done` is told, from any thread, the stored rows that are

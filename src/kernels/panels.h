@@ -19,7 +19,7 @@ namespace bantam::kernels {
 inline constexpr size_t kGroupRows = 12;
 
 /// The rows of the group that begins where `left` rows are left.
-constexpr size_t group_rows(size_t left) {
+static constexpr size_t group_rows(size_t left) {  // internal linkage: see x86_avx512/simd.h
   for (size_t rows : {kGroupRows, size_t{8}, size_t{4}, size_t{2}}) {
     if (left >= rows) return rows;
   }

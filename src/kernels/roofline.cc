@@ -25,10 +25,11 @@ double best_rate(double amount, const Run& run) {
   return best;
 }
 
-double bandwidth(ThreadPool& pool) {
+double bandwidth(ThreadPool& pool, uint64_t most_bytes) {
   constexpr size_t kPart = size_t{1} << 20;
   tensor::Storage memory;
   for (size_t bytes = size_t{1} << 30; bytes >= size_t{1} << 26 && memory.bytes() == 0; bytes /= 2) {
+    if (bytes > most_bytes) continue;
     if (auto got = tensor::Storage::allocate_large(bytes)) memory = std::move(*got);
   }
   const size_t parts = memory.bytes() / kPart;
@@ -69,8 +70,8 @@ double int8_rate(const Table& table, ThreadPool& pool) {
 
 }  // namespace
 
-Roofline measure_roofline(const Table& table, ThreadPool& pool) {
-  return {.bytes_per_second = bandwidth(pool), .multiply_adds_per_second = int8_rate(table, pool)};
+Roofline measure_roofline(const Table& table, ThreadPool& pool, uint64_t most_bytes) {
+  return {.bytes_per_second = bandwidth(pool, most_bytes), .multiply_adds_per_second = int8_rate(table, pool)};
 }
 
 }  // namespace bantam::kernels

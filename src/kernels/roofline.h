@@ -13,7 +13,7 @@ struct Roofline {
 };
 
 /// Measured in about half a second, the better of several tries. Takes up to a gigabyte of memory for that
-/// time, so as to be beyond the caches; less where it is not there.
-Roofline measure_roofline(const Table& table, ThreadPool& pool);
+/// time, so as to be beyond the caches; no more than `most_bytes`.
+Roofline measure_roofline(const Table& table, ThreadPool& pool, uint64_t most_bytes);
 
 }  // namespace bantam::kernels

@@ -75,9 +75,16 @@ struct Attention {
   uint32_t window = 0;
   float softcap = 0;
   size_t group = 1;
+  float* scratch = nullptr;  // attention_scratch(kv_stride) floats, 64-byte aligned
 };
 inline constexpr size_t kKeyTile = 64;
+inline constexpr size_t kQueryRows = 48;  // queries by heads of a group that meet a tile of keys at a time
 inline constexpr size_t kMaxHeadDim = 1024;
+
+/// Floats for the rows' queries and sums, and a tile of keys and of values, in whole vectors.
+static constexpr size_t attention_scratch(size_t kv_stride) {
+  return (kv_stride + 15) / 16 * 16 * 2 * (kQueryRows + kKeyTile);
+}
 
 /// pack_super_*: where 127 / amax is no finite number, the blocks are zeros.
 inline constexpr float kLargestInverse = 3.4028234664e38F;
@@ -151,8 +158,5 @@ const Table& plain();
 const Table& dotprod();
 const Table& i8mm();
 }  // namespace arm_neon
-namespace wasm_simd {
-const Table& table();
-}
 
 }  // namespace bantam::kernels

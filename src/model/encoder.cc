@@ -103,11 +103,10 @@ void Encoder::attention(const EncoderLayer& layer, size_t begin, size_t n, size_
     rotate(ws.q_.data() + t * width, static_cast<uint32_t>(begin + t));
     ws.positions_[t] = static_cast<uint32_t>(total - 1);  // sees all
   }
-  const auto attend = cache.type == tensor::DType::kF32 ? table_.attention_f32 : table_.attention_f16;
   for_each(pool_, config_.heads * chunks, kQueryChunk * total * config_.head_dim * 4, [&](size_t part) {
     const size_t head = part / chunks, first = part % chunks * kQueryChunk;
     const size_t kv = head_offset(config_, cache, 0, head), at = first * width + head * config_.head_dim;
-    attend({.q = ws.q_.data() + at,
+    kernels::attend(table_, cache.type, {.q = ws.q_.data() + at,
             .q_stride = width,
             .positions = ws.positions_.data() + first,
             .queries = std::min(kQueryChunk, n - first),

@@ -13,8 +13,6 @@ namespace {
 
 using tensor::DType;
 
-/// Rows of queries, of all heads of a group, that one thread takes at a time.
-constexpr size_t kQueryRows = 48;
 size_t widest(const Config& config) {
   return std::max({size_t{config.dim}, query_width(config), size_t{config.ffn_dim}});
 }
@@ -252,7 +250,7 @@ void Transformer::attention(uint32_t layer, size_t n, Workspace& ws) const {
     norm_heads(q, config_.heads, weights.q_norm);
     rotate(q, config_.heads, layer, ws.positions_[t]);
   });
-  const size_t at_once = std::max<size_t>(1, kQueryRows / group);
+  const size_t at_once = std::max<size_t>(1, kernels::kQueryRows / group);
   std::vector<std::pair<size_t, size_t>> chunks;  // rows of one sequence
   size_t work = 0;
   for (size_t begin = 0, end = 0; begin < n; begin = end) {
@@ -261,14 +259,18 @@ void Transformer::attention(uint32_t layer, size_t n, Workspace& ws) const {
     work =
         std::max(work, (end - begin) * (ws.positions_[end - 1] + size_t{1}) * config_.head_dim * 4 * group);
   }
-  for_each(pool_, config_.kv_heads * chunks.size(), work, [&](size_t part) {
-    const size_t head = part / chunks.size();
+  // Keys and values are best read once for the whole group, but no thread should be without a share.
+  size_t shares = 1;
+  while (shares < group && (group % shares != 0 || config_.kv_heads * chunks.size() * shares < pool_.size()))
+    ++shares;
+  const size_t together = group / shares;
+  for_each(pool_, config_.heads / together * chunks.size(), work / shares, [&](size_t part) {
+    const size_t head = part / chunks.size() * together;
     const auto [begin, end] = chunks[part % chunks.size()];
     const KvCache& cache = *ws.caches_[begin];
-    const size_t kv = head_offset(config_, cache, layer, head),
-                 at = begin * width + head * group * config_.head_dim;
-    const auto attend = cache.type == DType::kF32 ? table_.attention_f32 : table_.attention_f16;
-    attend({.q = ws.q_.data() + at,
+    const size_t kv = head_offset(config_, cache, layer, head / group),
+                 at = begin * width + head * config_.head_dim;
+    kernels::attend(table_, cache.type, {.q = ws.q_.data() + at,
             .q_stride = width,
             .positions = ws.positions_.data() + begin,
             .queries = end - begin,
@@ -282,7 +284,7 @@ void Transformer::attention(uint32_t layer, size_t n, Workspace& ws) const {
             .out_stride = width,
             .window = config_.has_window(layer) ? config_.sliding_window : 0,
             .softcap = config_.attention_softcap,
-            .group = group});
+            .group = together});
   });
   ws.activations_.set(ws.attention_.data(), width, n, width);
   product(weights.attention_output, ws, ws.norm_.data());

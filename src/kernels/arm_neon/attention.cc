@@ -5,9 +5,7 @@
 
 namespace bantam::kernels::arm_neon {
 
-using Attend = simd128::Attend<Neon>;
-
-void attention_f32(const Attention& a) { Attend::run<Attend::F32>(a); }
-void attention_f16(const Attention& a) { Attend::run<Attend::F16>(a); }
+void attention_f32(const Attention& a) { simd128::attention_f32<Neon>(a); }
+void attention_f16(const Attention& a) { simd128::attention_f16<Neon>(a); }
 
 }  // namespace bantam::kernels::arm_neon

@@ -18,6 +18,10 @@ constexpr Table make(const char* name) {
   return {
       .name = name,
       .matmul = matmul<quantised>,
+      .lanes = 0,  // rows are read as they lie
+      .panels = [](tensor::DType) -> const PanelKernels* { return nullptr; },
+      .pack_panel_blocks = nullptr,
+      .pack_panel_supers = nullptr,
       .pack_tiles = Pack<Neon>::tiles,
       .pack_blocks = Pack<Neon>::blocks,
       .pack_super_tiles = Pack<Neon>::super_tiles,
@@ -33,6 +37,7 @@ constexpr Table make(const char* name) {
       .attention_f16 = attention_f16,
       .f32_to_f16 = Elementwise<Neon>::f32_to_f16,
       .f16_to_f32 = Elementwise<Neon>::f16_to_f32,
+      .int8_work = nullptr,
   };
 }
 

@@ -59,13 +59,16 @@ template <class F>
   }
 }
 
-/// 32 floats times `inverse` to the nearest integers (ties to even) as bytes; returns their sum.
+/// 32 floats times `inverse` to the nearest integers (ties to even) as bytes; returns the sum of the bytes.
 [[maybe_unused]] static inline int32_t put_bytes(__m512 first, __m512 second, __m512 inverse, int8_t* q) {
   const __m512i a = _mm512_cvtps_epi32(_mm512_mul_ps(first, inverse)),
                 b = _mm512_cvtps_epi32(_mm512_mul_ps(second, inverse));
-  _mm_storeu_si128(reinterpret_cast<__m128i*>(q), _mm512_cvtsepi32_epi8(a));
-  _mm_storeu_si128(reinterpret_cast<__m128i*>(q + 16), _mm512_cvtsepi32_epi8(b));
-  return _mm512_reduce_add_epi32(_mm512_add_epi32(a, b));
+  const __m256i bytes = _mm256_set_m128i(_mm512_cvtsepi32_epi8(b), _mm512_cvtsepi32_epi8(a));
+  _mm256_storeu_si256(reinterpret_cast<__m256i*>(q), bytes);
+  // 128 more than each, as unsigned: sums of eight.
+  const __m256i eights = _mm256_sad_epu8(_mm256_xor_si256(bytes, _mm256_set1_epi8(-128)), _mm256_setzero_si256());
+  const __m128i fours = _mm_add_epi64(_mm256_castsi256_si128(eights), _mm256_extracti128_si256(eights, 1));
+  return static_cast<int32_t>(_mm_cvtsi128_si64(fours) + _mm_extract_epi64(fours, 1)) - 32 * 128;
 }
 
 }  // namespace bantam::kernels::x86_avx512
