@@ -106,12 +106,20 @@ void Adapters::add(AdapterFile file, const Weights& weights, const Config& confi
   }
 }
 
-/// y += B z for the rows of z in buffers.inner_, times `scale`, as many at a time as there is room for.
+/// y += B z for the rows of z in buffers.inner_, times `scale`, as many tokens and `rows` at a time as there is room for.
 void Adapters::add_low_rank(const Part& part, float scale, size_t tokens, const Place& place, float* y,
                             size_t y_stride, std::span<const int32_t> rows) const {
   AdapterBuffers& buffers = place.buffers;
-  const size_t rank = part.b.columns, width = rows.empty() ? part.b.rows : rows.size();
+  const size_t rank = part.b.columns, room = buffers.outer_.size();
   for (size_t i = 0; i < tokens * rank; ++i) buffers.inner_[i] *= scale;
+  for (; rows.size() > room; rows = rows.subspan(room), y += room) add_rows(part, tokens, place, y, y_stride, rows.first(room));
+  add_rows(part, tokens, place, y, y_stride, rows);
+}
+
+void Adapters::add_rows(const Part& part, size_t tokens, const Place& place, float* y, size_t y_stride,
+                        std::span<const int32_t> rows) const {
+  AdapterBuffers& buffers = place.buffers;
+  const size_t rank = part.b.columns, width = rows.empty() ? part.b.rows : rows.size();
   const size_t at_once = std::max<size_t>(1, buffers.outer_.size() / std::max<size_t>(width, 1));
   for (size_t begin = 0; begin < tokens; begin += at_once) {
     const size_t n = std::min(at_once, tokens - begin);

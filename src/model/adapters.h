@@ -74,6 +74,8 @@ class Adapters {
   void add_part(const MatrixView& weights, Part part);
   void add_low_rank(const Part& part, float scale, size_t tokens, const Place& place, float* y,
                     size_t y_stride, std::span<const int32_t> rows) const;
+  void add_rows(const Part& part, size_t tokens, const Place& place, float* y, size_t y_stride,
+                std::span<const int32_t> rows) const;
 
   std::vector<std::unique_ptr<AdapterFile>> files_;
   std::map<const MatrixView*, std::vector<Part>> matrices_;

@@ -2,6 +2,7 @@
 
 #include <gmock/gmock.h>
 
+#include <cmath>
 #include <string>
 #include <vector>
 
@@ -100,6 +101,39 @@ TEST(AdapterFile, ErrorsNameFileAndTensor) {
   {
     Draft draft;
     EXPECT_EQ(error_of(draft).code, Code::kCorrupt) << "no tensors";
+  }
+}
+
+TEST(Adapters, MoreRowsThanThereIsRoomFor) {
+  const auto base = adapted_model();
+  auto config = read_config(base);
+  ASSERT_TRUE(config);
+  auto weights = map_weights(base, *config);
+  ASSERT_TRUE(weights);
+  Draft draft;
+  draft.matrix("token_embd.weight.lora_a", 3, weights->output.rows);  // the head too
+  draft.matrix("token_embd.weight.lora_b", 3, 32);
+  auto file = draft.read(base);
+  ASSERT_TRUE(file) << file.error().message;
+  Adapters adapters;
+  adapters.add(std::move(*file), *weights, *config);
+  constexpr size_t kTokens = 2;
+  auto buffers = AdapterBuffers::create(adapters, kTokens);
+  ASSERT_TRUE(buffers);
+  ThreadPool pool(1);
+  const Adapters::Place place{kernels::ref::table(), pool, *buffers};
+  const std::vector<float> scales{1};
+  std::vector<float> x(kTokens * 32);
+  for (size_t i = 0; i < x.size(); ++i) x[i] = std::sin(static_cast<float>(i));
+  std::vector<int32_t> rows(150'000);
+  const size_t vocabulary = weights->output.rows;
+  for (size_t i = 0; i < rows.size(); ++i) rows[i] = static_cast<int32_t>(i * 7 % vocabulary);
+  std::vector<float> whole(kTokens * vocabulary), some(kTokens * rows.size());
+  adapters.add_product(weights->output, x.data(), 32, kTokens, scales, place, whole.data(), vocabulary);
+  adapters.add_product(weights->output, x.data(), 32, kTokens, scales, place, some.data(), rows.size(), rows);
+  for (size_t t = 0; t < kTokens; ++t) {
+    for (size_t i = 0; i < rows.size(); ++i)
+      ASSERT_EQ(some[t * rows.size() + i], whole[t * vocabulary + static_cast<size_t>(rows[i])]) << i;
   }
 }
 
