@@ -471,6 +471,7 @@ Result<std::shared_ptr<LocalModel>> make_local(std::shared_ptr<const runtime::En
                                                LocalOptions options) {
   if (options.sessions == 0)
     return fail(Code::kInvalidArgument, "model '{}': sessions: found 0, expected at least 1", options.name);
+  BANTAM_TRY(engine->prepare());
   return std::make_shared<Local>(std::move(engine), std::move(options));
 }
 

@@ -149,6 +149,7 @@ Result<Json> bench(const BenchOptions& options, const ProgressSink& progress) {
   Series ours, rival;
   double start = wall_seconds();
   BANTAM_ASSIGN(auto engine, runtime::Engine::load(options.model, options.engine));
+  BANTAM_TRY(engine->prepare());
   ours.load_seconds.push_back(wall_seconds() - start);
   BANTAM_ASSIGN(auto prompt, random_tokens(engine->tokenizer(), options.prompt));
   BANTAM_ASSIGN(const double first,

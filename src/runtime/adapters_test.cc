@@ -164,6 +164,29 @@ TEST(Adapters, RequestsOfDifferentScalesRunTogether) {
   }
 }
 
+TEST(Adapters, WhatIsRefusedTakesNoMemory) {
+  Files files;
+  Scheduler scheduler(files.load(files.base, {{files.adapters[0], 1}}), {.sequences = 1});
+  const auto ask = [&](std::vector<float> scales) {
+    GenerateOptions options{.max_tokens = 1000, .ignore_end = true};  // the whole context
+    options.adapter_scales = std::move(scales);
+    auto made = std::make_shared<std::promise<Result<Generation>>>();
+    EXPECT_TRUE(scheduler.generate(some_tokens(20, 31), std::move(options),
+                                   [made](Result<Generation> result) { made->set_value(std::move(result)); }));
+    auto future = made->get_future();
+    if (future.wait_for(std::chrono::seconds(60)) != std::future_status::ready)
+      return Result<Generation>(fail(Code::kBusy, "no answer: the memory is taken"));
+    return future.get();
+  };
+  for (int i = 0; i < 3; ++i) {
+    auto refused = ask({1, 1});
+    ASSERT_FALSE(refused);
+    EXPECT_EQ(refused.error().code, Code::kInvalidArgument) << refused.error().message;
+  }
+  auto answer = ask({0.5F});
+  EXPECT_TRUE(answer) << answer.error().message;
+}
+
 TEST(Adapters, OptionsAsText) {
   const auto parsed = [](const char* text) { return *parse_adapter(text); };
   EXPECT_EQ(parsed("a.gguf").path, "a.gguf");

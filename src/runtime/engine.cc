@@ -4,6 +4,7 @@
 #include <charconv>
 #include <cmath>
 #include <cstdlib>
+#include <limits>
 
 #if defined(__GLIBC__)
 #include <malloc.h>
@@ -163,12 +164,9 @@ Result<std::shared_ptr<const Engine>> Engine::make(formats::GgufFile file, const
       own - std::min(own, own_before));
   BANTAM_TRY(check_memory(impl->plan.computed(), impl->file.path()));
   impl->pool = std::make_unique<ThreadPool>(options.threads);
-  BANTAM_ASSIGN(
-      impl->panels,
-      model::interleave(impl->file, impl->config.encoder ? encoder.products() : impl->weights.products(),
-                        *table, *impl->pool));
-  give_back(impl->file);
   if (impl->config.encoder) {
+    BANTAM_ASSIGN(impl->panels, model::interleave(impl->file, encoder.products(), *table, *impl->pool));
+    give_back(impl->file);
     impl->encoder = std::make_unique<model::Encoder>(impl->config, std::move(encoder), *table, *impl->pool,
                                                      impl->options.context_length);
     return std::shared_ptr<const Engine>(new Engine(std::move(impl)));
@@ -178,8 +176,24 @@ Result<std::shared_ptr<const Engine>> Engine::make(formats::GgufFile file, const
   return std::shared_ptr<const Engine>(new Engine(std::move(impl)));
 }
 
+Status Engine::Impl::prepare() const {
+  std::call_once(prepared, [this] {
+    if (config.encoder) return;  // which has them from the beginning
+    auto made = model::interleave(file, weights.products(), *table, *pool);
+    if (!made) {
+      preparation = std::unexpected(std::move(made).error());
+      return;
+    }
+    panels = std::move(*made);
+    give_back(file);
+  });
+  return preparation;
+}
+
 Engine::Engine(std::shared_ptr<const Impl> impl) : impl_(std::move(impl)) {}
 Engine::~Engine() = default;
+
+Status Engine::prepare() const { return impl_->prepare(); }
 
 Result<std::unique_ptr<Session>> Engine::new_session() const {
   BANTAM_ASSIGN(auto state, Session::State::create(impl_));
@@ -203,7 +217,10 @@ const text::Tokenizer& Engine::tokenizer() const { return *impl_->tokenizer; }
 const std::optional<model::Task>& Engine::task() const { return impl_->task; }
 uint32_t Engine::context_length() const { return impl_->options.context_length; }
 MemoryPlan Engine::memory() const { return impl_->plan; }
-kernels::Roofline Engine::roofline() const { return kernels::measure_roofline(*impl_->table, *impl_->pool); }
+kernels::Roofline Engine::roofline() const {
+  const uint64_t half = available_memory().value_or(std::numeric_limits<uint64_t>::max()) / 2;  // the rest is others'
+  return kernels::measure_roofline(*impl_->table, *impl_->pool, half);
+}
 
 TokenWork Engine::token_work() const {
   TokenWork out;

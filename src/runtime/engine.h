@@ -40,8 +40,8 @@ struct EngineOptions {
   std::vector<AdapterOption> adapters = {};      // all of them at work at once
 };
 
-/// Bytes, known before weights are read and caches taken. `weights` are mapped from the file and used in
-/// place; `text` is what metadata and tokenizer took when they were loaded; `kv_cache` and `buffers` are one
+/// Bytes, known before weights are read and caches taken. `weights` are used in place in the mapped file, or
+/// stand once, with their rows interleaved, in memory of the engine's own; `text` is what metadata and tokenizer took when they were loaded; `kv_cache` and `buffers` are one
 /// session's.
 struct MemoryPlan {
   uint64_t weights = 0, text = 0, kv_cache = 0, buffers = 0;
@@ -185,6 +185,9 @@ class Engine {
                                                     const EngineOptions& options = {});
   ~Engine();
 
+  /// Brings the weights into the form that products read; otherwise the first session does, and is late by
+  /// that. Errors: kLimit.
+  Status prepare() const;
   Result<std::unique_ptr<Session>> new_session() const;
   /// The vocabulary as grammars need it; made at the first call (some 0.1 s for 100,000 tokens).
   std::shared_ptr<const grammar::Vocabulary> vocabulary() const;

@@ -203,7 +203,7 @@ Result<std::unique_ptr<Session>> Scheduler::session_for(const Waiting& job) {
                 bytes, budget_);
   }
   // A session that would lose what others may continue is copied from, where there is room for one more.
-  const bool fits = used_ + bytes <= budget_ && idle_.size() + running_.size() < options_.sequences;
+  const bool fits = used_ + bytes <= budget_ && idle_.size() < options_.sequences;
   if (best != idle_.end() && ((*best)->state_->past.size() - most < kWorthwhile || !fits)) {
     auto out = std::move(*best);
     idle_.erase(best);
@@ -213,9 +213,9 @@ Result<std::unique_ptr<Session>> Scheduler::session_for(const Waiting& job) {
   BANTAM_TRY(make_room(bytes));
   BANTAM_ASSIGN(auto state, Session::State::create(engine_->impl_, capacity,
                                                    std::static_pointer_cast<model::Workspace>(workspace_)));
-  used_ += bytes;
   std::unique_ptr<Session> out(new Session(std::move(state)));
   BANTAM_TRY(out->state_->use_adapters(scales_of(job)));
+  used_ += bytes;
   copy_beginning(job, *out);
   return out;
 }

@@ -14,6 +14,7 @@ namespace bantam::runtime {
 Result<std::unique_ptr<Session::State>> Session::State::create(std::shared_ptr<const Engine::Impl> engine,
                                                                uint32_t capacity,
                                                                std::shared_ptr<model::Workspace> workspace) {
+  BANTAM_TRY(engine->prepare());
   const auto& config = engine->config;
   const auto& options = engine->options;
   if (capacity == 0) capacity = options.context_length;

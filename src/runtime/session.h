@@ -42,11 +42,16 @@ struct Engine::Impl {
     return model::Workspace::create(config, options.batch, adapters.empty() ? nullptr : &adapters);
   }
 
+  /// Brings the weights into the form that products read, once, before the first of them. Errors: kLimit.
+  Status prepare() const;
+
   formats::GgufFile file;
   EngineOptions options;  // with defaults filled in
   model::Config config;
-  model::Weights weights;
-  tensor::Storage panels;  // of the matrices
+  mutable model::Weights weights;  // prepare() adds the panels
+  mutable std::once_flag prepared;
+  mutable Status preparation;
+  mutable tensor::Storage panels;  // of the matrices
   const kernels::Table* table = nullptr;
   model::Adapters adapters;
   std::vector<float> adapter_scales;  // of sequences that say nothing else
