@@ -104,10 +104,10 @@ Status capi_seeds(const std::string& folder) {
       std::string("\1\3aba") + model,
       std::string(1, 0) + text + "\2\1",
       std::string(1, 0) + text +
-          std::string("\2\x31\x80\x10\0\x80\x80\x82\1\0\x14{\"enum\":[1,\"left\"]}  ", 31),
+          std::string("\2\x31\x80\x10\0\x80\x80\x82\1\0\1\0\x14{\"enum\":[1,\"left\"]}  ", 33),
       std::string(1, 0) + text + "\2\x41\5[a-c]+",
       std::string(1, 0) + text + "\3\3yes\2no\7yes sir",
       std::string(1, 0) + text + "\4\5\4user\2hi\1\6\4\5\6\7\10\1\60",
-      std::string(1, 0) + text + "\1\4\5\6\7\10\2\xff\x80\x10\5\x80\x80\x82\1\2\1a\1b\1c\7\x80\x80\1"};
+      std::string(1, 0) + text + "\1\4\5\6\7\10\2\xbf\x80\x10\5\x80\x80\x82\1\2\1a\1b\1c\7\x80\x80\1"};
   return write_all(folder, inputs);
 }

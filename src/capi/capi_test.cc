@@ -9,6 +9,7 @@
 
 #include "base/file.h"
 #include "capi/bantam.h"
+#include "model/adapter_for_test.h"
 #include "model/random_model.h"
 
 namespace {
@@ -370,6 +371,85 @@ TEST(CApi, Embeds) {
   EXPECT_NEAR(squares, 1, 1e-5);
   EXPECT_EQ(bantam_embed(loaded.session, tokens.data(), tokens.size(), vector.data(), 3), BANTAM_LIMIT);
   EXPECT_EQ(bantam_embed(loaded.session, tokens.data(), tokens.size(), nullptr, 0), BANTAM_INVALID_ARGUMENT);
+}
+
+/// A file of a test's own, gone at its end.
+struct Scratch {
+  explicit Scratch(const char* name)
+      : path((std::filesystem::temp_directory_path() / (std::to_string(::getpid()) + name)).string()) {}
+  ~Scratch() { std::filesystem::remove(path); }
+  std::string path;
+};
+
+TEST(CApi, SavesAndRestoresASession) {
+  Loaded loaded;
+  const Scratch state("-capi.state");
+  const auto prompt = loaded.tokens("the quick brown fox");
+  bantam_generate_options options{};
+  options.size = sizeof options;
+  options.max_tokens = 1;
+  bantam_result result{};
+  result.size = sizeof result;
+  EXPECT_EQ(bantam_session_save(loaded.session, state.path.c_str()), BANTAM_INVALID_ARGUMENT) << "nothing to save";
+  ASSERT_EQ(bantam_generate(loaded.session, prompt.data(), prompt.size(), &options, &result), BANTAM_OK);
+  EXPECT_EQ(result.cached_tokens, 0u);
+  ASSERT_EQ(bantam_session_save(loaded.session, state.path.c_str()), BANTAM_OK) << bantam_last_error();
+  bantam_session* other = nullptr;
+  ASSERT_EQ(bantam_session_new(loaded.model, &other), BANTAM_OK);
+  ASSERT_EQ(bantam_session_restore(other, state.path.c_str()), BANTAM_OK) << bantam_last_error();
+  ASSERT_EQ(bantam_generate(other, prompt.data(), prompt.size(), &options, &result), BANTAM_OK);
+  EXPECT_EQ(result.cached_tokens, prompt.size() - 1);
+  EXPECT_EQ(bantam_session_restore(other, "a/missing.state"), BANTAM_NOT_FOUND);
+  EXPECT_THAT(bantam_last_error(), HasSubstr("a/missing.state"));
+  EXPECT_EQ(bantam_session_save(other, nullptr), BANTAM_INVALID_ARGUMENT);
+  bantam_session_free(other);
+}
+
+TEST(CApi, LoadsAdaptersAndSetsTheirScales) {
+  const Scratch model("-capi-adapted.gguf"), adapter("-capi-adapter.gguf");
+  ASSERT_TRUE(bantam::model::write_random_model(model.path, tiny_config(), bantam::tensor::DType::kF32, 1));
+  auto base = bantam::formats::GgufFile::open(model.path);
+  ASSERT_TRUE(base);
+  bantam::model::AdapterDraft draft;
+  draft.all(*base, 2);
+  ASSERT_TRUE(draft.file.write(adapter.path));
+  const std::string strong = adapter.path + ":2";
+  const char* adapters[] = {strong.c_str()};
+  bantam_load_options options{};
+  options.size = sizeof options;
+  options.threads = 1;
+  options.adapters = adapters;
+  options.adapter_count = 1;
+  bantam_model* loaded = nullptr;
+  ASSERT_EQ(bantam_model_load(model.path.c_str(), &options, &loaded), BANTAM_OK) << bantam_last_error();
+  bantam_model_info info{};
+  info.size = sizeof info;
+  ASSERT_EQ(bantam_model_describe(loaded, &info), BANTAM_OK);
+  EXPECT_EQ(info.adapters, 1u);
+  const bantam_token prompt[] = {5, 6, 7};
+  const auto vector = [&](std::vector<float> scales) {
+    bantam_session* session = nullptr;
+    EXPECT_EQ(bantam_session_new(loaded, &session), BANTAM_OK);
+    if (!scales.empty()) {
+      EXPECT_EQ(bantam_session_set_adapters(session, scales.data(), scales.size()), BANTAM_OK);
+    }
+    std::vector<float> out(info.dim);
+    EXPECT_EQ(bantam_embed(session, prompt, 3, out.data(), out.size()), BANTAM_OK) << bantam_last_error();
+    bantam_session_free(session);
+    return out;
+  };
+  EXPECT_EQ(vector({}), vector({2})) << "the scale of loading";
+  EXPECT_NE(vector({}), vector({0}));
+  EXPECT_NE(vector({}), vector({1}));
+  bantam_session* session = nullptr;
+  ASSERT_EQ(bantam_session_new(loaded, &session), BANTAM_OK);
+  const float two[] = {1, 1};
+  EXPECT_EQ(bantam_session_set_adapters(session, two, 2), BANTAM_INVALID_ARGUMENT);
+  EXPECT_EQ(bantam_session_set_adapters(session, nullptr, 1), BANTAM_INVALID_ARGUMENT);
+  bantam_session_free(session);
+  bantam_model_free(loaded);
+  adapters[0] = "a/missing.gguf:1";
+  EXPECT_EQ(bantam_model_load(model.path.c_str(), &options, &loaded), BANTAM_NOT_FOUND);
 }
 
 TEST(CApi, ErrorsAreEachThreadsOwn) {

@@ -41,7 +41,9 @@ bantam_status guarded(const F& body) noexcept {
   clear_error();
   try {
     const Status status = body();
-    return status ? BANTAM_OK : report(status.error().code, status.error().message);
+    if (!status) return report(status.error().code, status.error().message);
+    clear_error();  // what a call from within a callback may have left
+    return BANTAM_OK;
   } catch (const std::bad_alloc&) {
     return report(Code::kLimit, "no memory");
   } catch (const std::exception& e) {
@@ -98,6 +100,10 @@ inline Result<std::string_view> text_of(std::string_view name, const char* text,
   return std::string_view(bytes.data(), bytes.size());
 }
 
+/// Of version 1 of the API. Once a struct grows, its first size has to be written down here.
+template <class T>
+constexpr size_t kFirstSize = sizeof(T);
+
 /// What the caller gave of a struct that begins with its size; the rest is zero. Errors: kInvalidArgument for
 /// a size below the first version's, kUnsupported for what a newer one has that is not zero.
 template <class T>
@@ -107,7 +113,7 @@ Result<T> options_of(std::string_view name, const T* given) {
   if (given == nullptr) return out;
   const size_t size = given->size;
   constexpr size_t kMost = 1 << 16;
-  if (size < sizeof(uint32_t) || size > kMost) {
+  if (size < kFirstSize<T> || size > kMost) {
     return fail(Code::kInvalidArgument, "{}: size: found {}, expected sizeof({}) ({})", name, size, name,
                 sizeof(T));
   }
@@ -121,13 +127,19 @@ Result<T> options_of(std::string_view name, const T* given) {
   return out;
 }
 
-/// Fills in as much of the caller's struct as it has. Errors: kInvalidArgument as options_of.
+/// Whether a struct that is to be filled in, if there is one, tells its size. Errors: kInvalidArgument.
+template <class T>
+Status check_size(std::string_view name, const T* to) {
+  if (to == nullptr || to->size >= sizeof(uint32_t)) return {};
+  return fail(Code::kInvalidArgument, "{}: size: found {}, expected sizeof({}) ({})", name, to->size, name,
+              sizeof(T));
+}
+
+/// Fills in as much of the caller's struct as it has. Errors: those of check_size.
 template <class T>
 Status give(std::string_view name, T value, T* to) {
+  BANTAM_TRY(check_size(name, to));
   const size_t size = to->size;
-  if (size < sizeof(uint32_t))
-    return fail(Code::kInvalidArgument, "{}: size: found {}, expected sizeof({}) ({})", name, size, name,
-                sizeof(T));
   value.size = static_cast<uint32_t>(size);
   std::memcpy(to, &value, std::min(size, sizeof(T)));
   return {};

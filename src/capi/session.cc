@@ -92,6 +92,7 @@ Status give_result(const Generation& generation, bantam_result* result) {
 Status generate(bantam_session& session, std::span<const bantam_token> prompt,
                 const std::vector<std::string>& stop, const bantam_generate_options* given,
                 bantam_result* result, std::stop_token cancel) {
+  BANTAM_TRY(check_size("bantam_result", result));  // before anything is generated for nothing
   BANTAM_ASSIGN(const auto options, options_of("bantam_generate_options", given));
   BANTAM_ASSIGN(auto wanted, generate_options(session, options));
   wanted.stop.insert(wanted.stop.end(), stop.begin(), stop.end());
@@ -108,11 +109,8 @@ Result<bantam::text::ChatPrompt> chat_prompt(const bantam_session& session,
     BANTAM_TRY(check_given("messages: content", content));
     turns.push_back({{"role", role}, {"content", content}});
   }
-  const auto& tokenizer = session.engine->tokenizer();
-  bantam::text::ChatOptions options;
-  if (tokenizer.bos()) options.bos = tokenizer.piece(*tokenizer.bos(), /*special=*/true);
-  if (tokenizer.eos()) options.eos = tokenizer.piece(*tokenizer.eos(), /*special=*/true);
-  return bantam::text::render_chat(session.engine->chat_template(), turns, options);
+  return bantam::text::render_chat(session.engine->chat_template(), turns,
+                                   bantam::text::chat_options(session.engine->tokenizer()));
 }
 
 void give_choice(const bantam::runtime::Choice& choice, double* probabilities, size_t* best) {
@@ -159,6 +157,8 @@ bantam_status bantam_chat(bantam_session* session, const bantam_message* message
       return fail(Code::kUnsupported, "messages: the model's template has no place for {} of the {} messages",
                   prompt->unused_turns, turns.size());
     }
+    if (!prompt->notes.empty())  // nobody would read them
+      return fail(Code::kUnsupported, "messages: {}", prompt->notes.front());
     auto tokens = bantam::text::encode_chat(session->engine->tokenizer(), *prompt);
     if (!tokens) return std::unexpected(std::move(tokens).error().in("messages"));
     return generate(*session, *tokens, prompt->stop, options, result, std::move(cancel));

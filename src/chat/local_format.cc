@@ -79,7 +79,7 @@ bool LocalFormats::fit(text::CallForm form, CallStyle& out) const {
 
 void LocalFormats::find_styles() {
   if (!fit(stated_form(), stated_)) stated_ = {.form = stated_form(), .vocabulary = engine_->vocabulary()};
-  auto form = text::find_call_form(engine_->chat_template(), chat_options(*engine_));
+  auto form = text::find_call_form(engine_->chat_template(), text::chat_options(engine_->tokenizer()));
   native_.native = form && fit(std::move(*form), native_);
   if (!native_.native) native_ = stated_;
 }

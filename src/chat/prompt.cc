@@ -54,16 +54,8 @@ Json tools_json(const std::vector<Tool>& tools) {
 
 }  // namespace
 
-text::ChatOptions chat_options(const runtime::Engine& engine) {
-  text::ChatOptions out;
-  const text::Tokenizer& tokenizer = engine.tokenizer();
-  if (tokenizer.bos()) out.bos = tokenizer.piece(*tokenizer.bos(), /*special=*/true);
-  if (tokenizer.eos()) out.eos = tokenizer.piece(*tokenizer.eos(), /*special=*/true);
-  return out;
-}
-
 Result<Prompt> chat_prompt(const runtime::Engine& engine, const Request& request, const CallStyle& style) {
-  text::ChatOptions options = chat_options(engine);
+  text::ChatOptions options = text::chat_options(engine.tokenizer());
   std::vector<Message> messages = request.messages;
   Json tools;
   if (concerns_tools(request) && !style.native) {

@@ -15,9 +15,6 @@ struct Prompt {
   std::vector<std::string> notes;  // what a caller should know, for Reply::notes
 };
 
-/// What the model's template is told beside a conversation.
-text::ChatOptions chat_options(const runtime::Engine& engine);
-
 /// The request's conversation as the model's prompt, ready for its answer, in the form of the model's chat
 /// template; tools and their calls as `style` says. Errors: those of text::render_chat and text::encode_chat,
 /// opened by "messages: ". Internal to chat.

@@ -191,6 +191,13 @@ std::string ChatPrompt::text() const {
   return out;
 }
 
+ChatOptions chat_options(const Tokenizer& tokenizer) {
+  ChatOptions out;
+  if (tokenizer.bos()) out.bos = tokenizer.piece(*tokenizer.bos(), /*special=*/true);
+  if (tokenizer.eos()) out.eos = tokenizer.piece(*tokenizer.eos(), /*special=*/true);
+  return out;
+}
+
 Result<ChatPrompt> render_chat(std::string_view chat_template, const Json& messages,
                                const ChatOptions& options) {
   BANTAM_TRY(check(messages));

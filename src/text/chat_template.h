@@ -44,6 +44,9 @@ struct ChatOptions {
   std::optional<std::chrono::system_clock::time_point> now;  // for strftime_now
 };
 
+/// With what `tokenizer` begins and ends a text.
+ChatOptions chat_options(const Tokenizer& tokenizer);
+
 /// Renders `messages`, OpenAI's list (role, content, tool_calls, name, …). An empty template joins the
 /// contents by line ends, as for base models. Arguments of tool calls that are JSON in a text are an object
 /// to the template, and print as that text. Where a template refuses a system message, its text goes before

@@ -9,13 +9,15 @@ rm -rf "$folder" && mkdir -p "$folder" && cd "$folder"
 head -c -1 expected > text  # without the line's end
 head -c "$(stat -c %s text)" found | cmp - text
 tail -n 1 found | grep -qE '^\[[0-9]+ tokens\]$'
-code=0
-"$example" missing.gguf hello > out 2> err || code=$?
-[ "$code" = 1 ] && grep -q "missing.gguf" err
+# fails TEXT ARGUMENT…: the example ends with 1 and says TEXT on standard error.
+fails() {
+  local text="$1" code=0; shift
+  "$example" "$@" > out 2> err || code=$?
+  [ "$code" = 1 ] || { echo "$*: exit code $code, expected 1" >&2; exit 1; }
+  grep -q "$text" err || { cat err >&2; echo "$*: expected '$text' on standard error" >&2; exit 1; }
+}
+fails "missing.gguf" missing.gguf hello
 head -c 1000 plain.gguf > cut.gguf
-! "$example" cut.gguf hello > out 2> err
-grep -q "cut.gguf" err
-! "$example" plain.gguf "$(head -c 3000 /dev/zero | tr '\0' a)" > out 2> err
-grep -q "expected" err
-if [ -w /dev/full ]; then ! "$example" plain.gguf hello > /dev/full 2> err; fi || true
+fails "cut.gguf" cut.gguf hello
+fails "expected" plain.gguf "$(head -c 3000 /dev/zero | tr '\0' a)"
 echo "all checks passed"
