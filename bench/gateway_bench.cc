@@ -116,12 +116,14 @@ void serve_api(int pipe) {
 /// What of the server takes part beside the calls themselves.
 struct Parts {
   std::string folder;  // where a ledger and an audit log are; empty: none
+  unsigned threads = 0;  // io_threads
   bool log = false;    // a line for each request and answer, to a sink that drops it
 };
 
 void serve_gateway(int pipe, uint16_t api_port, const Parts& parts) {
   server::ServerConfig config;
   config.port = 0;
+  config.io_threads = parts.threads;
   if (!parts.folder.empty()) {
     config.policy.ledger = parts.folder + "/ledger.db";
     config.policy.audit = parts.folder + "/audit.jsonl";
@@ -336,6 +338,7 @@ int main(int argc, char** argv) {
   app.add_option("--requests", requests, "Requests for each row")->capture_default_str();
   app.add_flag("--stream", stream, "Ask for streamed answers");
   app.add_flag("--ledger", ledger, "With a ledger and an audit log, in a folder of their own under TMPDIR");
+  app.add_option("--io-threads", parts.threads, "The server's; 0: its default")->capture_default_str();
   app.add_flag("--log", parts.log, "With the log's lines made, and dropped");
   CLI11_PARSE(app, argc, argv);
   if (ledger) {

@@ -88,7 +88,7 @@ class Call {
 std::unexpected<Error> Call::broken(std::string_view doing, error_code ec,
                                     std::chrono::milliseconds limit) const {
   if (request_.cancel.stop_requested()) return fail(Code::kCancelled, "{}: cancelled", who());
-  if (link_.socket.timed_out() && expired())
+  if (expired())  // whatever else came of it
     return fail(Code::kCancelled, "{}: the deadline passed while {}", who(), doing);
   if (link_.socket.timed_out()) {
     return fail(Code::kUnavailable, "{}: nothing happened for {} ms while {}", who(), limit.count(), doing);

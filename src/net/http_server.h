@@ -1,5 +1,6 @@
 #pragma once
-// An HTTP/1.1 server: one I/O thread for all connections; handlers are coroutines on it.
+// An HTTP/1.1 server: a few I/O threads, each with connections of its own; handlers are coroutines on their
+// connection's thread.
 
 #include <chrono>
 #include <functional>
@@ -50,7 +51,8 @@ class Exchange {
   virtual Awaitable<bool> write(std::string piece) = 0;
 };
 
-/// Runs on the server's I/O thread, so it must not block. It is never cut off: when ServerRequest::cancel
+/// Runs on its connection's I/O thread, so it must not block; with several threads, handlers of different
+/// connections run at once. It is never cut off: when ServerRequest::cancel
 /// fires it ends by itself, soon. The route and with it the handler outlive the awaitable.
 using Handler = std::function<Awaitable<void>(Exchange&)>;
 
@@ -78,6 +80,7 @@ struct ServerOptions {
   uint16_t port = 0;                               // 0: one the system chooses
   std::string certificate_file;                    // PEM, with its chain; empty: plain HTTP
   std::string key_file;                            // PEM
+  unsigned threads = 1;                            // for input and output, 1 to 64
   size_t max_connections = 1024;                   // one more gets 503
   size_t max_header_bytes = 16 << 10;              // more: 431
   size_t max_body_bytes = 8 << 20;                 // more: 413
@@ -93,12 +96,13 @@ struct ServerOptions {
   /// Default: plain text. Of a request whose header could not be read only the id is known.
   std::function<ServerResponse(const ServerRequest& request, int status, const std::string& message)>
       error_response;
-  /// Looks at a request's header before its body is read; a response given here is the answer. On the I/O
-  /// thread: must not block.
+  // The functions are called on any of the I/O threads, at once where there are several, and must not block.
+
+  /// Looks at a request's header before its body is read; a response given here is the answer.
   std::function<std::optional<ServerResponse>(const ServerRequest&)> gate;
-  /// Adds fields to every answer to a request. On the I/O thread.
+  /// Adds fields to every answer to a request.
   std::function<void(const ServerRequest&, Headers&)> decorate;
-  /// Told of every answer. On the I/O thread.
+  /// Told of every answer.
   std::function<void(const AccessRecord&)> on_access;
 };
 
@@ -111,7 +115,7 @@ class HttpServer {
   virtual ~HttpServer() = default;
 
   virtual uint16_t port() const = 0;
-  /// Serves on the calling thread until `stop`; then takes no new connections, lets the requests in work
+  /// Serves on the calling thread (and the other I/O threads) until `stop`; then takes no new connections, lets the requests in work
   /// finish (at most drain_timeout), and returns. To be called once. Errors: kInternal.
   virtual Status run(std::stop_token stop) = 0;
   struct Load {

@@ -33,9 +33,20 @@ bool eventually(F condition, std::chrono::milliseconds limit = 5s) {
   return false;
 }
 
+/// Everything holds with one I/O thread and with several.
+class Servers : public testing::TestWithParam<unsigned> {
+ protected:
+  void SetUp() override { threads = GetParam(); }
+
+ public:
+  static inline unsigned threads = 1;
+};
+INSTANTIATE_TEST_SUITE_P(Threads, Servers, testing::Values(1U, 3U));
+
 class Serving {
  public:
   Serving(ServerOptions options, std::vector<Route> routes) {
+    options.threads = std::max(options.threads, Servers::threads);
     options.on_access = [this](const AccessRecord& r) {
       std::lock_guard lock(mutex_);
       records_.push_back(r);
@@ -84,7 +95,7 @@ std::string post(std::string_view path, std::string_view body,
 }
 const std::string kGetHealth = "GET /health HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n";
 
-TEST(HttpServer, AnswersOverAKeptConnectionAndPipelined) {
+TEST_P(Servers, AnswersOverAKeptConnectionAndPipelined) {
   Serving s({}, {echo(), health()});
   RawSocket c = s.connect();
   for (int i = 0; i < 3; ++i) {
@@ -97,7 +108,7 @@ TEST(HttpServer, AnswersOverAKeptConnectionAndPipelined) {
   EXPECT_LT(all.find("two"), all.find("ok"));
 }
 
-TEST(HttpServer, RoutesByPathAndMethod) {
+TEST_P(Servers, RoutesByPathAndMethod) {
   Serving s({}, {echo(), health(), {"GET", "/models/*", plain_handler([](Exchange& e) {
                                       e.respond({200, {}, "[" + e.request().tail + "]"});
                                     })}});
@@ -112,7 +123,7 @@ TEST(HttpServer, RoutesByPathAndMethod) {
   EXPECT_THAT(head, testing::EndsWith("\r\n\r\n"));
 }
 
-TEST(HttpServer, BoundsHeaderAndBodyAndRefusesWhatIsNotHttp) {
+TEST_P(Servers, BoundsHeaderAndBodyAndRefusesWhatIsNotHttp) {
   ServerOptions options;
   options.max_header_bytes = 2048;
   options.max_body_bytes = 1000;
@@ -134,7 +145,7 @@ TEST(HttpServer, BoundsHeaderAndBodyAndRefusesWhatIsNotHttp) {
   }
 }
 
-TEST(HttpServer, ContinuesAnExpectantClient) {
+TEST_P(Servers, ContinuesAnExpectantClient) {
   Serving s({}, {echo()});
   RawSocket c = s.connect();
   c.send(
@@ -145,7 +156,7 @@ TEST(HttpServer, ContinuesAnExpectantClient) {
   EXPECT_THAT(c.read_all(), testing::EndsWith("hi"));
 }
 
-TEST(HttpServer, TheGateAnswersBeforeTheBodyAndTheDecoratorAddsToAll) {
+TEST_P(Servers, TheGateAnswersBeforeTheBodyAndTheDecoratorAddsToAll) {
   ServerOptions options;
   options.gate = [](const ServerRequest& r) -> std::optional<ServerResponse> {
     if (r.headers.get("x-key") == "k") return std::nullopt;
@@ -161,7 +172,7 @@ TEST(HttpServer, TheGateAnswersBeforeTheBodyAndTheDecoratorAddsToAll) {
   EXPECT_THAT(s.ask(post("/echo", "hi", "x-key: k\r\nconnection: close\r\n")), testing::EndsWith("hi"));
 }
 
-TEST(HttpServer, StreamsInChunksAndToOldClientsByClosing) {
+TEST_P(Servers, StreamsInChunksAndToOldClientsByClosing) {
   Route stream{"GET", "/stream", [](Exchange& e) -> Awaitable<void> {
                  e.begin(200, {{"content-type", "text/event-stream"}});
                  for (int i = 0; i < 3; ++i) co_await e.write(fmt::format("data: {}\n\n", i));
@@ -183,7 +194,7 @@ TEST(HttpServer, StreamsInChunksAndToOldClientsByClosing) {
   EXPECT_THAT(old, testing::EndsWith("\r\n\r\ndata: 0\n\ndata: 1\n\ndata: 2\n\n"));
 }
 
-TEST(HttpServer, AWriterWaitsForASlowClientAndEveryByteArrives) {
+TEST_P(Servers, AWriterWaitsForASlowClientAndEveryByteArrives) {
   constexpr size_t kPiece = 64 << 10, kPieces = 200;
   Route big{"GET", "/big", [](Exchange& e) -> Awaitable<void> {
               e.begin(200, {});
@@ -199,7 +210,7 @@ TEST(HttpServer, AWriterWaitsForASlowClientAndEveryByteArrives) {
   EXPECT_EQ(all.size() - all.find("\r\n\r\n") - 4, kPiece * kPieces);
 }
 
-TEST(HttpServer, RequestsSentAheadWaitTheirTurn) {
+TEST_P(Servers, RequestsSentAheadWaitTheirTurn) {
   Route slow{"POST", "/slow", [](Exchange& e) -> Awaitable<void> {
                co_await sleep_until(Clock::now() + 100ms, {});
                e.respond({200, {}, "slow"});
@@ -222,7 +233,7 @@ TEST(HttpServer, RequestsSentAheadWaitTheirTurn) {
   EXPECT_LT(at, answers.find("<last>"));
 }
 
-TEST(HttpServer, LargeBodiesGoBothWays) {
+TEST_P(Servers, LargeBodiesGoBothWays) {
   ServerOptions options;
   options.max_body_bytes = 16 << 20;
   Serving s(options, {echo()});
@@ -246,7 +257,7 @@ TEST(HttpServer, LargeBodiesGoBothWays) {
   EXPECT_EQ(wait(twice()), 2);
 }
 
-TEST(HttpServer, AClientThatLeavesCancelsItsRequest) {
+TEST_P(Servers, AClientThatLeavesCancelsItsRequest) {
   std::latch started(1);
   std::atomic<bool> cancelled{false}, write_failed{false};
   Route slow{"POST", "/slow", [&](Exchange& e) -> Awaitable<void> {
@@ -280,7 +291,7 @@ TEST(HttpServer, AClientThatLeavesCancelsItsRequest) {
   EXPECT_TRUE(records[1].client_gone);
 }
 
-TEST(HttpServer, OtherRequestsAreAnsweredWhileManyWait) {
+TEST_P(Servers, OtherRequestsAreAnsweredWhileManyWait) {
   std::stop_source release;
   Route block{"POST", "/block", [&](Exchange& e) -> Awaitable<void> {
                 co_await sleep_until(Clock::now() + 10s, release.get_token());
@@ -298,7 +309,21 @@ TEST(HttpServer, OtherRequestsAreAnsweredWhileManyWait) {
   for (RawSocket& c : clients) EXPECT_THAT(c.read_all(), testing::EndsWith("done"));
 }
 
-TEST(HttpServer, AHandlerThatFailsIsAnError) {
+TEST_P(Servers, HandlersOfDifferentThreadsRunAtOnce) {
+  std::latch all(GetParam());
+  Serving server({}, {{"GET", "/meet", plain_handler([&](Exchange& e) {
+                         all.arrive_and_wait();
+                         e.respond({200, {}, "met"});
+                       })}});
+  std::vector<std::string> answers(GetParam());
+  std::vector<std::jthread> clients;
+  for (std::string& answer : answers)
+    clients.emplace_back([&] { answer = server.ask("GET /meet HTTP/1.1\r\nhost: a\r\nconnection: close\r\n\r\n"); });
+  clients.clear();
+  EXPECT_THAT(answers, testing::Each(testing::EndsWith("met")));
+}
+
+TEST_P(Servers, AHandlerThatFailsIsAnError) {
   Route none{"GET", "/none", plain_handler([](Exchange&) {})};
   Route throwing{"GET", "/throws", [](Exchange&) -> Awaitable<void> {
                    throw std::bad_alloc();
@@ -309,7 +334,7 @@ TEST(HttpServer, AHandlerThatFailsIsAnError) {
   EXPECT_THAT(s.ask("GET /throws HTTP/1.0\r\n\r\n"), StartsWith("HTTP/1.1 500"));
 }
 
-TEST(HttpServer, DrainsOnStop) {
+TEST_P(Servers, DrainsOnStop) {
   std::latch started(1);
   Route slow{"POST", "/slow", [&](Exchange& e) -> Awaitable<void> {
                started.count_down();
@@ -331,7 +356,7 @@ TEST(HttpServer, DrainsOnStop) {
   EXPECT_LT(s.connect().fd(), 0);
 }
 
-TEST(HttpServer, CancelsWhatDoesNotFinishInTheDrain) {
+TEST_P(Servers, CancelsWhatDoesNotFinishInTheDrain) {
   std::latch started(1);
   std::atomic<bool> cancelled{false};
   Route slow{"POST", "/slow", [&](Exchange& e) -> Awaitable<void> {
@@ -351,7 +376,7 @@ TEST(HttpServer, CancelsWhatDoesNotFinishInTheDrain) {
   EXPECT_TRUE(cancelled);
 }
 
-TEST(HttpServer, ClosesTheSilentAndTheSlow) {
+TEST_P(Servers, ClosesTheSilentAndTheSlow) {
   ServerOptions options;
   options.idle_timeout = 100ms;
   options.header_timeout = 150ms;
@@ -364,7 +389,7 @@ TEST(HttpServer, ClosesTheSilentAndTheSlow) {
   EXPECT_LT(wall_seconds() - start, 3);
 }
 
-TEST(HttpServer, BoundsTheConnections) {
+TEST_P(Servers, BoundsTheConnections) {
   ServerOptions options;
   options.max_connections = 2;
   Serving s(options, {health()});
@@ -376,7 +401,7 @@ TEST(HttpServer, BoundsTheConnections) {
   EXPECT_THAT(s.ask(kGetHealth), StartsWith("HTTP/1.1 200"));
 }
 
-TEST(HttpServer, SpeaksTls) {
+TEST_P(Servers, SpeaksTls) {
   TestCertificate certificate;
   ServerOptions options;
   options.certificate_file = certificate.certificate();
@@ -407,7 +432,7 @@ TEST(HttpServer, SpeaksTls) {
   EXPECT_EQ(s.ask("GET /stream HTTP/1.0\r\n\r\n").find("HTTP/1.1 200"), std::string::npos);
 }
 
-TEST(HttpServer, ATlsClientThatLeavesCancelsItsRequest) {
+TEST_P(Servers, ATlsClientThatLeavesCancelsItsRequest) {
   TestCertificate certificate;
   ServerOptions options;
   options.certificate_file = certificate.certificate();
@@ -434,7 +459,7 @@ TEST(HttpServer, ATlsClientThatLeavesCancelsItsRequest) {
   EXPECT_TRUE(eventually([&] { return cancelled.load(); }));
 }
 
-TEST(HttpServer, RefusesACertificateItCannotUse) {
+TEST_P(Servers, RefusesACertificateItCannotUse) {
   TestCertificate one, other;
   ServerOptions options;
   auto code = [&] { return HttpServer::listen(options, {}).error().code; };
@@ -447,7 +472,7 @@ TEST(HttpServer, RefusesACertificateItCannotUse) {
   EXPECT_EQ(code(), Code::kCorrupt);
 }
 
-TEST(HttpServer, RefusesToListenWhereItCannot) {
+TEST_P(Servers, RefusesToListenWhereItCannot) {
   Serving s({}, {});
   ServerOptions options;
   options.port = (*s).port();

@@ -52,13 +52,20 @@ ConnectionHost::Match ConnectionHost::match(const std::string& method, const std
   return out;
 }
 
-Connection::Connection(ConnectionHost& host, tcp::socket socket)
-    : host_(host), options_(host.options), socket_(std::move(socket), host.tls) {
-  host_.open = (host_.connections.insert(this), host_.connections.size());
+Connection::Connection(Place place, ConnectionLoop& loop, tcp::socket socket)
+    : place_(std::move(place)),
+      host_(place_.host()),
+      loop_(loop),
+      options_(host_.options),
+      socket_(std::move(socket), host_.tls) {
+  loop_.connections.insert(this);
   socket_.set_up();
 }
 
-Connection::~Connection() { host_.open = (host_.connections.erase(this), host_.connections.size()); }
+Connection::~Connection() {
+  loop_.connections.erase(this);
+  --loop_.taken;
+}
 
 void Connection::cancel() {
   if (exchange_) exchange_->cancel();
@@ -318,10 +325,10 @@ Awaitable<void> Connection::say_goodbye() {
   co_await socket_.tls()->async_shutdown(kTuple);
 }
 
-Awaitable<void> Connection::serve(std::shared_ptr<Connection> self, bool full) {
+Awaitable<void> Connection::serve(std::shared_ptr<Connection> self) {
   // g++ 12 miscompiles co_await within && and ||, so none of this file's stand there.
   bool open = co_await self->handshake();
-  if (open && full) {
+  if (open && self->place_.too_many()) {
     co_await self->refuse();
     open = false;
   }

@@ -1,5 +1,5 @@
 #pragma once
-// One client's connection to an HttpServer. Internal to net; all of it runs on the server's I/O thread.
+// One client's connection to an HttpServer. Internal to net; all of it runs on one of the server's I/O threads.
 
 #include <array>
 #include <atomic>
@@ -12,6 +12,7 @@
 #include <stop_token>
 #include <string>
 #include <unordered_set>
+#include <utility>
 #include <vector>
 
 #include "net/http_server.h"
@@ -22,7 +23,7 @@ namespace bantam::net {
 class Connection;
 class ServerExchange;
 
-/// What the connections of a server share.
+/// What the connections of a server share. But for the atomics nothing of it changes while the server runs.
 struct ConnectionHost {
   struct Match {
     const Route* route = nullptr;
@@ -32,11 +33,34 @@ struct ConnectionHost {
 
   ServerOptions options;
   std::vector<Route> routes;
-  boost::asio::io_context* io = nullptr;
-  boost::asio::ssl::context* tls = nullptr;     // null: plain HTTP
-  std::unordered_set<Connection*> connections;  // outlives `io`, whose end destroys them
-  std::atomic<size_t> open{0}, busy{0};         // connections, and handlers at work, for load()
+  boost::asio::ssl::context* tls = nullptr;  // null: plain HTTP
+  std::atomic<size_t> open{0}, busy{0};      // connections, and handlers at work
   std::atomic<bool> draining{false};
+};
+
+/// One of those that are open, from when it is accepted on.
+class Place {
+ public:
+  explicit Place(ConnectionHost& host) : host_(&host), number_(host.open.fetch_add(1)) {}
+  Place(Place&& other) noexcept : host_(std::exchange(other.host_, nullptr)), number_(other.number_) {}
+  Place& operator=(Place&&) = delete;
+  ~Place() {
+    if (host_) --host_->open;
+  }
+  ConnectionHost& host() const { return *host_; }
+  /// Whether there were as many before as there may be.
+  bool too_many() const { return number_ >= host_->options.max_connections; }
+
+ private:
+  ConnectionHost* host_;
+  size_t number_;
+};
+
+/// An I/O thread's: its connections, which nobody else touches.
+struct ConnectionLoop {
+  std::unordered_set<Connection*> connections;  // outlives `io`, whose end destroys them
+  std::atomic<size_t> taken{0};                 // by connections, from when they are accepted on
+  boost::asio::io_context io{1};
 };
 
 /// Lives as long as its coroutine and its read.
@@ -45,13 +69,13 @@ struct ConnectionHost {
 /// and no read has to be cancelled and begun anew between two requests.
 class Connection : public std::enable_shared_from_this<Connection> {
  public:
-  Connection(ConnectionHost& host, boost::asio::ip::tcp::socket socket);
+  Connection(Place place, ConnectionLoop& loop, boost::asio::ip::tcp::socket socket);
   ~Connection();
   Connection(const Connection&) = delete;
   Connection& operator=(const Connection&) = delete;
 
-  /// Owns the connection to its end. `full`: there are as many as may be, so it is only told that.
-  static Awaitable<void> serve(std::shared_ptr<Connection> self, bool full);
+  /// Owns the connection to its end. Where there are too many, it is only told that.
+  static Awaitable<void> serve(std::shared_ptr<Connection> self);
 
   // What a drain does.
   void close_if_idle() {
@@ -91,7 +115,9 @@ class Connection : public std::enable_shared_from_this<Connection> {
     return options_.error_response(request, status, message);
   }
 
+  const Place place_;
   ConnectionHost& host_;
+  ConnectionLoop& loop_;
   const ServerOptions& options_;
   Socket socket_;
   boost::beast::flat_buffer buffer_;

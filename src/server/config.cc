@@ -22,6 +22,7 @@ void read_server(TomlTable table, const std::string& directory, ServerConfig& ou
   out.port = static_cast<uint16_t>(table.whole("port", out.port, 0, 65'535));
   out.api_key_env = table.text("api_key_env", "");
   out.max_queue = table.whole("max_queue", out.max_queue, 0, 100'000);
+  out.io_threads = static_cast<unsigned>(table.whole("io_threads", out.io_threads, 0, 64));
   out.max_connections = table.whole("max_connections", out.max_connections, 1, 100'000);
   out.max_body_bytes = table.whole("max_body_bytes", out.max_body_bytes, 1024, 1 << 30);
   out.max_header_bytes = table.whole("max_header_bytes", out.max_header_bytes, 1024, 1 << 20);

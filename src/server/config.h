@@ -59,6 +59,7 @@ struct ServerConfig {
   std::string
       api_key_env;  // the environment variable with the key clients must send; needed unless host is loopback
   size_t max_queue = 64;  // requests that wait for a session of a local model, each; one more gets 429
+  unsigned io_threads = 0;  // 0: one per hardware thread, at most 4
   size_t max_connections = 1024;
   size_t max_body_bytes = 8 << 20;
   size_t max_header_bytes = 16 << 10;

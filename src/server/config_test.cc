@@ -16,6 +16,7 @@ private_key = "/k.pem"
 port = 9000
 api_key_env = "KEY"
 max_queue = 5
+io_threads = 3
 request_timeout = 1.5
 cors_origins = ["https://a.example"]
 
@@ -68,6 +69,7 @@ TEST(ServerConfig, ReadsEveryPart) {
   EXPECT_TRUE(config->models[0].context_shift);
   EXPECT_EQ(config->models[0].cache_bytes, 300'000'000u);
   EXPECT_EQ(config->max_queue, 5u);
+  EXPECT_EQ(config->io_threads, 3u);
   EXPECT_EQ(config->request_timeout.count(), 1500);
   ASSERT_EQ(config->models.size(), 3u);
   EXPECT_EQ(config->models[0].path, "/etc/bantam/models/small.gguf");
@@ -98,6 +100,7 @@ TEST(ServerConfig, RefusesWithFileLineKeyFoundAndExpected) {
            {"", {"models"}},
            {"[server]\nport = 99999\n" + model, {"line 2", "port", "99999"}},
            {"[server]\nport = \"x\"\n" + model, {"line 2", "port"}},
+           {"[server]\nio_threads = 65\n" + model, {"line 2", "io_threads", "65"}},
            {"[server]\nprot = 1\n" + model, {"line 2", "prot"}},
            {"[other]\n" + model, {"other"}},
            {"[[models]]\nname = \"m\"\n", {"path", "url"}},
