@@ -25,6 +25,15 @@ void add_engine_options(CLI::App& verb, runtime::EngineOptions& options) {
                   "Context length in tokens (0: the model's own, at most 8,192)")
       ->capture_default_str()
       ->type_name("N");
+  verb.add_option_function<std::string>(
+          "--kv-cache",
+          [&options](const std::string& text) {
+            auto type = runtime::parse_cache_type(text);
+            if (!type) throw CLI::ValidationError("--kv-cache", type.error().message);
+            options.kv_cache = *type;
+          },
+          "Keys and values as f32, f16 or q8_0, which takes about half the memory of f16 (default: f16)")
+      ->type_name("TYPE");
   add_lora(verb, options);
 }
 

@@ -35,6 +35,7 @@ Result<server::ServerConfig> settings(const Options& options, const Common& comm
     model.adapters.insert(model.adapters.end(), options.engine.adapters.begin(),
                           options.engine.adapters.end());
     if (options.context_shift) model.context_shift = true;
+    if (options.engine.kv_cache != runtime::EngineOptions().kv_cache) model.kv_cache = options.engine.kv_cache;
   }
   return config;
 }

@@ -4,7 +4,8 @@
 // of kKeyTile, a row passes over those it sees nothing of, and its sums run over channels and keys in order,
 // whatever rows are beside it: a query's result depends on its own keys only.
 //
-// V has the vector operations (x86_avx2/attention.cc) and has internal linkage, and so has all of this then.
+// V has the vector operations (x86_avx2/attention.cc), E reads kLanes channels of a row, which lie in elements of kChannels each. Both
+// have internal linkage, and so has all of this then.
 
 #include <cstdint>
 #include <cstring>
@@ -98,10 +99,10 @@ class TiledAttention {
   }
 
   const typename E::Element* key(size_t j) const {
-    return static_cast<const typename E::Element*>(a_.keys) + j * a_.kv_stride;
+    return static_cast<const typename E::Element*>(a_.keys) + j * (a_.kv_stride / E::kChannels);
   }
   const typename E::Element* value(size_t j) const {
-    return static_cast<const typename E::Element*>(a_.values) + j * a_.kv_stride;
+    return static_cast<const typename E::Element*>(a_.values) + j * (a_.kv_stride / E::kChannels);
   }
 
   /// Calls fn(k, c, v, channels) for the keys j + k .. and channels c ..: v[i] is channel c + i of kLanes
@@ -113,7 +114,7 @@ class TiledAttention {
         const size_t channels = a_.kv_stride - c < kLanes ? a_.kv_stride - c : kLanes;
         F v[kLanes];
         for (size_t i = 0; i < kLanes; ++i)
-          v[i] = E::load(key(j + (k + i < n ? k + i : n - 1)) + c, channels);
+          v[i] = E::load(key(j + (k + i < n ? k + i : n - 1)), c, channels);
         V::transpose(v);
         fn(k, c, v, channels);
       }
@@ -154,7 +155,7 @@ class TiledAttention {
           const size_t at = c + v * kLanes;
           if (at >= a_.kv_stride) break;
           const size_t channels = a_.kv_stride - at < kLanes ? a_.kv_stride - at : kLanes;
-          sum[v] = V::fma(w, E::load(value(j + k) + at, channels), sum[v]);
+          sum[v] = V::fma(w, E::load(value(j + k), at, channels), sum[v]);
         }
       }
       for (int v = 0; v < kColumns && c + v * kLanes < width_; ++v) V::store(out + c + v * kLanes, sum[v]);
@@ -166,7 +167,7 @@ class TiledAttention {
       float* to = values_ + k * width_;
       for (size_t c = 0; c < a_.kv_stride; c += kLanes) {
         const size_t channels = a_.kv_stride - c < kLanes ? a_.kv_stride - c : kLanes;
-        V::store(to + c, E::load(value(j + k) + c, channels));
+        V::store(to + c, E::load(value(j + k), c, channels));
       }
     }
   }

@@ -346,25 +346,29 @@ TEST_P(Rope, EqualsRefAtAllLengths) {
 }
 
 struct AttentionCase {
-  AttentionCase(size_t keys, size_t head_dim, bool half) : stride((head_dim + 7) / 8 * 8), capacity(keys) {
-    const auto k = random_floats(keys * stride, 1), v = random_floats(keys * stride, 2);
-    for (auto* to : {&key_bytes, &value_bytes}) to->resize(keys * stride * 4);
-    for (size_t i = 0; i < keys * stride; ++i) {
-      const bool pad = i % stride >= head_dim;
-      const float kv[2] = {pad ? 0.0F : k[i], pad ? 0.0F : v[i]};
-      for (int which = 0; which < 2; ++which) {
-        auto& to = which == 0 ? key_bytes : value_bytes;
-        const uint16_t narrow = tensor::float_to_half(kv[which]);
-        half ? std::memcpy(to.data() + i * 2, &narrow, 2) : std::memcpy(to.data() + i * 4, &kv[which], 4);
-      }
+  AttentionCase(size_t keys, size_t head_dim, DType type) : capacity(keys) {
+    const size_t unit = std::max<size_t>(8, tensor::block_elements(type));
+    stride = (head_dim + unit - 1) / unit * unit;
+    key_bytes = rows(type, head_dim, 1);
+    value_bytes = rows(type, head_dim, 2);
+  }
+  std::vector<std::byte> rows(DType type, size_t head_dim, uint64_t seed) const {
+    auto values = random_floats(capacity * stride, seed);
+    const size_t row_bytes = tensor::row_bytes(type, stride);
+    std::vector<std::byte> out(capacity * row_bytes);
+    for (size_t j = 0; j < capacity; ++j) {
+      float* row = values.data() + j * stride;
+      std::fill(row + head_dim, row + stride, 0.0F);
+      quantize_row(type, row, stride, out.data() + j * row_bytes);
     }
+    return out;
   }
   size_t stride, capacity;
   std::vector<std::byte> key_bytes, value_bytes;
 };
 
-void expect_attention(size_t keys, size_t head_dim, bool half, uint32_t window, float softcap) {
-  const AttentionCase c(keys, head_dim, half);
+void expect_attention(size_t keys, size_t head_dim, DType type, uint32_t window, float softcap) {
+  const AttentionCase c(keys, head_dim, type);
   const size_t queries = std::min<size_t>(keys, 5);
   const auto q = random_floats(queries * head_dim, 3, 2.0F);
   std::vector<uint32_t> positions(queries);
@@ -383,9 +387,9 @@ void expect_attention(size_t keys, size_t head_dim, bool half, uint32_t window, 
                       .out_stride = head_dim,
                       .window = window,
                       .softcap = softcap};
-  attend(ref::table(), half ? DType::kF16 : DType::kF32, attention);
+  attend(ref::table(), type, attention);
   attention.out = b.data();
-  attend(fast(), half ? DType::kF16 : DType::kF32, attention);
+  attend(fast(), type, attention);
   // Scores are below 20 with relative error 1e-6, so weights err by 2e-5; values are below 5.
   for (size_t i = 0; i < a.size(); ++i) {
     ASSERT_NEAR(a[i], b[i], 2e-5F) << head_dim << " " << keys << " window " << window << " cap " << softcap;
@@ -393,10 +397,10 @@ void expect_attention(size_t keys, size_t head_dim, bool half, uint32_t window, 
 }
 
 TEST_P(Attend, AgreesWithRef) {
-  for (bool half : {false, true}) {
+  for (DType type : {DType::kF32, DType::kF16, DType::kQ8_0}) {
     for (size_t head_dim : {2, 6, 8, 16, 24, 32, 40, 64, 72, 128}) {
       for (size_t keys : {1, 2, 7, 8, 9, 16, 63, 64, 65, 127, 128, 200}) {
-        expect_attention(keys, head_dim, half, 0, 0);
+        expect_attention(keys, head_dim, type, 0, 0);
       }
     }
   }
@@ -406,7 +410,9 @@ TEST_P(Attend, WindowsAndCapsAgreeWithRef) {
   for (size_t head_dim : {8, 24, 64}) {
     for (size_t keys : {1, 2, 7, 9, 64, 65, 127, 200}) {
       for (uint32_t window : {0U, 1U, 7U, 16U, 64U, 100U, 300U}) {
-        for (float softcap : {0.0F, 2.0F, 50.0F}) expect_attention(keys, head_dim, true, window, softcap);
+        for (float softcap : {0.0F, 2.0F, 50.0F}) {
+          for (DType type : {DType::kF16, DType::kQ8_0}) expect_attention(keys, head_dim, type, window, softcap);
+        }
       }
     }
   }
@@ -417,7 +423,7 @@ TEST_P(Attend, ARowDoesNotDependOnItsNeighbours) {
   constexpr size_t kQueries = 19, kGroup = 3;
   for (size_t head_dim : {8, 24, 64, 80}) {
     for (uint32_t window : {0U, 70U}) {
-      const AttentionCase c(150, head_dim, true);
+      const AttentionCase c(150, head_dim, DType::kF16);
       const size_t width = kGroup * head_dim;
       const auto q = random_floats(kQueries * width, 3, 2.0F);
       std::vector<uint32_t> positions(kQueries);
@@ -456,7 +462,7 @@ TEST_P(Attend, ARowDoesNotDependOnItsNeighbours) {
 }
 
 TEST_P(Attend, AWindowIsTheKeysWithinIt) {
-  const AttentionCase c(40, 16, false);
+  const AttentionCase c(40, 16, DType::kF32);
   const auto q = random_floats(16, 3);
   const uint32_t last = 39, within = 9;
   std::vector<float> windowed(16), alone(16);

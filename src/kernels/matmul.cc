@@ -269,7 +269,14 @@ void matmul(const Table& table, ThreadPool& pool, std::span<const MatmulPart> pa
 void attend(const Table& table, tensor::DType type, Attention attention) {
   attention.scratch =
       reinterpret_cast<float*>(scratch_of(attention_scratch(attention.kv_stride) * sizeof(float)));
-  (type == tensor::DType::kF32 ? table.attention_f32 : table.attention_f16)(attention);
+  switch (type) {
+    case tensor::DType::kF32:
+      return table.attention_f32(attention);
+    case tensor::DType::kQ8_0:
+      return table.attention_q8_0(attention);
+    default:
+      return table.attention_f16(attention);
+  }
 }
 
 size_t panels_size(const Table& table, const tensor::MatrixView& weights) {

@@ -64,7 +64,7 @@ struct MatmulPart {
 inline constexpr size_t kMostParts = 4;
 void matmul(const Table& table, ThreadPool& pool, std::span<const MatmulPart> parts, Activations& x);
 
-/// The attention over keys and values of `type` (F32 or F16), with scratch of the calling thread's own: a host's threads may
+/// The attention over keys and values of `type` (F32, F16 or Q8_0), with scratch of the calling thread's own: a host's threads may
 /// have little stack.
 void attend(const Table& table, tensor::DType type, Attention attention);
 

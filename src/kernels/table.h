@@ -65,9 +65,9 @@ struct Attention {
   size_t q_stride;
   const uint32_t* positions;
   size_t queries;
-  const void* keys;    // [capacity][kv_stride], float or binary16; columns from head_dim on are zero
+  const void* keys;    // [capacity][kv_stride], float, binary16 or blocks of Q8_0; columns from head_dim on are zero
   const void* values;  // likewise
-  size_t kv_stride;    // a multiple of 8
+  size_t kv_stride;    // a multiple of 8, of blocks of 32
   size_t head_dim;     // at most kMaxHeadDim
   float scale;
   float* out;
@@ -136,6 +136,7 @@ struct Table {
 
   void (*attention_f32)(const Attention&);
   void (*attention_f16)(const Attention&);
+  void (*attention_q8_0)(const Attention&);
 
   void (*f32_to_f16)(const float* x, uint16_t* y, size_t n);  // nearest, ties to even
   void (*f16_to_f32)(const uint16_t* x, float* y, size_t n);

@@ -77,7 +77,7 @@ void Encoder::rotate(float* x, uint32_t position) const {
 /// Of the rows begin .. begin + n - 1, into the cache.
 void Encoder::keys_and_values(const EncoderLayer& layer, size_t begin, size_t n, const KvCache& cache,
                               Workspace& ws, const float* x) const {
-  const size_t width = kv_width(config_), step = stride_of(config_) * tensor::block_bytes(cache.type);
+  const size_t width = kv_width(config_), step = position_bytes(config_, cache.type);
   ws.activations_.set(x + begin * config_.dim, config_.dim, n, config_.dim);
   linear(layer.k, layer.k_bias, n, ws, ws.k_.data());
   linear(layer.v, layer.v_bias, n, ws, ws.v_.data());
@@ -112,7 +112,7 @@ void Encoder::attention(const EncoderLayer& layer, size_t begin, size_t n, size_
             .queries = std::min(kQueryChunk, n - first),
             .keys = cache.keys + kv,
             .values = cache.values + kv,
-            .kv_stride = stride_of(config_),
+            .kv_stride = stride_of(config_, cache.type),
             .head_dim = config_.head_dim,
             .scale = 1.0F / std::sqrt(static_cast<float>(config_.head_dim)),
             .out = ws.attention_.data() + at,

@@ -9,6 +9,7 @@
 #include "kernels/table.h"
 #include "model/config.h"
 #include "model/transformer.h"
+#include "tensor/blocks.h"
 
 namespace bantam::model {
 
@@ -16,23 +17,40 @@ inline constexpr size_t kVector = 8;
 /// Multiply-adds, or elements of a cheap elementwise step times 8, that are worth waking another thread for.
 inline constexpr size_t kGrainWork = size_t{1} << 20;
 
-inline size_t stride_of(const Config& config) { return (config.head_dim + kVector - 1) / kVector * kVector; }
+/// Channels of a head in a cache.
+inline size_t stride_of(const Config& config, tensor::DType type) {
+  const size_t unit = std::max(kVector, tensor::block_elements(type));
+  return (config.head_dim + unit - 1) / unit * unit;
+}
+/// Bytes of a head at one position.
+inline size_t position_bytes(const Config& config, tensor::DType type) {
+  return tensor::row_bytes(type, stride_of(config, type));
+}
 inline size_t query_width(const Config& config) { return size_t{config.heads} * config.head_dim; }
 inline size_t kv_width(const Config& config) { return size_t{config.kv_heads} * config.head_dim; }
 
 /// Bytes from the start of keys or values to one head's first position.
 inline size_t head_offset(const Config& config, const KvCache& cache, uint32_t layer, size_t head) {
-  const size_t position_bytes = stride_of(config) * tensor::block_bytes(cache.type);
-  return (size_t{layer} * config.kv_heads + head) * cache.capacity * position_bytes;
+  return (size_t{layer} * config.kv_heads + head) * cache.capacity * position_bytes(config, cache.type);
 }
 
-/// One head's channels as the cache holds them.
+/// One head's channels as the cache holds them. Rounded to eight bits they are as activations are (Table::pack_blocks).
 inline void store_head(const kernels::Table& table, const Config& config, tensor::DType type, std::byte* to,
                        const float* from) {
   if (type == tensor::DType::kF32) {
     std::memcpy(to, from, config.head_dim * sizeof(float));
-  } else {
-    table.f32_to_f16(from, reinterpret_cast<uint16_t*>(to), config.head_dim);
+    return;
+  }
+  if (type != tensor::DType::kQ8_0) return table.f32_to_f16(from, reinterpret_cast<uint16_t*>(to), config.head_dim);
+  for (size_t c = 0; c < config.head_dim; c += tensor::kBlock, to += sizeof(tensor::BlockQ8_0)) {
+    float channels[tensor::kBlock] = {};
+    std::copy_n(from + c, std::min(tensor::kBlock, config.head_dim - c), channels);
+    kernels::ActivationBlock rounded;
+    table.pack_blocks(channels, 1, &rounded);
+    tensor::BlockQ8_0 block;
+    table.f32_to_f16(&rounded.scale, &block.scale, 1);  // which it is already
+    std::memcpy(block.q, rounded.q, sizeof block.q);
+    std::memcpy(to, &block, sizeof block);
   }
 }
 

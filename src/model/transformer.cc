@@ -25,7 +25,7 @@ void scale(float* x, size_t n, float by) {
 
 uint64_t KvCache::bytes(const Config& config, DType type, uint32_t capacity) {
   const uint64_t layers = config.encoder ? 1 : config.layers;  // an encoder's are read once and not again
-  return layers * config.kv_heads * capacity * stride_of(config) * tensor::block_bytes(type);
+  return layers * config.kv_heads * capacity * position_bytes(config, type);
 }
 
 uint64_t Workspace::bytes(const Config& config, uint32_t batch, const Adapters* adapters) {
@@ -217,7 +217,7 @@ void Transformer::add_to_stream(std::span<const float> post_norm, size_t n, Work
 
 /// k = rope(W_k norm), v = W_v norm into the cache, and W_q norm, if wanted, into q_.
 void Transformer::keys_and_values(uint32_t layer, size_t n, bool queries, Workspace& ws) const {
-  const size_t width = kv_width(config_), stride = stride_of(config_);
+  const size_t width = kv_width(config_);
   const LayerWeights& weights = weights_.layers[layer];
   ws.activations_.set(ws.norm_.data(), config_.dim, n, config_.dim);
   const kernels::MatmulPart parts[] = {{&weights.k, ws.k_.data(), weights.k.rows},
@@ -233,7 +233,7 @@ void Transformer::keys_and_values(uint32_t layer, size_t n, bool queries, Worksp
     rotate(k, config_.kv_heads, layer, ws.positions_[t]);
     for (size_t head = 0; head < config_.kv_heads; ++head) {
       const size_t at = head_offset(config_, cache, layer, head) +
-                        ws.positions_[t] * stride * tensor::block_bytes(cache.type);
+                        ws.positions_[t] * position_bytes(config_, cache.type);
       store_head(table_, config_, cache.type, cache.keys + at, k + head * config_.head_dim);
       store_head(table_, config_, cache.type, cache.values + at, v + head * config_.head_dim);
     }
@@ -276,7 +276,7 @@ void Transformer::attention(uint32_t layer, size_t n, Workspace& ws) const {
             .queries = end - begin,
             .keys = cache.keys + kv,
             .values = cache.values + kv,
-            .kv_stride = stride_of(config_),
+            .kv_stride = stride_of(config_, cache.type),
             .head_dim = config_.head_dim,
             .scale = config_.attention_scale > 0 ? config_.attention_scale
                                                  : 1.0F / std::sqrt(static_cast<float>(config_.head_dim)),

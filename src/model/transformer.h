@@ -20,10 +20,10 @@
 namespace bantam::model {
 
 /// Where one sequence's keys and values are: for each of them [layers][kv_heads][capacity][stride], stride
-/// being head_dim rounded up to whole vectors of 8 (the columns from head_dim on are zero). A view: the bytes
+/// being head_dim rounded up to whole vectors of 8, or to blocks of 32 (the columns from head_dim on are zero). A view: the bytes
 /// belong to the caller, zeroed at first.
 struct KvCache {
-  tensor::DType type = tensor::DType::kF16;  // or kF32
+  tensor::DType type = tensor::DType::kF16;  // or kF32, kQ8_0
   uint32_t capacity = 0;
   std::byte* keys = nullptr;
   std::byte* values = nullptr;

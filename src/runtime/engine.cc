@@ -22,6 +22,9 @@ namespace {
 constexpr uint32_t kDefaultContext = 8192;
 constexpr uint32_t kMostBatch = 1U << 16;
 
+constexpr std::pair<std::string_view, tensor::DType> kCacheTypes[] = {
+    {"f32", tensor::DType::kF32}, {"f16", tensor::DType::kF16}, {"q8_0", tensor::DType::kQ8_0}};
+
 Result<EngineOptions> complete(EngineOptions options, const model::Config& config) {
   if (options.context_length > config.context_length) {
     return fail(Code::kInvalidArgument, "context length: found {}, expected at most the model's {}",
@@ -30,8 +33,8 @@ Result<EngineOptions> complete(EngineOptions options, const model::Config& confi
   if (options.batch == 0 || options.batch > kMostBatch) {
     return fail(Code::kInvalidArgument, "batch: found {}, expected 1 to {}", options.batch, kMostBatch);
   }
-  if (options.kv_cache != tensor::DType::kF16 && options.kv_cache != tensor::DType::kF32) {
-    return fail(Code::kInvalidArgument, "KV cache: found type {}, expected F16 or F32",
+  if (std::ranges::none_of(kCacheTypes, [&](const auto& type) { return type.second == options.kv_cache; })) {
+    return fail(Code::kInvalidArgument, "KV cache: found type {}, expected F32, F16 or Q8_0",
                 formats::ggml_type_name(static_cast<uint32_t>(options.kv_cache)));
   }
   if (options.context_length == 0) options.context_length = std::min(config.context_length, kDefaultContext);
@@ -121,6 +124,13 @@ Result<AdapterOption> parse_adapter(std::string_view text) {
   if (text.empty()) return fail(Code::kInvalidArgument, "found no file, expected FILE or FILE:SCALE");
   out.path = text;
   return out;
+}
+
+Result<tensor::DType> parse_cache_type(std::string_view text) {
+  for (const auto& [name, type] : kCacheTypes) {
+    if (text == name) return type;
+  }
+  return fail(Code::kInvalidArgument, "found '{}', expected f32, f16 or q8_0", text);
 }
 
 Result<std::shared_ptr<const Engine>> Engine::load(const std::string& path, const EngineOptions& options) {

@@ -32,11 +32,14 @@ struct AdapterOption {
 /// kInvalidArgument for no file.
 Result<AdapterOption> parse_adapter(std::string_view text);
 
+/// Of keys and values: "f32", "f16" or "q8_0". Errors: kInvalidArgument.
+Result<tensor::DType> parse_cache_type(std::string_view text);
+
 struct EngineOptions {
   unsigned threads = 0;         // 0: one per hardware thread
   uint32_t context_length = 0;  // 0: the model's own, at most 8,192; more than it has is kInvalidArgument
   uint32_t batch = 256;         // prompt tokens per forward pass
-  tensor::DType kv_cache = tensor::DType::kF16;  // or kF32
+  tensor::DType kv_cache = tensor::DType::kF16;  // or kF32, kQ8_0
   std::vector<AdapterOption> adapters = {};      // all of them at work at once
 };
 

@@ -325,6 +325,32 @@ TEST(Engine, ContinuesARealModelAsItsAuthorDid) {
   }
 }
 
+TEST(Engine, EightBitKeysAndValuesChangeLittle) {
+  const std::string path = BANTAM_SOURCE_DIR "/../shared/data/models/stories260K.gguf";
+  if (!std::filesystem::exists(path)) GTEST_SKIP() << path << " is not there";
+  const auto half = load(path, {.threads = 1}), eight = load(path, {.threads = 1, .batch = 16, .kv_cache = DType::kQ8_0});
+  ASSERT_TRUE(half && eight);
+  // Its heads have 8 channels: as halves 16 bytes, padded to a block of eight bits 34.
+  EXPECT_EQ(eight->memory().kv_cache * 16, half->memory().kv_cache * 34);
+  const auto prompt = half->tokenizer().encode("Once upon a time, there was a little girl named Lily. She loved to play outside");
+  ASSERT_TRUE(prompt);
+  std::vector<std::vector<float>> logits;
+  for (const auto& engine : {half, eight}) {
+    auto session = *engine->new_session();
+    logits.emplace_back();
+    ASSERT_TRUE(session->logits(*prompt, [&](size_t, std::span<const float> row) {
+      logits.back().insert(logits.back().end(), row.begin(), row.end());
+    }));
+  }
+  double squares = 0, all = 0;
+  for (size_t i = 0; i < logits[0].size(); ++i) {
+    squares += std::pow(double{logits[0][i]} - logits[1][i], 2);
+    all += std::pow(double{logits[0][i]}, 2);
+  }
+  EXPECT_LT(std::sqrt(squares / all), 0.02);  // each value is off by up to a 254th of its block's largest
+  EXPECT_GT(squares, 0) << "the cache is not of eight bits";
+}
+
 TEST(StopFilter, HoldsBackWhatMayBecomeAStop) {
   std::string text, streamed;
   const std::vector<std::string> stops{"END", "\n\n"};

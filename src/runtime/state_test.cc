@@ -37,7 +37,7 @@ std::vector<TokenId> tokens_to(size_t n) {
 }
 
 TEST(State, ContinuesAsBefore) {
-  for (const auto type : {tensor::DType::kF16, tensor::DType::kF32}) {
+  for (const auto type : {tensor::DType::kF16, tensor::DType::kF32, tensor::DType::kQ8_0}) {
     const auto engine = random_engine({.config = two_layers(), .options = {.threads = 1, .kv_cache = type}});
     auto first = *engine->new_session();
     const auto prompt = tokens_to(70);

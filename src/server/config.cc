@@ -47,7 +47,7 @@ void refuse(TomlTable& table, std::initializer_list<const char*> keys, std::stri
 }
 
 constexpr std::initializer_list<const char*> kLocalKeys = {"threads",  "context", "sessions",
-                                                           "cache_mb", "lora",    "context_shift"};
+                                                           "cache_mb", "lora",    "context_shift", "kv_cache"};
 constexpr std::initializer_list<const char*> kRemoteKeys = {"model",
                                                             "key_env",
                                                             "ca_file",
@@ -75,6 +75,11 @@ void read_local(TomlTable& table, const std::string& directory, ModelConfig& out
   out.context = static_cast<uint32_t>(table.whole("context", 0, 0, 1 << 24));
   out.sessions = static_cast<unsigned>(table.whole("sessions", out.sessions, 1, 1024));
   out.cache_bytes = table.whole("cache_mb", 0, 0, 1 << 24) * 1'000'000;
+  auto type = runtime::parse_cache_type(table.text("kv_cache", "f16"));
+  if (type)
+    out.kv_cache = *type;
+  else
+    table.reject("kv_cache", type.error().message);
   for (const std::string& text : table.texts("lora")) {
     auto adapter = runtime::parse_adapter(text);
     if (!adapter) {

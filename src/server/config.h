@@ -25,6 +25,7 @@ struct ModelConfig {
   unsigned threads = 0;
   uint32_t context = 0;   // tokens; 0: the engine's default
   unsigned sessions = 2;  // requests that run at once
+  tensor::DType kv_cache = tensor::DType::kF16;  // as EngineOptions::kv_cache
   uint64_t cache_bytes = 0;  // of all KV caches together; 0: `sessions` times one of the whole context
   std::vector<runtime::AdapterOption> adapters;  // relative as `path` is
   bool context_shift = false;                    // requests may ask for it

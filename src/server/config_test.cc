@@ -28,6 +28,7 @@ context = 512
 lora = ["a.gguf", "/b.gguf:-0.5"]
 context_shift = true
 cache_mb = 300
+kv_cache = "q8_0"
 prices = { prompt = 0.01, completion = 0.02 }
 
 [[models]]
@@ -100,6 +101,7 @@ TEST(ServerConfig, RefusesWithFileLineKeyFoundAndExpected) {
            {"", {"models"}},
            {"[server]\nport = 99999\n" + model, {"line 2", "port", "99999"}},
            {"[server]\nport = \"x\"\n" + model, {"line 2", "port"}},
+           {model + "kv_cache = \"q4_0\"\n", {"kv_cache", "q4_0", "f16"}},
            {"[server]\nio_threads = 65\n" + model, {"line 2", "io_threads", "65"}},
            {"[server]\nprot = 1\n" + model, {"line 2", "prot"}},
            {"[other]\n" + model, {"other"}},

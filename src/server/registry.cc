@@ -14,6 +14,7 @@ Result<ModelPtr> open_local(const ModelConfig& config, size_t max_queue) {
   runtime::EngineOptions options;
   options.threads = config.threads;
   options.context_length = config.context;
+  options.kv_cache = config.kv_cache;
   options.adapters = config.adapters;
   BANTAM_ASSIGN(auto engine, runtime::Engine::load(config.path, options));
   std::string name = config.name;

@@ -15,5 +15,6 @@ Matmul quantised_i8mm(tensor::DType type);
 Matmul float_product(tensor::DType type);
 void attention_f32(const Attention& a);
 void attention_f16(const Attention& a);
+void attention_q8_0(const Attention& a);
 
 }  // namespace bantam::kernels::arm_neon

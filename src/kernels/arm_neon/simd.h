@@ -78,6 +78,13 @@ struct Neon {
   }
   static void store_pairs(float* at, F even, F odd) { vst2q_f32(at, {{even, odd}}); }
 
+  /// Four bytes.
+  static F from_bytes(const int8_t* at) {
+    uint32_t four;
+    memcpy(&four, at, sizeof four);
+    return vcvtq_f32_s32(vmovl_s16(vget_low_s16(vmovl_s8(vcreate_s8(four)))));
+  }
+
   // Floats of 16 bits.
   static F from_halves(const uint16_t* at) { return vcvt_f32_f16(vreinterpret_f16_u16(vld1_u16(at))); }
   static F from_bfloats(const uint16_t* at) { return vreinterpretq_f32_u32(vshll_n_u16(vld1_u16(at), 16)); }

@@ -35,6 +35,7 @@ constexpr Table make(const char* name) {
       .softmax = Elementwise<Neon>::softmax,
       .attention_f32 = attention_f32,
       .attention_f16 = attention_f16,
+      .attention_q8_0 = attention_q8_0,
       .f32_to_f16 = Elementwise<Neon>::f32_to_f16,
       .f16_to_f32 = Elementwise<Neon>::f16_to_f32,
       .int8_work = nullptr,

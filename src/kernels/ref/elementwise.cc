@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "kernels/ref/ref.h"
+#include "tensor/blocks.h"
 #include "tensor/half.h"
 
 namespace bantam::kernels::ref {
@@ -16,23 +17,29 @@ void rotate(float& a, float& b, float cos, float sin) {
   b = x * sin + y * cos;
 }
 
-float value_of(float x) { return x; }
-float value_of(uint16_t x) { return tensor::half_to_float(x); }
+/// Channel c of row j.
+float value_of(const float* rows, size_t stride, size_t j, size_t c) { return rows[j * stride + c]; }
+float value_of(const uint16_t* rows, size_t stride, size_t j, size_t c) {
+  return tensor::half_to_float(rows[j * stride + c]);
+}
+float value_of(const tensor::BlockQ8_0* rows, size_t stride, size_t j, size_t c) {
+  const auto& block = rows[(j * stride + c) / tensor::kBlock];
+  return tensor::half_to_float(block.scale) * static_cast<float>(block.q[c % tensor::kBlock]);
+}
 
 /// Straight from the definition: all scores, then the softmax, then the weighted sum, in double.
 template <class Element>
 void attention(const Attention& a) {
-  const auto* all_keys = static_cast<const Element*>(a.keys);
-  const auto* all_values = static_cast<const Element*>(a.values);
+  const auto* keys = static_cast<const Element*>(a.keys);
+  const auto* values = static_cast<const Element*>(a.values);
   for (size_t t = 0; t < a.queries; ++t) {
     const size_t end = size_t{a.positions[t]} + 1,
                  first = a.window > 0 && end > a.window ? end - a.window : 0;
     const size_t seen = end - first;
-    const Element *keys = all_keys + first * a.kv_stride, *values = all_values + first * a.kv_stride;
     std::vector<double> weight(seen);
     for (size_t j = 0; j < seen; ++j) {
       for (size_t c = 0; c < a.head_dim; ++c) {
-        weight[j] += static_cast<double>(a.q[t * a.q_stride + c]) * value_of(keys[j * a.kv_stride + c]);
+        weight[j] += static_cast<double>(a.q[t * a.q_stride + c]) * value_of(keys, a.kv_stride, first + j, c);
       }
       weight[j] *= a.scale;
       if (a.softcap > 0) weight[j] = a.softcap * std::tanh(weight[j] / a.softcap);
@@ -42,7 +49,7 @@ void attention(const Attention& a) {
     for (double& w : weight) total += w = std::exp(w - largest);
     for (size_t c = 0; c < a.head_dim; ++c) {
       double sum = 0;
-      for (size_t j = 0; j < seen; ++j) sum += weight[j] * value_of(values[j * a.kv_stride + c]);
+      for (size_t j = 0; j < seen; ++j) sum += weight[j] * value_of(values, a.kv_stride, first + j, c);
       a.out[t * a.out_stride + c] = static_cast<float>(sum / total);
     }
   }
@@ -97,6 +104,7 @@ void softmax(float* x, size_t n) {
 
 void attention_f32(const Attention& a) { attention_of_group<float>(a); }
 void attention_f16(const Attention& a) { attention_of_group<uint16_t>(a); }
+void attention_q8_0(const Attention& a) { attention_of_group<tensor::BlockQ8_0>(a); }
 
 void f32_to_f16(const float* x, uint16_t* y, size_t n) { std::transform(x, x + n, y, tensor::float_to_half); }
 void f16_to_f32(const uint16_t* x, float* y, size_t n) { std::transform(x, x + n, y, tensor::half_to_float); }

@@ -20,6 +20,7 @@ void add(float* x, const float* y, size_t n);
 void softmax(float* x, size_t n);
 void attention_f32(const Attention& a);
 void attention_f16(const Attention& a);
+void attention_q8_0(const Attention& a);
 void f32_to_f16(const float* x, uint16_t* y, size_t n);
 void f16_to_f32(const uint16_t* x, float* y, size_t n);
 

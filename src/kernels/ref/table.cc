@@ -23,6 +23,7 @@ const Table& table() {
       .softmax = softmax,
       .attention_f32 = attention_f32,
       .attention_f16 = attention_f16,
+      .attention_q8_0 = attention_q8_0,
       .f32_to_f16 = f32_to_f16,
       .f16_to_f32 = f16_to_f32,
       .int8_work = nullptr,

@@ -1,6 +1,7 @@
 #include "kernels/attention_tiles.h"
 #include "kernels/x86_avx2/avx2.h"
 #include "kernels/x86_avx2/simd.h"
+#include "tensor/blocks.h"
 
 namespace bantam::kernels::x86_avx2 {
 namespace {
@@ -35,12 +36,23 @@ struct Vectors {
 // Rows of keys and values are whole vectors of 8.
 struct F32 {
   using Element = float;
-  static __m256 load(const float* at, size_t) { return _mm256_loadu_ps(at); }
+  static constexpr size_t kChannels = 1;
+  static __m256 load(const float* row, size_t c, size_t) { return _mm256_loadu_ps(row + c); }
 };
 struct F16 {
   using Element = uint16_t;
-  static __m256 load(const uint16_t* at, size_t) {
-    return _mm256_cvtph_ps(_mm_loadu_si128(reinterpret_cast<const __m128i*>(at)));
+  static constexpr size_t kChannels = 1;
+  static __m256 load(const uint16_t* row, size_t c, size_t) {
+    return _mm256_cvtph_ps(_mm_loadu_si128(reinterpret_cast<const __m128i*>(row + c)));
+  }
+};
+struct Q8_0 {
+  using Element = tensor::BlockQ8_0;
+  static constexpr size_t kChannels = tensor::kBlock;
+  static __m256 load(const tensor::BlockQ8_0* row, size_t c, size_t) {
+    const tensor::BlockQ8_0& block = row[c / kChannels];
+    const __m128i q = _mm_loadl_epi64(reinterpret_cast<const __m128i*>(block.q + c % kChannels));
+    return _mm256_mul_ps(_mm256_cvtepi32_ps(_mm256_cvtepi8_epi32(q)), _mm256_set1_ps(_cvtsh_ss(block.scale)));
   }
 };
 
@@ -48,5 +60,6 @@ struct F16 {
 
 void attention_f32(const Attention& a) { TiledAttention<Vectors, F32>::run(a); }
 void attention_f16(const Attention& a) { TiledAttention<Vectors, F16>::run(a); }
+void attention_q8_0(const Attention& a) { TiledAttention<Vectors, Q8_0>::run(a); }
 
 }  // namespace bantam::kernels::x86_avx2

@@ -1,6 +1,7 @@
 #include "kernels/attention_tiles.h"
 #include "kernels/x86_avx512/avx512.h"
 #include "kernels/x86_avx512/simd.h"
+#include "tensor/blocks.h"
 
 namespace bantam::kernels::x86_avx512 {
 namespace {
@@ -36,12 +37,23 @@ __mmask16 first_lanes(size_t n) { return static_cast<__mmask16>((1U << n) - 1); 
 
 struct F32 {
   using Element = float;
-  static __m512 load(const float* at, size_t n) { return _mm512_maskz_loadu_ps(first_lanes(n), at); }
+  static constexpr size_t kChannels = 1;
+  static __m512 load(const float* row, size_t c, size_t n) { return _mm512_maskz_loadu_ps(first_lanes(n), row + c); }
 };
 struct F16 {
   using Element = uint16_t;
-  static __m512 load(const uint16_t* at, size_t n) {
-    return _mm512_cvtph_ps(_mm256_maskz_loadu_epi16(first_lanes(n), at));
+  static constexpr size_t kChannels = 1;
+  static __m512 load(const uint16_t* row, size_t c, size_t n) {
+    return _mm512_cvtph_ps(_mm256_maskz_loadu_epi16(first_lanes(n), row + c));
+  }
+};
+struct Q8_0 {
+  using Element = tensor::BlockQ8_0;
+  static constexpr size_t kChannels = tensor::kBlock;
+  static __m512 load(const tensor::BlockQ8_0* row, size_t c, size_t) {
+    const tensor::BlockQ8_0& block = row[c / kChannels];
+    const __m128i q = _mm_loadu_si128(reinterpret_cast<const __m128i*>(block.q + c % kChannels));
+    return _mm512_mul_ps(_mm512_cvtepi32_ps(_mm512_cvtepi8_epi32(q)), _mm512_set1_ps(_cvtsh_ss(block.scale)));
   }
 };
 
@@ -49,5 +61,6 @@ struct F16 {
 
 void attention_f32(const Attention& a) { TiledAttention<Vectors, F32>::run(a); }
 void attention_f16(const Attention& a) { TiledAttention<Vectors, F16>::run(a); }
+void attention_q8_0(const Attention& a) { TiledAttention<Vectors, Q8_0>::run(a); }
 
 }  // namespace bantam::kernels::x86_avx512

@@ -22,6 +22,7 @@ const Table& table() {
     out.int8_work = int8_work;
     out.attention_f32 = attention_f32;
     out.attention_f16 = attention_f16;
+    out.attention_q8_0 = attention_q8_0;
     return out;
   }();
   return kTable;
