@@ -76,25 +76,39 @@ void matmul_cases(benchmark::internal::Benchmark* bench) {
 }
 BENCHMARK(matmul_bench)->Name("matmul")->Apply(matmul_cases);
 
-/// Arguments: binary16 or not, head_dim, keys, queries.
+const std::vector<int64_t> kCacheTypes{static_cast<int64_t>(tensor::DType::kF32), static_cast<int64_t>(tensor::DType::kF16),
+                                       static_cast<int64_t>(tensor::DType::kQ8_0)};
+
+/// Arguments: type, head_dim, keys, queries.
 void attention_bench(benchmark::State& state) {
   const Table* table = table_of(state);
   if (table == nullptr) return;
-  const bool half = state.range(0) != 0;
+  const auto type = static_cast<tensor::DType>(state.range(0));
   const size_t head_dim = state.range(1), keys = state.range(2), queries = state.range(3);
   const auto values = random_floats(keys * head_dim), q = random_floats(queries * head_dim);
-  std::vector<uint16_t> narrow(values.size());
-  table->f32_to_f16(values.data(), narrow.data(), values.size());
+  const size_t row_bytes = tensor::row_bytes(type, head_dim);
+  std::vector<std::byte> rows(keys * row_bytes);
+  for (size_t j = 0; j < keys; ++j)
+    quantize_row(type, values.data() + j * head_dim, head_dim, rows.data() + j * row_bytes);
+  std::vector<const std::byte*> pages;
+  for (size_t j = 0; j < keys; j += kKeyTile) pages.push_back(rows.data() + j * row_bytes);
   std::vector<uint32_t> positions(queries);
   for (size_t t = 0; t < queries; ++t) positions[t] = static_cast<uint32_t>(keys - queries + t);
   std::vector<float> out(queries * head_dim);
-  const void* kv = half ? static_cast<const void*>(narrow.data()) : values.data();
-  const Attention attention{q.data(),   head_dim, positions.data(),
-                            queries,    kv,       kv,
-                            head_dim,   head_dim, 1 / std::sqrt(static_cast<float>(head_dim)),
-                            out.data(), head_dim};
+  const Attention attention{.q = q.data(),
+                            .q_stride = head_dim,
+                            .positions = positions.data(),
+                            .queries = queries,
+                            .pages = pages.data(),
+                            .keys = 0,
+                            .values = 0,
+                            .kv_stride = head_dim,
+                            .head_dim = head_dim,
+                            .scale = 1 / std::sqrt(static_cast<float>(head_dim)),
+                            .out = out.data(),
+                            .out_stride = head_dim};
   for (auto _ : state) {
-    attend(*table, half ? tensor::DType::kF16 : tensor::DType::kF32, attention);
+    attend(*table, type, attention);
     benchmark::DoNotOptimize(out.data());
     benchmark::ClobberMemory();
   }
@@ -105,9 +119,9 @@ void attention_bench(benchmark::State& state) {
 }
 BENCHMARK(attention_bench)
     ->Name("attention")
-    ->ArgNames({"f16", "head_dim", "keys", "queries"})
-    ->ArgsProduct({{0, 1}, {32, 64}, {16}, {16}})
-    ->ArgsProduct({{0, 1}, {32, 64}, {1024}, {1, 256}});
+    ->ArgNames({"type", "head_dim", "keys", "queries"})
+    ->ArgsProduct({kCacheTypes, {32, 64}, {16}, {16}})
+    ->ArgsProduct({kCacheTypes, {32, 64}, {1024}, {1, 256}});
 
 /// Argument: n.
 template <auto Member>

@@ -98,11 +98,9 @@ class TiledAttention {
     for (; at < rows; ++at) fn(Count<1>{}, at);
   }
 
-  const typename E::Element* key(size_t j) const {
-    return static_cast<const typename E::Element*>(a_.keys) + j * (a_.kv_stride / E::kChannels);
-  }
-  const typename E::Element* value(size_t j) const {
-    return static_cast<const typename E::Element*>(a_.values) + j * (a_.kv_stride / E::kChannels);
+  /// Of the page that begins with key j, which a tile is.
+  const typename E::Element* row(size_t j, size_t at, size_t k) const {
+    return reinterpret_cast<const typename E::Element*>(a_.pages[j / kKeyTile] + at) + k * (a_.kv_stride / E::kChannels);
   }
 
   /// Calls fn(k, c, v, channels) for the keys j + k .. and channels c ..: v[i] is channel c + i of kLanes
@@ -114,7 +112,7 @@ class TiledAttention {
         const size_t channels = a_.kv_stride - c < kLanes ? a_.kv_stride - c : kLanes;
         F v[kLanes];
         for (size_t i = 0; i < kLanes; ++i)
-          v[i] = E::load(key(j + (k + i < n ? k + i : n - 1)), c, channels);
+          v[i] = E::load(row(j, a_.keys, k + i < n ? k + i : n - 1), c, channels);
         V::transpose(v);
         fn(k, c, v, channels);
       }
@@ -155,7 +153,7 @@ class TiledAttention {
           const size_t at = c + v * kLanes;
           if (at >= a_.kv_stride) break;
           const size_t channels = a_.kv_stride - at < kLanes ? a_.kv_stride - at : kLanes;
-          sum[v] = V::fma(w, E::load(value(j + k), at, channels), sum[v]);
+          sum[v] = V::fma(w, E::load(row(j, a_.values, k), at, channels), sum[v]);
         }
       }
       for (int v = 0; v < kColumns && c + v * kLanes < width_; ++v) V::store(out + c + v * kLanes, sum[v]);
@@ -167,7 +165,7 @@ class TiledAttention {
       float* to = values_ + k * width_;
       for (size_t c = 0; c < a_.kv_stride; c += kLanes) {
         const size_t channels = a_.kv_stride - c < kLanes ? a_.kv_stride - c : kLanes;
-        V::store(to + c, E::load(value(j + k), c, channels));
+        V::store(to + c, E::load(row(j, a_.values, k), c, channels));
       }
     }
   }

@@ -345,26 +345,29 @@ TEST_P(Rope, EqualsRefAtAllLengths) {
   }
 }
 
+/// Keys and values in pages that lie apart, from the `skip`'th of a sequence of random ones on.
 struct AttentionCase {
-  AttentionCase(size_t keys, size_t head_dim, DType type) : capacity(keys) {
+  AttentionCase(size_t keys, size_t head_dim, DType type, size_t skip = 0) {
     const size_t unit = std::max<size_t>(8, tensor::block_elements(type));
     stride = (head_dim + unit - 1) / unit * unit;
-    key_bytes = rows(type, head_dim, 1);
-    value_bytes = rows(type, head_dim, 2);
-  }
-  std::vector<std::byte> rows(DType type, size_t head_dim, uint64_t seed) const {
-    auto values = random_floats(capacity * stride, seed);
     const size_t row_bytes = tensor::row_bytes(type, stride);
-    std::vector<std::byte> out(capacity * row_bytes);
-    for (size_t j = 0; j < capacity; ++j) {
-      float* row = values.data() + j * stride;
-      std::fill(row + head_dim, row + stride, 0.0F);
-      quantize_row(type, row, stride, out.data() + j * row_bytes);
+    keys_at = type == DType::kF32 ? sizeof(float) : sizeof(uint16_t);  // no more aligned than an element
+    values_at = keys_at + kKeyTile * row_bytes + keys_at;
+    memory.resize((keys + kKeyTile - 1) / kKeyTile);
+    for (auto& page : memory) page.resize(values_at + kKeyTile * row_bytes);
+    for (const auto& page : memory) pages.push_back(page.data());
+    for (const size_t at : {keys_at, values_at}) {
+      auto numbers = random_floats((skip + keys) * stride, at == keys_at ? 1 : 2);
+      for (size_t j = 0; j < keys; ++j) {
+        float* row = numbers.data() + (skip + j) * stride;
+        std::fill(row + head_dim, row + stride, 0.0F);
+        quantize_row(type, row, stride, memory[j / kKeyTile].data() + at + j % kKeyTile * row_bytes);
+      }
     }
-    return out;
   }
-  size_t stride, capacity;
-  std::vector<std::byte> key_bytes, value_bytes;
+  size_t stride = 0, keys_at = 0, values_at = 0;
+  std::vector<std::vector<std::byte>> memory;
+  std::vector<const std::byte*> pages;
 };
 
 void expect_attention(size_t keys, size_t head_dim, DType type, uint32_t window, float softcap) {
@@ -378,8 +381,9 @@ void expect_attention(size_t keys, size_t head_dim, DType type, uint32_t window,
                       .q_stride = head_dim,
                       .positions = positions.data(),
                       .queries = queries,
-                      .keys = c.key_bytes.data(),
-                      .values = c.value_bytes.data(),
+                      .pages = c.pages.data(),
+                      .keys = c.keys_at,
+                      .values = c.values_at,
                       .kv_stride = c.stride,
                       .head_dim = head_dim,
                       .scale = 1 / std::sqrt(static_cast<float>(head_dim)),
@@ -433,8 +437,9 @@ TEST_P(Attend, ARowDoesNotDependOnItsNeighbours) {
                   .q_stride = width,
                   .positions = positions.data(),
                   .queries = kQueries,
-                  .keys = c.key_bytes.data(),
-                  .values = c.value_bytes.data(),
+                  .pages = c.pages.data(),
+                  .keys = c.keys_at,
+                  .values = c.values_at,
                   .kv_stride = c.stride,
                   .head_dim = head_dim,
                   .scale = 0.2F,
@@ -462,7 +467,7 @@ TEST_P(Attend, ARowDoesNotDependOnItsNeighbours) {
 }
 
 TEST_P(Attend, AWindowIsTheKeysWithinIt) {
-  const AttentionCase c(40, 16, DType::kF32);
+  const AttentionCase c(40, 16, DType::kF32), later(10, 16, DType::kF32, 30);
   const auto q = random_floats(16, 3);
   const uint32_t last = 39, within = 9;
   std::vector<float> windowed(16), alone(16);
@@ -470,8 +475,9 @@ TEST_P(Attend, AWindowIsTheKeysWithinIt) {
               .q_stride = 16,
               .positions = &last,
               .queries = 1,
-              .keys = c.key_bytes.data(),
-              .values = c.value_bytes.data(),
+              .pages = c.pages.data(),
+              .keys = c.keys_at,
+              .values = c.values_at,
               .kv_stride = 16,
               .head_dim = 16,
               .scale = 0.25F,
@@ -480,8 +486,7 @@ TEST_P(Attend, AWindowIsTheKeysWithinIt) {
               .window = 10};
   attend(ref::table(), DType::kF32, a);
   a.positions = &within;
-  a.keys = c.key_bytes.data() + 30 * 16 * 4;
-  a.values = c.value_bytes.data() + 30 * 16 * 4;
+  a.pages = later.pages.data();
   a.window = 0;
   a.out = alone.data();
   attend(ref::table(), DType::kF32, a);

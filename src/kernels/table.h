@@ -65,9 +65,11 @@ struct Attention {
   size_t q_stride;
   const uint32_t* positions;
   size_t queries;
-  const void* keys;    // [capacity][kv_stride], float, binary16 or blocks of Q8_0; columns from head_dim on are zero
-  const void* values;  // likewise
-  size_t kv_stride;    // a multiple of 8, of blocks of 32
+  /// Page p holds the keys kKeyTile * p to kKeyTile * (p + 1) - 1: rows of kv_stride channels (float, binary16 or blocks of Q8_0; zero
+  /// from head_dim on) from byte `keys` of the page on, values from byte `values` on.
+  const std::byte* const* pages;
+  size_t keys, values;
+  size_t kv_stride;  // a multiple of 8, of blocks of 32
   size_t head_dim;     // at most kMaxHeadDim
   float scale;
   float* out;

@@ -77,7 +77,7 @@ void Encoder::rotate(float* x, uint32_t position) const {
 /// Of the rows begin .. begin + n - 1, into the cache.
 void Encoder::keys_and_values(const EncoderLayer& layer, size_t begin, size_t n, const KvCache& cache,
                               Workspace& ws, const float* x) const {
-  const size_t width = kv_width(config_), step = position_bytes(config_, cache.type);
+  const size_t width = kv_width(config_);
   ws.activations_.set(x + begin * config_.dim, config_.dim, n, config_.dim);
   linear(layer.k, layer.k_bias, n, ws, ws.k_.data());
   linear(layer.v, layer.v_bias, n, ws, ws.v_.data());
@@ -85,9 +85,7 @@ void Encoder::keys_and_values(const EncoderLayer& layer, size_t begin, size_t n,
     float *k = ws.k_.data() + t * width, *v = ws.v_.data() + t * width;
     rotate(k, static_cast<uint32_t>(begin + t));
     for (size_t head = 0; head < config_.kv_heads; ++head) {
-      const size_t at = head_offset(config_, cache, 0, head) + (begin + t) * step;
-      store_head(table_, config_, cache.type, cache.keys + at, k + head * config_.head_dim);
-      store_head(table_, config_, cache.type, cache.values + at, v + head * config_.head_dim);
+      store_head(table_, config_, cache, 0, head, begin + t, k + head * config_.head_dim, v + head * config_.head_dim);
     }
   });
 }
@@ -105,13 +103,14 @@ void Encoder::attention(const EncoderLayer& layer, size_t begin, size_t n, size_
   }
   for_each(pool_, config_.heads * chunks, kQueryChunk * total * config_.head_dim * 4, [&](size_t part) {
     const size_t head = part / chunks, first = part % chunks * kQueryChunk;
-    const size_t kv = head_offset(config_, cache, 0, head), at = first * width + head * config_.head_dim;
+    const size_t kv = head_offset(config_, cache.type, 0, head), at = first * width + head * config_.head_dim;
     kernels::attend(table_, cache.type, {.q = ws.q_.data() + at,
             .q_stride = width,
             .positions = ws.positions_.data() + first,
             .queries = std::min(kQueryChunk, n - first),
-            .keys = cache.keys + kv,
-            .values = cache.values + kv,
+            .pages = cache.pages.data(),
+            .keys = kv,
+            .values = kv + values_offset(config_, cache.type),
             .kv_stride = stride_of(config_, cache.type),
             .head_dim = config_.head_dim,
             .scale = 1.0F / std::sqrt(static_cast<float>(config_.head_dim)),

@@ -252,9 +252,9 @@ TEST(Transformer, AllInstructionSetsAgree) {
       ASSERT_TRUE(panels);
       const Transformer transformer(config, *weights, **table, pool, config.context_length);
       auto workspace = Workspace::create(config, 16);
-      const auto half = KvCache::bytes(config, DType::kF16, 16);
-      auto storage = tensor::Storage::allocate(2 * half);
-      const KvCache cache{DType::kF16, 16, storage->data(), storage->data() + half};
+      auto page = tensor::Storage::allocate(KvCache::page_bytes(config, DType::kF16));
+      std::byte* const pages[] = {page->data()};
+      const KvCache cache{DType::kF16, kPageTokens, pages};
       const std::vector<int32_t> tokens{3, 200, 17, 17, 90, 4, 250};
       std::vector<uint32_t> outputs(tokens.size());
       std::iota(outputs.begin(), outputs.end(), 0U);

@@ -29,14 +29,15 @@ inline size_t position_bytes(const Config& config, tensor::DType type) {
 inline size_t query_width(const Config& config) { return size_t{config.heads} * config.head_dim; }
 inline size_t kv_width(const Config& config) { return size_t{config.kv_heads} * config.head_dim; }
 
-/// Bytes from the start of keys or values to one head's first position.
-inline size_t head_offset(const Config& config, const KvCache& cache, uint32_t layer, size_t head) {
-  return (size_t{layer} * config.kv_heads + head) * cache.capacity * position_bytes(config, cache.type);
+/// Bytes from a page's start to one head's first key.
+inline size_t head_offset(const Config& config, tensor::DType type, uint32_t layer, size_t head) {
+  return (size_t{layer} * config.kv_heads + head) * kPageTokens * position_bytes(config, type);
 }
+/// And from a key to the value.
+inline size_t values_offset(const Config& config, tensor::DType type) { return KvCache::page_bytes(config, type) / 2; }
 
-/// One head's channels as the cache holds them. Rounded to eight bits they are as activations are (Table::pack_blocks).
-inline void store_head(const kernels::Table& table, const Config& config, tensor::DType type, std::byte* to,
-                       const float* from) {
+/// One head's channels as a cache holds them. Rounded to eight bits they are as activations are (Table::pack_blocks).
+inline void store_channels(const kernels::Table& table, const Config& config, tensor::DType type, std::byte* to, const float* from) {
   if (type == tensor::DType::kF32) {
     std::memcpy(to, from, config.head_dim * sizeof(float));
     return;
@@ -52,6 +53,15 @@ inline void store_head(const kernels::Table& table, const Config& config, tensor
     std::memcpy(block.q, rounded.q, sizeof block.q);
     std::memcpy(to, &block, sizeof block);
   }
+}
+
+/// One head's key and value of one position.
+inline void store_head(const kernels::Table& table, const Config& config, const KvCache& cache, uint32_t layer, size_t head,
+                       size_t position, const float* key, const float* value) {
+  std::byte* at = cache.pages[position / kPageTokens] + head_offset(config, cache.type, layer, head) +
+                  position % kPageTokens * position_bytes(config, cache.type);
+  store_channels(table, config, cache.type, at, key);
+  store_channels(table, config, cache.type, at + values_offset(config, cache.type), value);
 }
 
 /// Calls fn(t) for t < n on as many threads as the work, given for one t, deserves.

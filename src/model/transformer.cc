@@ -23,9 +23,9 @@ void scale(float* x, size_t n, float by) {
 
 }  // namespace
 
-uint64_t KvCache::bytes(const Config& config, DType type, uint32_t capacity) {
+uint64_t KvCache::page_bytes(const Config& config, DType type) {
   const uint64_t layers = config.encoder ? 1 : config.layers;  // an encoder's are read once and not again
-  return layers * config.kv_heads * capacity * position_bytes(config, type);
+  return 2 * layers * config.kv_heads * kPageTokens * position_bytes(config, type);
 }
 
 uint64_t Workspace::bytes(const Config& config, uint32_t batch, const Adapters* adapters) {
@@ -232,10 +232,8 @@ void Transformer::keys_and_values(uint32_t layer, size_t n, bool queries, Worksp
     norm_heads(k, config_.kv_heads, weights.k_norm);
     rotate(k, config_.kv_heads, layer, ws.positions_[t]);
     for (size_t head = 0; head < config_.kv_heads; ++head) {
-      const size_t at = head_offset(config_, cache, layer, head) +
-                        ws.positions_[t] * position_bytes(config_, cache.type);
-      store_head(table_, config_, cache.type, cache.keys + at, k + head * config_.head_dim);
-      store_head(table_, config_, cache.type, cache.values + at, v + head * config_.head_dim);
+      store_head(table_, config_, cache, layer, head, ws.positions_[t], k + head * config_.head_dim,
+                 v + head * config_.head_dim);
     }
   });
 }
@@ -268,14 +266,15 @@ void Transformer::attention(uint32_t layer, size_t n, Workspace& ws) const {
     const size_t head = part / chunks.size() * together;
     const auto [begin, end] = chunks[part % chunks.size()];
     const KvCache& cache = *ws.caches_[begin];
-    const size_t kv = head_offset(config_, cache, layer, head / group),
+    const size_t kv = head_offset(config_, cache.type, layer, head / group),
                  at = begin * width + head * config_.head_dim;
     kernels::attend(table_, cache.type, {.q = ws.q_.data() + at,
             .q_stride = width,
             .positions = ws.positions_.data() + begin,
             .queries = end - begin,
-            .keys = cache.keys + kv,
-            .values = cache.values + kv,
+            .pages = cache.pages.data(),
+            .keys = kv,
+            .values = kv + values_offset(config_, cache.type),
             .kv_stride = stride_of(config_, cache.type),
             .head_dim = config_.head_dim,
             .scale = config_.attention_scale > 0 ? config_.attention_scale

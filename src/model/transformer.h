@@ -19,17 +19,23 @@
 
 namespace bantam::model {
 
-/// Where one sequence's keys and values are: for each of them [layers][kv_heads][capacity][stride], stride
-/// being head_dim rounded up to whole vectors of 8, or to blocks of 32 (the columns from head_dim on are zero). A view: the bytes
-/// belong to the caller, zeroed at first.
+/// Of a page of a KvCache: what attention reads at a time.
+inline constexpr uint32_t kPageTokens = kernels::kKeyTile;
+
+/// Where one sequence's keys and values are: in pages of kPageTokens positions, each [2][layers][kv_heads][kPageTokens][stride], keys
+/// before values, stride being head_dim rounded up to whole vectors of 8, or to blocks of 32 (zero from head_dim on). Sequences may
+/// share pages that none of them writes to. A view: the pages belong to the caller, zeroed at first.
 struct KvCache {
   tensor::DType type = tensor::DType::kF16;  // or kF32, kQ8_0
-  uint32_t capacity = 0;
-  std::byte* keys = nullptr;
-  std::byte* values = nullptr;
+  uint32_t capacity = 0;                     // positions
+  std::span<std::byte* const> pages = {};
 
-  /// Bytes of keys, and again of values.
-  static uint64_t bytes(const Config& config, tensor::DType type, uint32_t capacity);
+  static uint64_t page_bytes(const Config& config, tensor::DType type);
+  /// Of pages for so many positions.
+  static size_t page_count(uint32_t capacity) { return (size_t{capacity} + kPageTokens - 1) / kPageTokens; }
+  static uint64_t bytes(const Config& config, tensor::DType type, uint32_t capacity) {
+    return page_count(capacity) * page_bytes(config, type);
+  }
 };
 
 /// The buffers of one forward pass at a time, taken once. For up to `batch` tokens.

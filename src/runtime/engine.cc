@@ -51,7 +51,7 @@ MemoryPlan plan_of(const Engine::Impl& engine, uint64_t weights, uint64_t text) 
                                           : 3 * uint64_t{config.vocab_size} + 2 * uint64_t{config.dim};
   return {.weights = weights,
           .text = text,
-          .kv_cache = 2 * model::KvCache::bytes(config, options.kv_cache, options.context_length),
+          .kv_cache = model::KvCache::bytes(config, options.kv_cache, options.context_length),
           .buffers = model::Workspace::bytes(config, options.batch, &engine.adapters) +
                      model::Transformer::rope_bytes(config, options.context_length) +
                      outputs * sizeof(float)};

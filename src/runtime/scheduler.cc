@@ -1,17 +1,16 @@
 #include "runtime/scheduler.h"
 
 #include <algorithm>
+#include <unordered_set>
 
 #include "base/usage.h"
 #include "runtime/drafter.h"
-#include "runtime/memory.h"
 #include "runtime/sequence.h"
 
 namespace bantam::runtime {
 namespace {
 
-constexpr uint32_t kCapacityUnit = 64;
-/// Tokens for which a session is copied or kept.
+/// Tokens for which another session's pages are taken, or a session is kept.
 constexpr size_t kWorthwhile = 8;
 
 size_t shared_prefix(std::span<const TokenId> a, std::span<const TokenId> b) {
@@ -41,7 +40,7 @@ Scheduler::Scheduler(std::shared_ptr<const Engine> engine, SchedulerOptions opti
     : engine_(std::move(engine)), options_(options) {
   budget_ = options_.kv_bytes != 0
                 ? options_.kv_bytes
-                : std::max<size_t>(1, options_.sequences) * bytes_of(engine_->context_length());
+                : std::max<size_t>(1, options_.sequences) * engine_->memory().kv_cache;
   thread_ = std::thread([this] { work(); });
 }
 
@@ -52,10 +51,6 @@ Scheduler::~Scheduler() {
   }
   arrived_.notify_one();
   thread_.join();
-}
-
-uint64_t Scheduler::bytes_of(uint32_t capacity) const {
-  return 2 * model::KvCache::bytes(engine_->config(), engine_->impl_->options.kv_cache, capacity);
 }
 
 Result<uint64_t> Scheduler::generate(std::vector<TokenId> prompt, GenerateOptions options, Done done) {
@@ -84,10 +79,7 @@ Result<uint64_t> Scheduler::look(Look job) {
   return post(std::move(out));
 }
 
-void Scheduler::adopt(std::unique_ptr<Session> session) {
-  used_ += bytes_of(session->state_->cache.capacity);
-  keep(std::move(session));
-}
+void Scheduler::adopt(std::unique_ptr<Session> session) { keep(std::move(session)); }
 
 Result<uint64_t> Scheduler::post(Waiting job) {
   std::lock_guard lock(mutex_);
@@ -175,64 +167,82 @@ size_t Scheduler::shared_with(const Session& session, const Waiting& job) const 
   return std::ranges::equal(state.scales, scales_of(job)) ? shared_prefix(state.past, job.prompt) : 0;
 }
 
-/// A session whose cache has room for the job: an idle one that the job continues, or a new one, to which the
-/// beginning of the prompt is copied from where it was read already, be it idle or running. Errors: kLimit
-/// where it can never fit, kBusy where it does not now.
+/// A session whose cache has room for the job: an idle one that the job continues, or a new one; it shares the pages with what another
+/// has read of the prompt's beginning, be that one idle or running. Errors: kLimit where it can never fit, kBusy where it does not now.
 Result<std::unique_ptr<Session>> Scheduler::session_for(const Waiting& job) {
   if (!workspace_) {  // also where the session is an adopted one, so that none was made here yet
     BANTAM_ASSIGN(auto made, engine_->impl_->new_workspace());
     workspace_ = std::make_shared<model::Workspace>(std::move(made));
   }
-  const uint32_t context = engine_->context_length();
-  const uint64_t wanted = std::min<uint64_t>(context, job.prompt.size() + uint64_t{job.more});
-  const auto capacity = static_cast<uint32_t>(
-      std::min<uint64_t>(context, (wanted + kCapacityUnit - 1) / kCapacityUnit * kCapacityUnit));
-  auto best = idle_.end();
-  size_t most = 0;
-  for (auto place = idle_.begin(); place != idle_.end(); ++place) {
-    const size_t shared = shared_with(**place, job);
-    if ((*place)->state_->cache.capacity >= wanted && shared > most) {
-      best = place;
-      most = shared;
-    }
-  }
-  const uint64_t bytes = bytes_of(capacity);
+  const auto& config = engine_->config();
+  const auto wanted = static_cast<uint32_t>(
+      std::min<uint64_t>(engine_->context_length(), job.prompt.size() + uint64_t{job.more}));
+  const uint64_t bytes = model::KvCache::bytes(config, engine_->impl_->options.kv_cache, wanted);
   if (bytes > budget_) {
     return fail(Code::kLimit,
                 "prompt and answer: found {} tokens, whose cache takes {} bytes, expected at most {}", wanted,
                 bytes, budget_);
   }
-  // A session that would lose what others may continue is copied from, where there is room for one more.
-  const bool fits = used_ + bytes <= budget_ && idle_.size() < options_.sequences;
-  if (best != idle_.end() && ((*best)->state_->past.size() - most < kWorthwhile || !fits)) {
-    auto out = std::move(*best);
-    idle_.erase(best);
-    copy_beginning(job, *out);
-    return out;
+  BANTAM_ASSIGN(auto out, continued(job));
+  BANTAM_TRY(share_beginning(job, *out));
+  Session::State& state = *out->state_;
+  if (Status room = make_room(state, model::KvCache::page_count(wanted)); !room) {
+    if (!state.past.empty()) keep(std::move(out));
+    return std::unexpected(std::move(room).error());
   }
-  BANTAM_TRY(make_room(bytes));
-  BANTAM_ASSIGN(auto state, Session::State::create(engine_->impl_, capacity,
-                                                   std::static_pointer_cast<model::Workspace>(workspace_)));
-  std::unique_ptr<Session> out(new Session(std::move(state)));
-  BANTAM_TRY(out->state_->use_adapters(scales_of(job)));
-  used_ += bytes;
-  copy_beginning(job, *out);
+  BANTAM_TRY(state.reserve(wanted));
   return out;
 }
 
-/// Drops idle sessions, those used longest ago first, until there is room. Errors: kBusy.
-Status Scheduler::make_room(uint64_t bytes) {
-  while (!idle_.empty() && (used_ + bytes > budget_ || idle_.size() >= options_.sequences)) {
-    used_ -= bytes_of(idle_.front()->state_->cache.capacity);
+/// The idle session that the job continues nearly where it ended, or a new and empty one.
+Result<std::unique_ptr<Session>> Scheduler::continued(const Waiting& job) {
+  auto best = idle_.end();
+  size_t most = 0;
+  for (auto place = idle_.begin(); place != idle_.end(); ++place) {
+    const size_t shared = shared_with(**place, job);
+    if (shared > most) {
+      best = place;
+      most = shared;
+    }
+  }
+  // One that would lose what others may continue stays.
+  if (best != idle_.end() && (*best)->state_->past.size() - most < kWorthwhile) {
+    auto out = std::move(*best);
+    idle_.erase(best);
+    return out;
+  }
+  BANTAM_ASSIGN(auto state, Session::State::create(engine_->impl_, std::static_pointer_cast<model::Workspace>(workspace_)));
+  std::unique_ptr<Session> out(new Session(std::move(state)));
+  BANTAM_TRY(out->state_->use_adapters(scales_of(job)));
+  return out;
+}
+
+/// Pages of all sessions, those that several share counted once.
+size_t Scheduler::pages_held(const Session::State& also) const {
+  std::unordered_set<const void*> held;
+  const auto add = [&held](const Session::State& state) {
+    for (const auto& page : state.pages) held.insert(page.get());
+  };
+  add(also);
+  for (const auto& session : idle_) add(*session->state_);
+  for (const auto& one : running_) add(*one->session->state_);
+  return held.size();
+}
+
+/// Drops idle sessions, those used longest ago first, until `state` can have `pages` and they are not too many. Errors: kBusy.
+Status Scheduler::make_room(const Session::State& state, size_t pages) {
+  const uint64_t page = model::KvCache::page_bytes(engine_->config(), state.cache.type);
+  const size_t more = pages - std::min(pages, state.pages.size());
+  while (idle_.size() >= options_.sequences) idle_.pop_front();
+  while ((pages_held(state) + more) * page > budget_) {
+    if (idle_.empty()) return fail(Code::kBusy, "the caches of others fill the memory");
     idle_.pop_front();
   }
-  if (used_ + bytes > budget_) return fail(Code::kBusy, "the caches of others fill the memory");
   return {};
 }
 
-/// What another session has read of the prompt beyond what this one has: copying a token's keys and values
-/// takes a thousandth of the time of reading it.
-void Scheduler::copy_beginning(const Waiting& job, Session& to) {
+/// What another session has read of the prompt beyond what this one has. Errors: kLimit.
+Status Scheduler::share_beginning(const Waiting& job, Session& to) {
   const Session* from = nullptr;
   size_t most = shared_with(to, job) + kWorthwhile;
   const auto look = [&](const Session& session) {
@@ -244,7 +254,8 @@ void Scheduler::copy_beginning(const Waiting& job, Session& to) {
   };
   for (const auto& session : idle_) look(*session);
   for (const auto& one : running_) look(*one->session);
-  if (from != nullptr) to.state_->copy_prefix(*from->state_, most);
+  // The last token is read again in any case, and no page is shared that is written to.
+  return from != nullptr ? to.state_->share_prefix(*from->state_, std::min(most, job.prompt.size() - 1)) : Status{};
 }
 
 /// The adapters' scales that a job wants.
@@ -377,6 +388,10 @@ void Scheduler::finish(size_t index, Status status) {
   keep(std::move(one->session));
 }
 
-void Scheduler::keep(std::unique_ptr<Session> session) { idle_.push_back(std::move(session)); }
+/// Without the pages for an answer that is over.
+void Scheduler::keep(std::unique_ptr<Session> session) {
+  session->state_->trim();
+  idle_.push_back(std::move(session));
+}
 
 }  // namespace bantam::runtime

@@ -24,8 +24,8 @@ struct SchedulerOptions {
   double step_seconds = 0.05;  // a piece of a prompt is read in about this time while others generate
 };
 
-/// One thread that computes. A job's cache has room for its prompt and answer, and stays for later prompts
-/// that begin alike until its room is needed; what any other cache holds of a prompt's beginning is copied.
+/// One thread that computes. A job's cache has room for its prompt and answer, and what it has read stays for later prompts that begin
+/// alike until its room is needed: pages of keys and values (model::KvCache) are shared by all whose texts begin alike.
 /// The result of a job is the same in every bit whatever runs beside it. Safe to use from many threads;
 /// callbacks run on the scheduler's and must not block it.
 class Scheduler {
@@ -69,19 +69,20 @@ class Scheduler {
   bool admit();
   Result<std::unique_ptr<Session>> session_for(const Waiting& job);
   size_t shared_with(const Session& session, const Waiting& job) const;
-  Status make_room(uint64_t bytes);
-  void copy_beginning(const Waiting& job, Session& to);
+  Result<std::unique_ptr<Session>> continued(const Waiting& job);
+  size_t pages_held(const Session::State& also) const;
+  Status make_room(const Session::State& state, size_t pages);
+  Status share_beginning(const Waiting& job, Session& to);
   std::span<const float> scales_of(const Waiting& job) const;
   void start(Waiting job, std::unique_ptr<Session> session);
   bool step();
   size_t prefill_tokens(size_t decoding, size_t room) const;
   void finish(size_t index, Status status);
   void keep(std::unique_ptr<Session> session);
-  uint64_t bytes_of(uint32_t capacity) const;
 
   std::shared_ptr<const Engine> engine_;
   const SchedulerOptions options_;
-  uint64_t budget_ = 0, used_ = 0;  // bytes of caches
+  uint64_t budget_ = 0;  // bytes of caches
   std::shared_ptr<void> workspace_;
   std::vector<float> scratch_;
   std::vector<std::unique_ptr<Running>> running_;

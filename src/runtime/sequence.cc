@@ -185,6 +185,7 @@ void advance(const Engine::Impl& engine, std::span<Sequence* const> sequences,
     const auto& [tokens, wanted] = feeds[i];
     outputs[i].resize(wanted);
     std::iota(outputs[i].begin(), outputs[i].end(), static_cast<uint32_t>(tokens.size() - wanted));
+    states[i]->make_writable(tokens.size());
     segments.push_back({{tokens, static_cast<uint32_t>(states[i]->past.size()), outputs[i]},
                         &states[i]->cache,
                         states[i]->scales});

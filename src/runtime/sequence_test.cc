@@ -325,5 +325,72 @@ TEST(Scheduler, BeginningsAreCopied) {
   EXPECT_EQ(ask(longer, few).cached_tokens, longer.size() - 1);
 }
 
+/// Pages of a common beginning are held once, so that a second answer runs where there is no room for all of its own; and who writes
+/// to such a page, because its context was full, leaves the other's as it was.
+TEST(Scheduler, PagesAreSharedUntilWrittenTo) {
+  const auto model = engine(64, 2, 1);
+  const uint64_t page = model::KvCache::page_bytes(model->config(), tensor::DType::kF16);
+  std::vector<TokenId> common;  // two whole pages and some
+  for (size_t i = 0; i < 150; ++i) common.push_back(static_cast<TokenId>(2 + i * 7 % 250));
+  std::vector<TokenId> one = common, two = common;
+  one.resize(159, 5);
+  two.resize(154, 6);
+  const GenerateOptions shifting{.max_tokens = 150, .ignore_end = true, .shift = ContextShift{1}},
+      few{.max_tokens = 30, .ignore_end = true};
+  const auto expected = alone(*model, {one, two}, {shifting, few});
+  ASSERT_GT(expected[0].shifts, 0U);
+  Scheduler scheduler(model, {.sequences = 2, .kv_bytes = 5 * page});  // the first takes four
+  struct Call {
+    std::atomic<bool> held{true}, begun{false};
+    std::promise<Result<Generation>> made;
+  } calls[2];
+  const auto start = [&](size_t i, std::vector<TokenId> prompt, GenerateOptions options) {
+    Call& call = calls[i];
+    options.on_text = [&call](std::string_view) { return call.begun = true; };
+    options.paused = [&call] { return call.held.load() && call.begun.load(); };
+    ASSERT_TRUE(scheduler.generate(std::move(prompt), std::move(options),
+                                   [&call](Result<Generation> result) { call.made.set_value(std::move(result)); }));
+  };
+  const auto begins = [&](size_t i) {
+    for (int wait = 0; wait < 60'000 && !calls[i].begun; ++wait) std::this_thread::sleep_for(std::chrono::milliseconds(1));
+    return calls[i].begun.load();
+  };
+  start(0, one, shifting);
+  ASSERT_TRUE(begins(0));
+  start(1, two, few);
+  ASSERT_TRUE(begins(1)) << "waits for memory";
+  calls[0].held = false;
+  const auto first = calls[0].made.get_future().get();  // shifts while the second one has its pages
+  calls[1].held = false;
+  const auto second = calls[1].made.get_future().get();
+  ASSERT_TRUE(first && second);
+  EXPECT_EQ(first->tokens, expected[0].tokens);
+  EXPECT_EQ(second->tokens, expected[1].tokens);
+  EXPECT_EQ(second->cached_tokens, common.size());
+}
+
+/// What an answer did not use of its room is free once it is over.
+TEST(Scheduler, RoomThatWasNotUsedIsGivenBack) {
+  const auto model = engine(64, 2, 1);
+  const uint64_t page = model::KvCache::page_bytes(model->config(), tensor::DType::kF16);
+  Scheduler scheduler(model, {.sequences = 3, .kv_bytes = 5 * page});
+  const auto ask = [&](std::vector<TokenId> prompt, uint32_t most, std::vector<std::string> stop) {
+    std::promise<Result<Generation>> made;
+    EXPECT_TRUE(scheduler.generate(std::move(prompt), {.max_tokens = most, .stop = std::move(stop), .ignore_end = true},
+                                   [&made](Result<Generation> result) { made.set_value(std::move(result)); }));
+    return made.get_future().get();
+  };
+  std::vector<TokenId> prompts[2];
+  for (size_t i = 0; i < 40; ++i) {
+    prompts[0].push_back(static_cast<TokenId>(2 + i * 7 % 250));
+    prompts[1].push_back(static_cast<TokenId>(3 + i * 11 % 250));
+  }
+  // Four pages each, of which they use one: what the first read is still there after the second.
+  for (const auto& prompt : prompts) ASSERT_TRUE(ask(prompt, 200, {"a", "e", "i", "o", "u", " "}));
+  const auto again = ask(prompts[0], 5, {});
+  ASSERT_TRUE(again);
+  EXPECT_EQ(again->cached_tokens, prompts[0].size() - 1);
+}
+
 }  // namespace
 }  // namespace bantam::runtime

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 #include <cstring>
+#include <new>
 #include <numeric>
 
 #include "runtime/memory.h"
@@ -12,18 +13,15 @@
 namespace bantam::runtime {
 
 Result<std::unique_ptr<Session::State>> Session::State::create(std::shared_ptr<const Engine::Impl> engine,
-                                                               uint32_t capacity,
                                                                std::shared_ptr<model::Workspace> workspace) {
   BANTAM_TRY(engine->prepare());
   const auto& config = engine->config;
   const auto& options = engine->options;
-  if (capacity == 0) capacity = options.context_length;
-  const uint64_t half = model::KvCache::bytes(config, options.kv_cache, capacity);
-  BANTAM_TRY(check_memory(2 * half + (workspace ? 0 : engine->plan.buffers), "a session"));
+  const uint32_t capacity = workspace ? 0 : options.context_length;
   auto out = std::make_unique<State>();
-  BANTAM_ASSIGN(out->cache_storage, tensor::Storage::allocate(2 * half));
-  out->cache = {options.kv_cache, capacity, out->cache_storage.data(), out->cache_storage.data() + half};
+  out->cache.type = options.kv_cache;
   if (!workspace) {
+    BANTAM_TRY(check_memory(engine->plan.kv_cache + engine->plan.buffers, "a session"));
     BANTAM_ASSIGN(auto own, engine->new_workspace());
     workspace = std::make_shared<model::Workspace>(std::move(own));
   }
@@ -31,10 +29,63 @@ Result<std::unique_ptr<Session::State>> Session::State::create(std::shared_ptr<c
   out->hidden.resize(config.dim);
   out->outputs.resize(options.batch);
   std::iota(out->outputs.begin(), out->outputs.end(), 0U);
-  out->past.reserve(capacity);
   out->scales = engine->adapter_scales;
   out->engine = std::move(engine);
+  BANTAM_TRY(out->reserve(capacity));
   return out;
+}
+
+Status Session::State::reserve(uint32_t capacity) {
+  const uint64_t bytes = model::KvCache::page_bytes(engine->config, cache.type);
+  const size_t count = model::KvCache::page_count(capacity);
+  if (count > pages.size()) BANTAM_TRY(check_memory((count - pages.size()) * bytes, "keys and values"));
+  while (pages.size() < count) {
+    BANTAM_ASSIGN(auto page, tensor::Storage::allocate(bytes));
+    pages.push_back(std::make_shared<tensor::Storage>(std::move(page)));
+    addresses.push_back(pages.back()->data());
+  }
+  cache.capacity = capacity;
+  cache.pages = addresses;
+  return {};
+}
+
+void Session::State::trim() {
+  const auto capacity = static_cast<uint32_t>(
+      std::min<size_t>(cache.capacity, model::KvCache::page_count(static_cast<uint32_t>(past.size())) * model::kPageTokens));
+  pages.resize(model::KvCache::page_count(capacity));
+  addresses.resize(pages.size());
+  cache.capacity = capacity;
+  cache.pages = addresses;
+}
+
+void Session::State::make_writable(size_t tokens) {
+  const size_t first = past.size() / model::kPageTokens, end = (past.size() + tokens + model::kPageTokens - 1) / model::kPageTokens;
+  for (size_t i = first; i < end; ++i) {
+    if (pages[i].use_count() == 1) continue;
+    auto copy = tensor::Storage::allocate(pages[i]->bytes());
+    if (!copy) throw std::bad_alloc();
+    std::memcpy(copy->data(), pages[i]->data(), copy->bytes());
+    pages[i] = std::make_shared<tensor::Storage>(std::move(*copy));
+    addresses[i] = pages[i]->data();
+  }
+}
+
+Status Session::State::share_prefix(const State& from, size_t tokens) {
+  const size_t whole = tokens / model::kPageTokens, rest = tokens % model::kPageTokens;
+  pages.resize(std::max(pages.size(), whole));
+  addresses.resize(pages.size());
+  std::copy_n(from.pages.begin(), whole, pages.begin());
+  std::copy_n(from.addresses.begin(), whole, addresses.begin());
+  cache.pages = addresses;
+  past.assign(from.past.begin(), from.past.begin() + static_cast<std::ptrdiff_t>(tokens - rest));
+  BANTAM_TRY(reserve(std::max(cache.capacity, static_cast<uint32_t>(tokens))));
+  if (rest == 0) return {};
+  make_writable(rest);
+  const size_t run = model::kPageTokens * row_bytes();
+  for (size_t at = 0; at < pages[whole]->bytes(); at += run)
+    std::memcpy(addresses[whole] + at, from.addresses[whole] + at, rest * row_bytes());
+  past.assign(from.past.begin(), from.past.begin() + static_cast<std::ptrdiff_t>(tokens));
+  return {};
 }
 
 Status Session::State::check_tokens(std::span<const TokenId> tokens, size_t more) const {
@@ -68,24 +119,10 @@ Status Session::State::check_bias(const SamplingOptions& sampling) const {
   return {};
 }
 
-Session::State::Layout Session::State::layout() const {
+size_t Session::State::row_bytes() const {
   const auto& config = engine->config;
-  const size_t runs = (config.encoder ? 1 : size_t{config.layers}) * config.kv_heads;
-  return {runs, model::KvCache::bytes(config, cache.type, 1) / runs, cache.capacity};
-}
-
-void Session::State::copy_prefix(const State& from, size_t tokens) {
-  const auto differs = std::mismatch(past.begin(), past.end(), from.past.begin(), from.past.end());
-  const size_t there = std::min<size_t>(static_cast<size_t>(differs.first - past.begin()), tokens);
-  const auto [runs, row_bytes, capacity] = layout();
-  for (size_t run = 0; run < runs; ++run) {
-    const size_t to_at = (run * capacity + there) * row_bytes,
-                 from_at = (run * from.cache.capacity + there) * row_bytes,
-                 bytes = (tokens - there) * row_bytes;
-    std::memcpy(cache.keys + to_at, from.cache.keys + from_at, bytes);
-    std::memcpy(cache.values + to_at, from.cache.values + from_at, bytes);
-  }
-  past.assign(from.past.begin(), from.past.begin() + static_cast<std::ptrdiff_t>(tokens));
+  const size_t rows = 2 * (config.encoder ? 1 : size_t{config.layers}) * config.kv_heads * model::kPageTokens;
+  return model::KvCache::page_bytes(config, cache.type) / rows;
 }
 
 void Session::State::feed(std::span<const TokenId> tokens, bool all, float* out) {
@@ -93,6 +130,7 @@ void Session::State::feed(std::span<const TokenId> tokens, bool all, float* out)
   const std::span<const uint32_t> wanted = all ? std::span<const uint32_t>(outputs).first(tokens.size())
                                                : std::span<const uint32_t>(&outputs[last], 1);
   const auto position = static_cast<uint32_t>(past.size());
+  make_writable(tokens.size());
   engine->transformer->forward({tokens, position, wanted}, cache, *workspace, out, scales);
   past.insert(past.end(), tokens.begin(), tokens.end());
 }
@@ -106,6 +144,7 @@ bool Session::State::feed_prompt(std::span<const TokenId> tokens, const std::sto
   for (; tokens.size() > batch; tokens = tokens.subspan(batch)) {
     if (cancel.stop_requested()) return false;
     const auto position = static_cast<uint32_t>(past.size());
+    make_writable(batch);
     engine->transformer->forward({tokens.first(batch), position, {}}, cache, *workspace, nullptr, scales);
     past.insert(past.end(), tokens.begin(), tokens.begin() + static_cast<std::ptrdiff_t>(batch));
   }

@@ -1,6 +1,7 @@
 #pragma once
 // Inside of Engine and Session. Not for other layers.
 
+#include <algorithm>
 #include <memory>
 #include <mutex>
 #include <span>
@@ -73,10 +74,8 @@ struct Engine::Impl {
 
 /// The cache of one sequence, what is in it, and the buffers to add to it.
 struct Session::State {
-  /// A cache of `capacity` tokens (0: the engine's context) and, unless `workspace` is shared, buffers of its
-  /// own.
+  /// With room for the engine's context and buffers of its own, or with `workspace`, which others use too, and no room yet.
   static Result<std::unique_ptr<State>> create(std::shared_ptr<const Engine::Impl> engine,
-                                               uint32_t capacity = 0,
                                                std::shared_ptr<model::Workspace> workspace = nullptr);
 
   /// Makes the cache hold exactly `tokens`, keeping what it shares with them, and leaves the last token's
@@ -96,17 +95,35 @@ struct Session::State {
   /// Errors: kInvalidArgument for a bias on a token outside the vocabulary.
   Status check_bias(const SamplingOptions& sampling) const;
   void rewind(size_t tokens) { past.resize(tokens); }
-  /// What the cache looks like: [runs][capacity][row_bytes] of keys, and again of values.
-  struct Layout {
-    size_t runs, row_bytes, capacity;  // runs: layers times heads
-  };
-  Layout layout() const;
-  /// Makes the cache hold the first `tokens` of what another one of the engine holds, by copying.
-  void copy_prefix(const State& from, size_t tokens);
+  /// Makes the cache one of `capacity` tokens, with pages for all of them. Errors: kLimit.
+  Status reserve(uint32_t capacity);
+  /// Gives back the pages behind the tokens that the cache holds.
+  void trim();
+  /// Makes the cache hold the first `tokens` of what another one of the engine holds: whole pages are shared from then on, the rest is
+  /// copied. Errors: kLimit.
+  Status share_prefix(const State& from, size_t tokens);
+  /// Before `tokens` are added: copies of the pages there that others share. Throws std::bad_alloc.
+  void make_writable(size_t tokens);
+  /// Bytes of one head's keys at one position.
+  size_t row_bytes() const;
+  /// Calls fn(std::byte* first row, bytes) for the keys of `tokens` in all layers and heads, page by page, then for their values.
+  template <class F>
+  Status for_rows(size_t tokens, const F& fn) const {
+    const size_t half = model::KvCache::page_bytes(engine->config, cache.type) / 2, run = model::kPageTokens * row_bytes();
+    for (size_t at = 0; at < 2 * half; at += run) {
+      for (size_t begin = 0; begin < tokens; begin += model::kPageTokens) {
+        const size_t rows = std::min<size_t>(model::kPageTokens, tokens - begin);
+        BANTAM_TRY(fn(cache.pages[begin / model::kPageTokens] + at, rows * row_bytes()));
+      }
+    }
+    return {};
+  }
 
   std::shared_ptr<const Engine::Impl> engine;
-  tensor::Storage cache_storage;
-  model::KvCache cache;
+  using Page = std::shared_ptr<tensor::Storage>;
+  std::vector<Page> pages;            // some shared with other sessions, which then write to none of those
+  std::vector<std::byte*> addresses;  // of their bytes
+  model::KvCache cache;               // a view of them
   std::shared_ptr<model::Workspace> workspace;
   std::vector<TokenId> past;      // tokens whose keys and values the cache holds
   std::vector<float> scales;      // of the engine's adapters, for all of them

@@ -33,7 +33,7 @@ StateKey key_of(const Session::State& state) {
           .type = static_cast<uint32_t>(state.cache.type),
           .layers = config.layers,
           .heads = config.kv_heads,
-          .row_bytes = static_cast<uint32_t>(state.layout().row_bytes),
+          .row_bytes = static_cast<uint32_t>(state.row_bytes()),
           .long_text = original > 0 && state.engine->options.context_length > original};
 }
 
@@ -73,11 +73,7 @@ Status Session::save(const std::string& path) const {
   };
   const std::string header = state_header(key_of(state), state.past);
   BANTAM_TRY(write(std::as_bytes(std::span(header))));
-  const auto [runs, row_bytes, capacity] = state.layout();
-  for (const std::byte* half : {state.cache.keys, state.cache.values}) {
-    for (size_t run = 0; run < runs; ++run)
-      BANTAM_TRY(write({half + run * capacity * row_bytes, state.past.size() * row_bytes}));
-  }
+  BANTAM_TRY(state.for_rows(state.past.size(), [&](const std::byte* rows, size_t bytes) { return write({rows, bytes}); }));
   const uint64_t sum = checksum.value();
   BANTAM_TRY(file.write(std::as_bytes(std::span(&sum, 1))));
   return file.commit();
@@ -91,12 +87,14 @@ Status Session::restore(const std::string& path) {
   BANTAM_TRY(check_key(saved.key, key_of(state), path, state.engine->file.path()));
   if (Status tokens = state.check_tokens(saved.tokens, 0); !tokens)
     return std::unexpected(std::move(tokens).error().in(path));
-  const auto [runs, row_bytes, capacity] = state.layout();
-  const size_t bytes = saved.tokens.size() * row_bytes;
-  for (size_t run = 0; run < runs; ++run) {
-    std::memcpy(state.cache.keys + run * capacity * row_bytes, saved.keys.data() + run * bytes, bytes);
-    std::memcpy(state.cache.values + run * capacity * row_bytes, saved.values.data() + run * bytes, bytes);
-  }
+  state.rewind(0);
+  state.make_writable(saved.tokens.size());
+  const std::byte* from = saved.keys.data();  // the values follow
+  BANTAM_TRY(state.for_rows(saved.tokens.size(), [&](std::byte* rows, size_t bytes) -> Status {
+    std::memcpy(rows, from, bytes);
+    from += bytes;
+    return {};
+  }));
   state.past = saved.tokens;
   return {};
 }

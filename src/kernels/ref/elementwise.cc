@@ -17,21 +17,21 @@ void rotate(float& a, float& b, float cos, float sin) {
   b = x * sin + y * cos;
 }
 
-/// Channel c of row j.
-float value_of(const float* rows, size_t stride, size_t j, size_t c) { return rows[j * stride + c]; }
-float value_of(const uint16_t* rows, size_t stride, size_t j, size_t c) {
-  return tensor::half_to_float(rows[j * stride + c]);
-}
-float value_of(const tensor::BlockQ8_0* rows, size_t stride, size_t j, size_t c) {
-  const auto& block = rows[(j * stride + c) / tensor::kBlock];
+float channel(const float* row, size_t c) { return row[c]; }
+float channel(const uint16_t* row, size_t c) { return tensor::half_to_float(row[c]); }
+float channel(const tensor::BlockQ8_0* row, size_t c) {
+  const auto& block = row[c / tensor::kBlock];
   return tensor::half_to_float(block.scale) * static_cast<float>(block.q[c % tensor::kBlock]);
 }
 
 /// Straight from the definition: all scores, then the softmax, then the weighted sum, in double.
 template <class Element>
 void attention(const Attention& a) {
-  const auto* keys = static_cast<const Element*>(a.keys);
-  const auto* values = static_cast<const Element*>(a.values);
+  const size_t row_bytes = sizeof(Element) == sizeof(tensor::BlockQ8_0) ? a.kv_stride / tensor::kBlock * sizeof(Element)
+                                                                        : a.kv_stride * sizeof(Element);
+  const auto row = [&](size_t at, size_t j) {
+    return reinterpret_cast<const Element*>(a.pages[j / kKeyTile] + at + j % kKeyTile * row_bytes);
+  };
   for (size_t t = 0; t < a.queries; ++t) {
     const size_t end = size_t{a.positions[t]} + 1,
                  first = a.window > 0 && end > a.window ? end - a.window : 0;
@@ -39,7 +39,7 @@ void attention(const Attention& a) {
     std::vector<double> weight(seen);
     for (size_t j = 0; j < seen; ++j) {
       for (size_t c = 0; c < a.head_dim; ++c) {
-        weight[j] += static_cast<double>(a.q[t * a.q_stride + c]) * value_of(keys, a.kv_stride, first + j, c);
+        weight[j] += static_cast<double>(a.q[t * a.q_stride + c]) * channel(row(a.keys, first + j), c);
       }
       weight[j] *= a.scale;
       if (a.softcap > 0) weight[j] = a.softcap * std::tanh(weight[j] / a.softcap);
@@ -49,7 +49,7 @@ void attention(const Attention& a) {
     for (double& w : weight) total += w = std::exp(w - largest);
     for (size_t c = 0; c < a.head_dim; ++c) {
       double sum = 0;
-      for (size_t j = 0; j < seen; ++j) sum += weight[j] * value_of(values, a.kv_stride, first + j, c);
+      for (size_t j = 0; j < seen; ++j) sum += weight[j] * channel(row(a.values, first + j), c);
       a.out[t * a.out_stride + c] = static_cast<float>(sum / total);
     }
   }
