@@ -311,11 +311,11 @@ uint64_t GgufTensor::elements() const {
   return out;
 }
 
-Result<GgufFile> GgufFile::open(const std::string& path) {
-  BANTAM_ASSIGN(auto map, MappedFile::open(path));
+Result<GgufFile> GgufFile::open(const std::string& path, const Place& place) {
+  BANTAM_ASSIGN(auto map, MappedFile::open(place ? place(path) : path));
   BANTAM_ASSIGN(auto out, parse(map.bytes(), path));
   out.maps_.push_back(std::move(map));
-  BANTAM_TRY(out.add_shards());
+  BANTAM_TRY(out.add_shards(place));
   return out;
 }
 

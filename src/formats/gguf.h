@@ -5,6 +5,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <optional>
 #include <span>
 #include <string>
@@ -80,7 +81,10 @@ class GgufFile {
   /// kCorrupt naming the file, the field, what was found and expected; kUnsupported for a version, endianness
   /// or tensor type we do not read (the message names it); kInvalidArgument for a later file of a split
   /// model.
-  static Result<GgufFile> open(const std::string& path);
+  static Result<GgufFile> open(const std::string& path) { return open(path, nullptr); }
+  /// The same of files that do not have their names yet: `place` says where the one of a name lies.
+  using Place = std::function<std::string(const std::string& name)>;
+  static Result<GgufFile> open(const std::string& path, const Place& place);
   static Result<GgufFile> parse(std::span<const std::byte> bytes, std::string name = "gguf");
 
   const std::string& path() const { return path_; }
@@ -116,7 +120,7 @@ class GgufFile {
   Result<std::string> get_string_or(std::string_view key, std::string fallback) const;
 
  private:
-  Status add_shards();
+  Status add_shards(const Place& place);
 
   std::string path_;
   std::vector<MappedFile> maps_;                   // of open()

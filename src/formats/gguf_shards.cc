@@ -32,7 +32,7 @@ Status check_number(const GgufFile& file, std::string_view key, uint64_t expecte
 }  // namespace
 
 /// Takes in the files that follow this one, the first, where it is one of several.
-Status GgufFile::add_shards() {
+Status GgufFile::add_shards(const Place& place) {
   BANTAM_ASSIGN(uint64_t count, get_uint_or("split.count", 0));
   if (count <= 1) return {};
   if (count > kMostShards) {
@@ -51,7 +51,7 @@ Status GgufFile::add_shards() {
   for (const auto& tensor : tensors_) names.insert(tensor.name);
   for (uint64_t i = 1; i < count; ++i) {
     const std::string path = stem + shard_suffix(i, count);
-    BANTAM_ASSIGN(auto map, MappedFile::open(path));
+    BANTAM_ASSIGN(auto map, MappedFile::open(place ? place(path) : path));
     BANTAM_ASSIGN(auto shard, parse(map.bytes(), path));
     BANTAM_TRY(check_number(shard, "split.no", i));
     BANTAM_TRY(check_number(shard, "split.count", count));

@@ -63,6 +63,19 @@ TEST_F(Shards, AreReadAsOneFile) {
   EXPECT_EQ(whole.find("split.count"), nullptr);
 }
 
+TEST_F(Shards, AreReadBeforeTheyHaveTheirNames) {
+  write_all();
+  for (int i = 0; i < 3; ++i) std::filesystem::rename(path(i), path(i) + ".partial");
+  const auto place = [](const std::string& name) { return name + ".partial"; };
+  const auto file = GgufFile::open(path(0), place);
+  ASSERT_TRUE(file) << file.error().message;
+  EXPECT_EQ(file->tensors().size(), 3U);
+  write(2, 1, 3, "t2");
+  std::filesystem::rename(path(2), path(2) + ".partial");
+  EXPECT_THAT(GgufFile::open(path(0), place).error().message,
+              HasSubstr(path(2) + ": split.no: found 1, expected 2"));
+}
+
 TEST_F(Shards, WrongOnesAreNamed) {
   write_all();
   EXPECT_THAT(GgufFile::open(path(1)).error().message, HasSubstr("expected the first: " + path(0)));
