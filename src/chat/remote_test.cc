@@ -275,6 +275,7 @@ TEST(Retry, ReadsThePauseInEveryForm) {
     auto pause = net::backoff(n, rng);
     EXPECT_LE(pause, std::min(8000ms, 500ms * (1 << std::min(n, 5U))));
     EXPECT_GE(pause, std::min(8000ms, 500ms * (1 << std::min(n, 5U))) * 3 / 4);
+    EXPECT_LE(net::backoff(n, rng, 1ms, 3ms), 3ms);
   }
 }
 

@@ -108,9 +108,26 @@ std::string Url::authority() const {
   return out;
 }
 
+std::string without_secrets(std::string_view url) {
+  const size_t scheme = url.find("://");
+  const size_t begin = scheme == std::string_view::npos ? 0 : scheme + 3;
+  std::string_view rest = url.substr(begin);
+  const std::string_view authority = rest.substr(0, rest.find_first_of("/?#"));
+  size_t at = authority.rfind('@');
+  if (at == std::string_view::npos) {
+    // What looks like a port and is none may begin a password with an unescaped '/', '?' or '#' in it.
+    const size_t colon = authority.rfind(':');
+    const bool port = colon == std::string_view::npos || authority.ends_with(']') ||
+                      authority.find_first_not_of("0123456789", colon + 1) == std::string_view::npos;
+    if (!port) at = rest.rfind('@');
+  }
+  if (at != std::string_view::npos) rest.remove_prefix(at + 1);
+  return fmt::format("{}{}", url.substr(0, begin), rest.substr(0, rest.find_first_of("?#")));
+}
+
 Result<Url> parse_url(std::string_view text) {
   auto bad = [&](std::string_view why) {
-    return fail(Code::kInvalidArgument, "URL '{}': {}", std::string(text.substr(0, 200)), why);
+    return fail(Code::kInvalidArgument, "URL '{}': {}", without_secrets(text).substr(0, 200), why);
   };
   for (char c : text) {
     if (static_cast<unsigned char>(c) <= 0x20 || static_cast<unsigned char>(c) >= 0x7f)

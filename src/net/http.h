@@ -56,6 +56,10 @@ struct Url {
 /// fragment, or a character that does not belong into a URL.
 Result<Url> parse_url(std::string_view text);
 
+/// A URL as messages and files may show it: without user name, password, query and fragment, where secrets
+/// stand. Takes what is no valid URL too.
+std::string without_secrets(std::string_view url);
+
 /// Percent-decoding; nullopt for a broken escape or an encoded NUL.
 std::optional<std::string> percent_decode(std::string_view text);
 

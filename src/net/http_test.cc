@@ -28,6 +28,20 @@ TEST(Url, Refuses) {
   }
 }
 
+// Messages and notes on the disk are read by others: signed URLs and passwords do not go there.
+TEST(Url, IsShownWithoutItsSecrets) {
+  const std::pair<const char*, const char*> urls[] = {
+      {"https://a.example:8443/b/c.gguf?X-Signature=s3cret&y=/@", "https://a.example:8443/b/c.gguf"},
+      {"https://me:s3cret@a.example/b@c", "https://a.example/b@c"},
+      {"https://me:s3/c?r#et@a.example/b", "https://a.example/b"},
+      {"https://[::1]:80/b#s3cret", "https://[::1]:80/b"},
+      {"me:s3cret@a.example/b", "a.example/b"},
+      {"", ""}};
+  for (const auto& [url, shown] : urls) EXPECT_EQ(without_secrets(url), shown);
+  for (const char* bad : {"https://me:s3cret@a.example/", "https://a.example/b?s3cret#c", "ftp://a/?s3cret"})
+    EXPECT_EQ(parse_url(bad).error().message.find("s3cret"), std::string::npos) << bad;
+}
+
 TEST(Headers, CompareWithoutCaseAndCannotBeSplit) {
   Headers headers{{"Content-Type", "a"}, {"X", "1"}};
   EXPECT_EQ(headers.get("content-type"), "a");

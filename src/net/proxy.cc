@@ -1,8 +1,11 @@
 #include "net/proxy.h"
 
+#include <arpa/inet.h>
 #include <openssl/evp.h>
 
 #include <algorithm>
+#include <array>
+#include <charconv>
 
 namespace bantam::net {
 namespace {
@@ -16,20 +19,60 @@ std::string base64(std::string_view bytes) {
   return out;
 }
 
+/// An address of either family in the order of its bits.
+struct Address {
+  std::array<uint8_t, 16> bytes{};
+  unsigned bits = 0;  // 32 or 128; 0: it is none
+};
+Address address_of(std::string_view text) {
+  Address out;
+  const std::string name(text);
+  if (::inet_pton(AF_INET, name.c_str(), out.bytes.data()) == 1) {
+    out.bits = 32;
+  } else if (::inet_pton(AF_INET6, name.c_str(), out.bytes.data()) == 1) {
+    out.bits = 128;
+  }
+  return out;
+}
+
+bool same_beginning(const Address& a, const Address& b, unsigned bits) {
+  if (a.bits == 0 || a.bits != b.bits || bits > a.bits) return false;
+  const unsigned whole = bits / 8, rest = bits % 8;
+  if (!std::equal(a.bytes.begin(), a.bytes.begin() + whole, b.bytes.begin())) return false;
+  return rest == 0 || (a.bytes[whole] ^ b.bytes[whole]) >> (8 - rest) == 0;
+}
+
+std::string_view without_last_dot(std::string_view name) {
+  if (name.ends_with('.')) name.remove_suffix(1);
+  return name;
+}
+
 bool is_direct(const std::string& rule, const Url& url) {
   if (rule == "*") return true;
   std::string_view name = rule;
   // A port counts where one stands there; an IPv6 address without brackets has colons of its own.
-  if (const size_t colon = name.rfind(':');
-      colon != std::string_view::npos && (name.find(':') == colon || name.starts_with('['))) {
+  const size_t colon = name.rfind(':'), close = name.rfind(']');
+  if (colon != std::string_view::npos &&
+      (close == std::string_view::npos ? name.find(':') == colon : colon == close + 1)) {
     if (name.substr(colon + 1) != std::to_string(url.port)) return false;
     name = name.substr(0, colon);
   }
+  std::optional<unsigned> bits;
+  if (const size_t slash = name.find('/'); slash != std::string_view::npos) {
+    const std::string_view text = name.substr(slash + 1);
+    const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), bits.emplace());
+    if (error != std::errc() || end != text.data() + text.size()) return false;
+    name = name.substr(0, slash);
+  }
   if (name.starts_with('[') && name.ends_with(']')) name = name.substr(1, name.size() - 2);
+  const Address host = address_of(url.host);
+  if (host.bits != 0) return same_beginning(address_of(name), host, bits.value_or(host.bits));
+  if (bits) return false;
   if (name.starts_with("*.")) name.remove_prefix(1);
   if (name.starts_with('.')) name.remove_prefix(1);
-  if (name.empty()) return false;
-  return url.host == name || url.host.ends_with("." + std::string(name));
+  name = without_last_dot(name);
+  const std::string_view wanted = without_last_dot(url.host);
+  return !name.empty() && (wanted == name || wanted.ends_with("." + std::string(name)));
 }
 
 }  // namespace
@@ -67,12 +110,9 @@ Result<Proxy> parse_proxy(std::string_view text) {
 std::vector<std::string> parse_direct(std::string_view list) {
   std::vector<std::string> out;
   while (!list.empty()) {
-    const size_t comma = std::min(list.find(','), list.size());
-    std::string_view name = list.substr(0, comma);
-    while (name.starts_with(' ')) name.remove_prefix(1);
-    while (name.ends_with(' ')) name.remove_suffix(1);
-    if (!name.empty()) out.push_back(lower_case(name));
-    list.remove_prefix(std::min(comma + 1, list.size()));
+    const size_t end = std::min(list.find_first_of(", \t"), list.size());
+    if (end > 0) out.push_back(lower_case(list.substr(0, end)));
+    list.remove_prefix(std::min(end + 1, list.size()));
   }
   return out;
 }

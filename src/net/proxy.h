@@ -20,8 +20,9 @@ struct Proxy {
 
 struct ProxyRules {
   std::optional<Proxy> http, https;
-  /// Hosts that are reached directly: "example.com" (and all below it), ".example.com", "10.0.0.1",
-  /// "example.com:8080", "*" for all. Loopback always is.
+  /// Hosts that are reached directly: "example.com" (and all below it), ".example.com", "10.0.0.1", "fd00::1",
+  /// blocks of addresses ("10.0.0.0/8", "fd00::/8"), "*" for all; a port may follow ("example.com:8080",
+  /// "[fd00::1]:8080"), IPv6 may stand in brackets. Names are not looked up. Loopback always is.
   std::vector<std::string> direct;
 
   /// Null where the request goes there directly.
@@ -36,7 +37,7 @@ Result<Proxy> parse_proxy(std::string_view text);
 /// https_proxy, all_proxy and no_proxy, the latter three in capitals too. `get` gives a variable's value,
 /// empty where it is not set. Errors: those of parse_proxy, with the variable's name.
 Result<ProxyRules> proxies_of_environment(const std::function<std::string(const char*)>& get);
-/// A comma-separated list as no_proxy has it.
+/// A list as no_proxy has it, with commas or blanks between.
 std::vector<std::string> parse_direct(std::string_view list);
 
 }  // namespace bantam::net

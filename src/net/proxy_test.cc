@@ -50,6 +50,30 @@ TEST(Proxy, TheEnvironmentSaysWhichAndWhereNone) {
             nullptr);
 }
 
+TEST(Proxy, AddressesAndTheirBlocksAreReachedDirectly) {
+  const auto direct = [](const char* list, const char* url) {
+    return rules({{"all_proxy", "p"}, {"no_proxy", list}})->of(parse_url(url).value()) == nullptr;
+  };
+  const std::pair<const char*, const char*> yes[] = {
+      {"[fd00::1]", "https://[fd00::1]/"},      {"[fd00::1]", "https://[FD00:0::1]:8443/"},
+      {"fd00::1", "https://[fd00::1]/"},        {"[fd00::1]:8443", "https://[fd00::1]:8443/"},
+      {"fd00::/8", "https://[fdff:1::2]/"},     {"[fd00::]/8", "https://[fd00::2]/"},
+      {"10.0.0.0/8", "https://10.255.1.2/"},    {"x 10.1.2.0/23,y", "https://10.1.3.4:1/"},
+      {"10.1.2.3/32", "https://10.1.2.3/"},     {"0.0.0.0/0", "https://10.1.2.3/"},
+      {"10.1.2.3:8443", "https://10.1.2.3:8443/"}, {"inner.example. a", "https://x.inner.example/"},
+      {"inner.example", "https://inner.example./"}};
+  for (const auto& [list, url] : yes) EXPECT_TRUE(direct(list, url)) << list << " " << url;
+  const std::pair<const char*, const char*> no[] = {
+      {"[fd00::1]:8443", "https://[fd00::1]/"}, {"[fd00::1]", "https://[fd00::2]/"},
+      {"fd00::/8", "https://[fe00::1]/"},       {"fd00::/129", "https://[fd00::1]/"},
+      {"10.0.0.0/8", "https://11.0.0.1/"},      {"10.1.2.0/23", "https://10.1.4.1/"},
+      {"10.0.0.0/33", "https://10.0.0.0/"},     {"10.0.0.0/x", "https://10.0.0.0/"},
+      {"10.0.0.0/", "https://10.0.0.0/"},       {"0.0.0.0/0", "https://[fd00::1]/"},
+      {"::/0", "https://10.1.2.3/"},            {"2.3", "https://10.1.2.3/"},
+      {"example/8", "https://x.example/"}};
+  for (const auto& [list, url] : no) EXPECT_FALSE(direct(list, url)) << list << " " << url;
+}
+
 TEST(Proxy, CapitalsOfHttpProxyAreNotTrusted) {
   EXPECT_FALSE(rules({{"HTTP_PROXY", "evil:1"}})->http);
   EXPECT_THAT(rules({{"https_proxy", "ftp://x"}}).error().message, HasSubstr("https_proxy"));

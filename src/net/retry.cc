@@ -45,9 +45,11 @@ std::optional<std::chrono::milliseconds> asked_pause(const Headers& headers) {
   return milliseconds(std::max(0.0, std::difftime(::timegm(&date), std::time(nullptr))) * 1000);
 }
 
-std::chrono::milliseconds backoff(unsigned attempt, Rng& rng) {
-  double seconds = std::min(8.0, 0.5 * std::exp2(std::min(attempt, 10U)));
-  return milliseconds(seconds * 1000 * (1 - 0.25 * rng.uniform()));
+std::chrono::milliseconds backoff(unsigned attempt, Rng& rng, std::chrono::milliseconds first,
+                                  std::chrono::milliseconds longest) {
+  const double pause = std::min(static_cast<double>(longest.count()),
+                                static_cast<double>(first.count()) * std::exp2(std::min(attempt, 30U)));
+  return milliseconds(pause * (1 - 0.25 * rng.uniform()));
 }
 
 Awaitable<bool> pause_for(std::chrono::milliseconds pause, std::stop_token stop,
