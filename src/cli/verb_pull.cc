@@ -24,8 +24,7 @@ std::string environment(const char* name) {
 
 Status read_token(Options& options) {
   options.pull.token = environment(options.token_env.c_str());
-  options.pull.token_for_url = options.token_given->count() > 0;
-  if (options.pull.token.empty() && options.pull.token_for_url) {
+  if (options.pull.token.empty() && options.token_given->count() > 0) {
     return fail(Code::kNotFound, "--token-env: found no environment variable {}, expected one with the token",
                 options.token_env);
   }
@@ -102,8 +101,7 @@ void add_network(CLI::App& verb, Options& o) {
       ->type_name("URL");
   verb.add_option("--revision", o.pull.revision, "Branch, tag or commit there")->capture_default_str();
   o.token_given = verb.add_option("--token-env", o.token_env,
-                                  "Environment variable with the bearer token; sent to the registry only, or "
-                                  "to the host of a URL where this is given")
+                                  "Environment variable with the bearer token; sent to the registry only")
                       ->capture_default_str()
                       ->type_name("NAME");
   verb.add_option("--ca-file", o.pull.http.ca_file, "Certificates to trust (PEM) instead of the system's")

@@ -11,13 +11,13 @@ struct Options {
   bool all = false, interrupted = false;
 };
 
-Result<std::vector<store::Removed>> remove_all(const Options& options, const store::Store& store) {
+/// `out` tells what was removed, whatever comes of it.
+Status remove_all(const Options& options, const store::Store& store, std::vector<store::Removed>& out) {
   std::vector<store::ModelName> names;
   for (const auto& text : options.names) {  // nothing is removed where one is no name
     BANTAM_ASSIGN(auto name, store::parse_name(text));
     names.push_back(std::move(name));
   }
-  std::vector<store::Removed> out;
   for (const auto& name : names) {
     BANTAM_ASSIGN(const auto removed, store.remove(name, options.all));
     out.insert(out.end(), removed.begin(), removed.end());
@@ -26,25 +26,26 @@ Result<std::vector<store::Removed>> remove_all(const Options& options, const sto
     BANTAM_ASSIGN(const auto removed, store.remove_partials());
     out.insert(out.end(), removed.begin(), removed.end());
   }
-  return out;
+  return {};
 }
 
 int remove(const Options& options, const Common& common) {
   if (options.names.empty() && !options.interrupted)
     return report_misuse("rm", "expected a model's name or --interrupted");
-  const auto removed = remove_all(options, store::Store(common.store));
-  if (!removed) return report(removed.error());
+  std::vector<store::Removed> removed;
+  const Status done = remove_all(options, store::Store(common.store), removed);
+  if (!done && removed.empty()) return report(done.error());
   uint64_t bytes = 0;
   Json files = Json::array();
   std::string text;
-  for (const auto& file : *removed) {
+  for (const auto& file : removed) {
     bytes += file.bytes;
     files.push_back({{"path", file.path}, {"bytes", file.bytes}});
     text += fmt::format("removed {} ({})\n", file.path, human_bytes(file.bytes));
   }
-  if (common.json) return print_json({{"removed", files}, {"bytes", bytes}});
-  if (removed->size() > 1) text += fmt::format("{} files, {}\n", removed->size(), human_bytes(bytes));
-  return print_text(text);
+  if (removed.size() > 1) text += fmt::format("{} files, {}\n", removed.size(), human_bytes(bytes));
+  const int printed = common.json ? print_json({{"removed", files}, {"bytes", bytes}}) : print_text(text);
+  return done ? printed : report(done.error());
 }
 
 }  // namespace

@@ -23,6 +23,7 @@ using net::Awaitable;
 constexpr uint64_t kReserve = uint64_t{16} << 20;  // that is left free on the disk
 constexpr double kProgressSeconds = 0.1;
 constexpr std::string_view kMagic = "GGUF";
+constexpr const char* kServer = "the server";
 
 std::optional<uint64_t> number(std::string_view text) {
   uint64_t out = 0;
@@ -72,8 +73,10 @@ std::string validator_of(const net::Headers& headers) {
   return std::string(headers.get("last-modified").value_or(""));
 }
 
-std::string url_text(const net::Url& url) {
-  return fmt::format("{}://{}{}", url.tls ? "https" : "http", url.authority(), url.target);
+/// Tells one query from another without keeping it: signed URLs have their signature there.
+std::string query_mark(const net::Url& url) {
+  const size_t at = url.target.find('?');
+  return at == std::string::npos ? "" : sha256_hex(std::string_view(url.target).substr(at)).substr(0, 16);
 }
 
 class Fetcher {
@@ -87,7 +90,7 @@ class Fetcher {
         hash_(source.sha256),
         hash_from_(source.hash_from) {}
 
-  Awaitable<Result<FetchReport>> run();
+  Awaitable<Result<FetchedFile>> run();
 
  private:
   Result<bool> is_there();
@@ -97,10 +100,13 @@ class Fetcher {
   Status take_whole(const net::ClientResponse& head);
   Status take_range(const net::ClientResponse& head);
   Status begin_body(const net::ClientResponse& head, std::optional<uint64_t> total);
-  void learn_hash(const net::Headers& headers);
+  void hear(const net::Headers& headers);
+  bool expect_offered(bool anew);
   Status take(std::string_view piece);
   Status complete();
   Result<bool> verify();
+  Result<bool> take_unchanged();
+  FetchedFile finished();
   void report(bool now);
   void note(const std::string& text) const {
     if (options_.note) options_.note(text);
@@ -112,9 +118,10 @@ class Fetcher {
   const std::string& file_;
   const FetchOptions& options_;
   std::unique_ptr<Partial> partial_;
-  std::string hash_, hash_from_;  // that the file must have
-  std::string known_validator_;   // of the file that is there
-  std::string head_;              // the first bytes, until the format is known
+  std::string hash_, hash_from_;              // that the file must have
+  std::string offered_;                       // the hash that this attempt's answers name
+  std::string known_validator_, known_hash_;  // of the file that is there
+  std::string head_;                          // the first bytes, until the format is known
   std::optional<uint64_t> total_;
   std::optional<Error> broken_;  // why a body was not taken to its end
   uint64_t first_byte_ = 0, received_ = 0;
@@ -124,7 +131,8 @@ class Fetcher {
   FetchReport report_;
 };
 
-/// Whether the file is there already, as far as it can be told without asking.
+/// Whether the file is there already, as far as it can be told without asking. What the note beside it says is
+/// not believed before the file has been read.
 Result<bool> Fetcher::is_there() {
   struct stat info {};
   if (::stat(file_.c_str(), &info) != 0) return false;
@@ -135,16 +143,18 @@ Result<bool> Fetcher::is_there() {
     return json.is_object() && json.contains(key) && json[key].is_string() ? json[key].get<std::string>()
                                                                            : std::string();
   };
-  std::string hash = as_sha256(string("sha256"));
-  if (!json.is_object() || json.value("bytes", Json()) != size) hash.clear();  // it was changed since
-  if (hash_.empty()) {
-    if (!hash.empty() && string("url") == url_text(source_.url)) known_validator_ = string("validator");
-    return false;
-  }
+  // Without a hash that it must have, a server can be asked whether it still is what it was.
+  const bool askable = hash_.empty() && string("url") == shown(source_.url) &&
+                       string("query") == query_mark(source_.url) && string("validator").starts_with('"');
   if (source_.bytes && *source_.bytes != size) return false;
-  if (hash.empty()) {
-    BANTAM_ASSIGN(const auto map, MappedFile::open(file_));
-    hash = sha256_hex(map.bytes());
+  if (hash_.empty() && !askable) return false;
+  BANTAM_ASSIGN(const auto map, MappedFile::open(file_));
+  const std::string hash = sha256_hex(map.bytes());
+  if (hash_.empty()) {
+    if (hash != string("sha256")) return false;  // it was changed since
+    known_validator_ = string("validator");
+    known_hash_ = hash;
+    return false;
   }
   report_ = {.bytes = size, .resumed_at = 0, .sha256 = hash, .verified_by = hash_from_, .unchanged = true};
   return hash == hash_;
@@ -153,7 +163,7 @@ Result<bool> Fetcher::is_there() {
 Status Fetcher::begin() {
   BANTAM_ASSIGN(partial_, Partial::open(file_));
   const PartialState& state = partial_->state();
-  const bool other = state.url != url_text(source_.url) ||
+  const bool other = state.url != shown(source_.url) || state.query != query_mark(source_.url) ||
                      (!hash_.empty() && !state.sha256.empty() && state.sha256 != hash_) ||
                      (source_.bytes && state.bytes != 0 && state.bytes != *source_.bytes);
   // A hash tells one file from another better than the URL that it was asked for by.
@@ -166,24 +176,36 @@ Status Fetcher::begin() {
   report_.resumed_at = partial_->size();
   if (total_ && partial_->size() > *total_) BANTAM_TRY(partial_->restart());
   whole_ = total_ && partial_->size() == *total_;
+  if (hash_.empty() && partial_->size() > 0 && partial_->state().hash_from == kServer) {
+    hash_ = partial_->state().sha256;
+    hash_from_ = kServer;
+  }
   return {};
 }
 
-void Fetcher::learn_hash(const net::Headers& headers) {
-  if (!hash_.empty()) return;
+/// Takes the hash of the file out of an answer, or of a redirect to it.
+void Fetcher::hear(const net::Headers& headers) {
   const auto use = [&](std::string hash) {
-    if (!hash_.empty() || hash.empty()) return;
-    hash_ = std::move(hash);
-    hash_from_ = "the server";
+    if (offered_.empty()) offered_ = std::move(hash);
   };
   use(as_sha256(headers.get("x-linked-etag").value_or("")));
   use(digest_of(headers.get("repr-digest").value_or("")));
   if (source_.etag_is_hash) use(as_sha256(headers.get("etag").value_or("")));
 }
 
+/// Makes the server's hash the one that the file must have, where nobody else gives one. `anew`: the body is
+/// the whole file, and what was said of what came before does not bind it. False: the body is to go on a
+/// beginning of another hash.
+bool Fetcher::expect_offered(bool anew) {
+  if (!source_.sha256.empty()) return true;
+  if (!anew && !hash_.empty()) return offered_.empty() || offered_ == hash_;
+  hash_ = offered_;
+  hash_from_ = offered_.empty() ? "" : kServer;
+  return true;
+}
+
 /// Looks at sizes before anything is written.
 Status Fetcher::begin_body(const net::ClientResponse& head, std::optional<uint64_t> total) {
-  learn_hash(head.headers);
   if (total && source_.bytes && *total != *source_.bytes) {
     return fail(Code::kCorrupt, "{}: found {} bytes at the server, expected the {} of the listing", who(),
                 *total, *source_.bytes);
@@ -200,9 +222,11 @@ Status Fetcher::begin_body(const net::ClientResponse& head, std::optional<uint64
                 *space, missing + kReserve);
   }
   PartialState state = partial_->state();
-  state.url = url_text(source_.url);
+  state.url = shown(source_.url);
+  state.query = query_mark(source_.url);
   state.validator = validator_of(head.headers);
   state.sha256 = hash_;
+  state.hash_from = hash_from_;
   state.bytes = total_.value_or(0);
   return partial_->set_state(std::move(state));
 }
@@ -213,6 +237,8 @@ Status Fetcher::take_whole(const net::ClientResponse& head) {
     BANTAM_TRY(partial_->restart());
     report_.resumed_at = 0;
   }
+  hear(head.headers);
+  expect_offered(/*anew=*/true);
   const auto length = head.headers.get("content-length");
   total_ = source_.bytes;
   return begin_body(head, length ? number(*length) : std::nullopt);
@@ -222,8 +248,10 @@ Status Fetcher::take_range(const net::ClientResponse& head) {
   const ContentRange range = content_range(head.headers.get("content-range").value_or(""));
   const std::string& known = partial_->state().validator;
   const std::string now = validator_of(head.headers);
-  const bool changed =
-      (!known.empty() && !now.empty() && known != now) || (range.total && total_ && *range.total != *total_);
+  hear(head.headers);
+  const bool changed = (!known.empty() && !now.empty() && known != now) ||
+                       (range.total && total_ && *range.total != *total_) ||
+                       !expect_offered(/*anew=*/false);
   if (range.first != partial_->size() || changed) {
     restart_ = true;
     return fail(Code::kUnavailable,
@@ -289,7 +317,8 @@ Awaitable<Outcome> Fetcher::attempt() {
   restart_ = false;
   broken_.reset();
   head_.clear();
-  what.on_redirect = [&](const net::ClientResponse& response) { learn_hash(response.headers); };
+  offered_.clear();
+  what.on_redirect = [&](const net::ClientResponse& response) { hear(response.headers); };
   what.on_head = [&](const net::ClientResponse& head) { return on_head(head); };
   what.on_body = [&](std::string_view piece) -> Awaitable<bool> {
     Status taken = take(piece);
@@ -305,7 +334,8 @@ Awaitable<Outcome> Fetcher::attempt() {
     // Nothing lies beyond the end of a file that is whole.
     const auto range =
         response ? content_range(response->headers.get("content-range").value_or("")) : ContentRange{};
-    whole_ = response && range.total == partial_->size() && (!total_ || *total_ == *range.total);
+    whole_ = response && range.total == partial_->size() && (!total_ || *total_ == *range.total) &&
+             expect_offered(/*anew=*/false);
     if (whole_) co_return out;
     out.again = restarts_++ < 2;
     out.status =
@@ -317,10 +347,11 @@ Awaitable<Outcome> Fetcher::attempt() {
   }
   if (!response) {
     out = judge(std::move(response).error(), trace);
-  } else if (response->status == 304 && before == 0) {
+  } else if (response->status == 304 && before == 0 && !known_validator_.empty()) {
+    hear(response->headers);
     unchanged_ = true;
   } else if (response->status / 100 != 2) {
-    out = judge(*response, source_.url, !options_.token.empty());
+    out = judge(*response, source_.url, options_);
   } else {
     out.status = complete();
     out.again = true;
@@ -344,12 +375,6 @@ Result<bool> Fetcher::verify() {
   report_.bytes = partial_->size();
   if (hash_.empty() || report_.sha256 == hash_) {
     report_.verified_by = hash_.empty() ? "" : hash_from_;
-    const Json source{{"url", url_text(source_.url)},
-                      {"bytes", report_.bytes},
-                      {"sha256", report_.sha256},
-                      {"validator", partial_->state().validator},
-                      {"verified_by", report_.verified_by}};
-    BANTAM_TRY(partial_->finish(source.dump(1, ' ', false, Json::error_handler_t::replace) + "\n"));
     return true;
   }
   if (report_.resumed_at > 0) {
@@ -365,10 +390,41 @@ Result<bool> Fetcher::verify() {
               report_.sha256, hash_, hash_from_);
 }
 
-Awaitable<Result<FetchReport>> Fetcher::run() {
+/// After the server said that the file is what it was. False: it names another hash all the same, so that it
+/// is to be fetched.
+Result<bool> Fetcher::take_unchanged() {
+  unchanged_ = false;
+  known_validator_.clear();
+  if (!offered_.empty() && offered_ != known_hash_) return false;
+  std::error_code error;
+  report_ = {.bytes = std::filesystem::file_size(file_, error),
+             .resumed_at = 0,
+             .sha256 = known_hash_,
+             .verified_by = offered_.empty() ? "" : kServer,
+             .unchanged = true};
+  if (error) return fail_errno(file_, error.value());
+  partial_->discard();
+  partial_.reset();
+  return true;
+}
+
+/// The end of a run, with the note that is kept beside the file.
+FetchedFile Fetcher::finished() {
+  if (report_.unchanged) return {report_, file_, nullptr, ""};
+  const Json source{{"url", shown(source_.url)},
+                    {"query", query_mark(source_.url)},
+                    {"bytes", report_.bytes},
+                    {"sha256", report_.sha256},
+                    {"validator", partial_->state().validator},
+                    {"verified_by", report_.verified_by}};
+  return {report_, file_, std::move(partial_),
+          source.dump(1, ' ', false, Json::error_handler_t::replace) + "\n"};
+}
+
+Awaitable<Result<FetchedFile>> Fetcher::run() {
   auto there = is_there();
   if (!there) co_return std::unexpected(std::move(there).error());
-  if (*there) co_return report_;
+  if (*there) co_return finished();
   report_ = {};
   if (auto begun = begin(); !begun) co_return std::unexpected(std::move(begun).error());
   while (true) {
@@ -381,27 +437,20 @@ Awaitable<Result<FetchReport>> Fetcher::run() {
         co_return std::unexpected(std::move(done).error());
       }
     }
-    if (unchanged_) {
-      partial_->discard();
-      report_.unchanged = true;
-      std::error_code ignored;
-      report_.bytes = std::filesystem::file_size(file_, ignored);
-      co_return report_;
-    }
-    report(true);
-    auto good = verify();
+    if (!unchanged_) report(true);
+    auto good = unchanged_ ? take_unchanged() : verify();
     if (!good) co_return std::unexpected(std::move(good).error());
-    if (*good) co_return report_;
+    if (*good) co_return finished();
   }
 }
 
 }  // namespace
 
-Awaitable<Result<FetchReport>> fetch_file(net::HttpClient& client, const FileSource& source,
+Awaitable<Result<FetchedFile>> fetch_file(net::HttpClient& client, const FileSource& source,
                                           const std::string& file, const FetchOptions& options) {
   Fetcher fetcher(client, source, file, options);
   auto out = co_await fetcher.run();
-  co_return out;
+  co_return std::move(out);
 }
 
 Awaitable<Result<std::string>> fetch_text(net::HttpClient& client, const net::Url& url,
@@ -416,7 +465,7 @@ Awaitable<Result<std::string>> fetch_text(net::HttpClient& client, const net::Ur
     if (!response) {
       out = judge(std::move(response).error(), trace);
     } else if (response->status != 200) {
-      out = judge(*response, url, !options.token.empty());
+      out = judge(*response, url, options);
     } else {
       text = std::move(response->body);
     }

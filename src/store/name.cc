@@ -32,10 +32,6 @@ bool is_name_part(std::string_view part) {
          std::ranges::all_of(part, [](char c) { return is_alnum(c) || c == '.' || c == '_' || c == '-'; });
 }
 
-bool ends_with_gguf(std::string_view path) {
-  return path.size() > kEnding.size() && lower_case(path.substr(path.size() - kEnding.size())) == kEnding;
-}
-
 std::string_view file_of(std::string_view path) {
   const size_t slash = path.rfind('/');
   return slash == std::string_view::npos ? path : path.substr(slash + 1);
@@ -126,9 +122,13 @@ Status check_file_path(std::string_view path) {
   return parts > kDeepest ? bad("more than eight folders") : Status{};
 }
 
+bool is_model_file(std::string_view path) {
+  return path.size() > kEnding.size() && lower_case(path.substr(path.size() - kEnding.size())) == kEnding;
+}
+
 std::optional<Shard> parse_shard(std::string_view path) {
   constexpr size_t kDigits = 5, kTail = 2 * kDigits + 5;  // "-00002-of-00003"
-  if (!ends_with_gguf(path)) return std::nullopt;
+  if (!is_model_file(path)) return std::nullopt;
   path.remove_suffix(kEnding.size());
   if (path.size() <= kTail) return std::nullopt;
   const std::string_view tail = path.substr(path.size() - kTail);
@@ -150,7 +150,7 @@ std::string shard_path(const Shard& shard, unsigned index) {
 
 std::string stem_of(std::string_view path) {
   if (auto shard = parse_shard(path)) return shard->stem;
-  if (ends_with_gguf(path)) path.remove_suffix(kEnding.size());
+  if (is_model_file(path)) path.remove_suffix(kEnding.size());
   return std::string(path);
 }
 
@@ -173,7 +173,7 @@ std::vector<FileGroup> group_files(std::vector<std::string> paths) {
   std::vector<FileGroup> out;
   std::map<std::pair<std::string, unsigned>, size_t> shards;
   for (auto& path : paths) {
-    if (!ends_with_gguf(path)) continue;
+    if (!is_model_file(path)) continue;
     if (auto shard = parse_shard(path)) {
       const auto [found, fresh] = shards.try_emplace({shard->stem, shard->count}, out.size());
       if (fresh) out.emplace_back();

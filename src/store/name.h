@@ -29,6 +29,9 @@ Result<ModelName> parse_name(std::string_view text);
 /// kInvalidArgument.
 Status check_file_path(std::string_view path);
 
+/// Ends in .gguf, in any case.
+bool is_model_file(std::string_view path);
+
 /// "model-00002-of-00003.gguf" is shard 2 of 3 of "model".
 struct Shard {
   std::string stem;  // with its folder

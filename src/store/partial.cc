@@ -38,8 +38,10 @@ PartialState parse_state(const std::string& text) {
     return json.contains(key) && json[key].is_number_unsigned() ? json[key].get<uint64_t>() : 0;
   };
   out.url = string("url");
+  out.query = string("query");
   out.validator = string("validator");
   out.sha256 = string("sha256");
+  out.hash_from = string("hash_from");
   out.boot = string("boot");
   out.bytes = number("bytes");
   out.synced = number("synced");
@@ -47,8 +49,9 @@ PartialState parse_state(const std::string& text) {
 }
 
 std::string dump(const PartialState& state) {
-  return Json{{"url", state.url},     {"validator", state.validator}, {"sha256", state.sha256},
-              {"bytes", state.bytes}, {"synced", state.synced},       {"boot", state.boot}}
+  return Json{{"url", state.url},       {"query", state.query},         {"validator", state.validator},
+              {"sha256", state.sha256}, {"hash_from", state.hash_from}, {"bytes", state.bytes},
+              {"synced", state.synced}, {"boot", state.boot}}
              .dump(1, ' ', false, Json::error_handler_t::replace) +
          "\n";
 }
@@ -101,13 +104,19 @@ Status Partial::open_locked() {
 Result<std::unique_ptr<Partial>> Partial::open(const std::string& file) {
   std::unique_ptr<Partial> out(new Partial(file));
   BANTAM_TRY(out->open_locked());
-  if (auto text = read_file(state_path(file), 1 << 20)) out->state_ = parse_state(*text);
+  auto text = read_file(state_path(file), 1 << 20);
+  if (text) out->state_ = parse_state(*text);
+  if (out->size_ > 0 && !text && text.error().code == Code::kNotFound) {
+    return fail(Code::kInvalidArgument, "{}: found {} bytes that no pull wrote, expected no such file",
+                partial_path(file), out->size_);
+  }
   // After a crash of the system the end of the file may be there in length only.
   const bool same_boot = !out->state_.boot.empty() && out->state_.boot == this_boot();
   const uint64_t good = same_boot ? out->size_ : std::min(out->size_, out->state_.synced);
   if (good < out->size_ && ::ftruncate(out->fd_, static_cast<off_t>(good)) != 0)
     return fail_errno(partial_path(file), errno);
   out->size_ = good;
+  out->state_.synced = std::min(out->state_.synced, good);
   BANTAM_TRY(out->rehash());
   return out;
 }
@@ -170,8 +179,17 @@ std::string Partial::sha256() const { return hash_->hex(); }
 
 Status Partial::finish(const std::string& source) {
   if (::fsync(fd_) != 0) return fail_errno(partial_path(file_), errno);
-  BANTAM_TRY(write_file(source_path(file_), source));
+  // The note comes first, but never beside an earlier file of that name, of which it would not be true.
+  struct stat info {};
+  const bool replaces = ::lstat(file_.c_str(), &info) == 0;
+  if (replaces) {
+    ::unlink(source_path(file_).c_str());
+    sync_folder(file_);
+  } else {
+    BANTAM_TRY(write_file(source_path(file_), source));
+  }
   if (::rename(partial_path(file_).c_str(), file_.c_str()) != 0) return fail_errno(file_, errno);
+  if (replaces) BANTAM_TRY(write_file(source_path(file_), source));
   ::unlink(state_path(file_).c_str());
   sync_folder(file_);
   return {};

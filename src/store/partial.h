@@ -14,9 +14,11 @@ namespace bantam::store {
 
 /// What the server said of the file whose beginning is there; it must be the same when the pull goes on.
 struct PartialState {
-  std::string url;        // that was asked for, before redirects
+  std::string url;        // that was asked for, before redirects; without its query
+  std::string query;      // that it had, as a hash: signatures are not kept
   std::string validator;  // a strong ETag, else Last-Modified; empty: none was given
   std::string sha256;     // that the whole must have; empty: not known
+  std::string hash_from;  // who said so
   uint64_t bytes = 0;     // of the whole; 0: not known
   uint64_t synced = 0;    // of what is there, certainly on the disk
   std::string boot;       // of the run of the system that wrote; in another one only what is synced counts
@@ -26,7 +28,7 @@ struct PartialState {
 class Partial {
  public:
   /// Opens what an earlier pull left, or nothing, and hashes what is there. Errors: kBusy where another
-  /// process fetches it, kIo, kNoSpace.
+  /// process fetches it, kInvalidArgument for a file of that name that no pull made, kIo, kNoSpace.
   static Result<std::unique_ptr<Partial>> open(const std::string& file);
   ~Partial();
   Partial(const Partial&) = delete;
@@ -41,7 +43,8 @@ class Partial {
   Status restart();
   /// Of what is there.
   std::string sha256() const;
-  /// Makes it FILE, durably, and removes the state; `source` is kept beside.
+  /// Makes it FILE, durably, and removes the state; `source` is kept beside. Wherever the process ends in
+  /// between, no note of one file stands beside another.
   Status finish(const std::string& source);
   /// Removes it: it is of no use to a later pull.
   void discard();

@@ -48,6 +48,7 @@ class Puller {
   Puller(const Store& store, const PullOptions& options, net::HttpClient& client)
       : store_(store), options_(options), client_(client) {
     fetch_.token = options.token;
+    if (auto registry = net::parse_url(options.registry)) fetch_.token_for = std::move(*registry);
     fetch_.max_bytes = options.max_bytes;
     fetch_.retries = options.retries;
     fetch_.longest_pause = options.longest_pause;
@@ -65,7 +66,8 @@ class Puller {
   Result<Listing> listing(const ModelName& name);
   Status set_hash(Plan& plan) const;
   Status check_size(const Plan& plan) const;
-  Status check_model(PullReport& report) const;
+  Result<std::vector<FetchedFile>> fetch_all(const Plan& plan);
+  Status check_model(std::vector<FetchedFile>& files, PullReport& report) const;
 
   const Store& store_;
   const PullOptions& options_;
@@ -76,7 +78,6 @@ class Puller {
 /// A registry that lists nothing still gives a file that is named whole.
 Result<Listing> Puller::listing(const ModelName& name) {
   BANTAM_ASSIGN(const net::Url url, listing_url(options_.registry, name, options_.revision));
-  fetch_.token_for = url;
   auto text = net::wait(fetch_text(client_, url, fetch_));
   if (text) return parse_listing(*text);
   const bool whole = net::lower_case(name.selector).ends_with(".gguf");
@@ -129,8 +130,8 @@ Result<Plan> Puller::plan_url(const std::string& what) {
   BANTAM_TRY(check_transport(url));
   const auto path = net::percent_decode(url.target.substr(0, url.target.find('?')));
   const std::string file = path ? path->substr(path->rfind('/') + 1) : std::string();
-  if (!net::lower_case(file).ends_with(".gguf") || !check_file_path(file))
-    return fail(Code::kInvalidArgument, "{}: found no file name that ends in .gguf", what);
+  if (!is_model_file(file) || !check_file_path(file))
+    return fail(Code::kInvalidArgument, "{}: found no file name that ends in .gguf", shown(url));
   std::string name = options_.as;
   if (name.empty()) {
     const size_t resolve = path->find("/resolve/");
@@ -148,17 +149,10 @@ Result<Plan> Puller::plan_url(const std::string& what) {
       // The number stands as it is in a URL, however the rest of the name is escaped.
       const std::string from = fmt::format("-{:05}-of-", shard->index);
       const size_t at = url.target.substr(0, url.target.find('?')).rfind(from);
-      if (at == std::string::npos) return fail(Code::kInvalidArgument, "{}: found no shard's number", what);
+      if (at == std::string::npos) return fail(Code::kInvalidArgument, "{}: found no shard's number", shown(url));
       to.source.url.target.replace(at, from.size(), fmt::format("-{:05}-of-", i));
     }
     plan.files.push_back(std::move(to));
-  }
-  if (!options_.token_for_url) fetch_.token.clear();
-  fetch_.token_for = url;
-  if (!options_.registry.empty() && !options_.token.empty()) {
-    const auto registry = net::parse_url(options_.registry);
-    const bool same = registry && registry->tls == url.tls && registry->authority() == url.authority();
-    if (same) fetch_.token = options_.token;
   }
   return plan;
 }
@@ -196,21 +190,46 @@ Status Puller::check_size(const Plan& plan) const {
   return {};
 }
 
-Status Puller::check_model(PullReport& report) const {
-  const std::string& first = report.files.front().path;
-  const auto file = formats::GgufFile::open(first);
+/// All files of the plan, of which none has its name yet.
+Result<std::vector<FetchedFile>> Puller::fetch_all(const Plan& plan) {
+  std::vector<FetchedFile> out;
+  uint64_t left = options_.max_bytes;
+  for (const auto& file : plan.files) {
+    const std::string path = store_.folder(plan.name) + "/" + file.path;
+    std::error_code error;
+    fs::create_directories(fs::path(path).parent_path(), error);
+    if (error) return fail_errno(fs::path(path).parent_path().string(), error.value());
+    fetch_.max_bytes = left;
+    auto fetched = net::wait(fetch_file(client_, file.source, path, fetch_));
+    if (!fetched) {
+      store_.remove_empty(path);
+      return std::unexpected(std::move(fetched).error());
+    }
+    left -= std::min(left, fetched->report.bytes);
+    out.push_back(std::move(*fetched));
+  }
+  return out;
+}
+
+/// Looks at the files before they get their names, so that a bad one never takes a good one's place.
+Status Puller::check_model(std::vector<FetchedFile>& files, PullReport& report) const {
+  const auto place = [&](const std::string& name) {
+    const auto found = std::ranges::find(files, name, &FetchedFile::file);
+    return found == files.end() ? name : found->path();
+  };
+  const auto file = formats::GgufFile::open(files.front().file(), place);
   if (file) return {};
-  const bool as_published = std::ranges::all_of(report.files, [](const PulledFile& f) {
-    return !f.fetched.verified_by.empty() || f.fetched.unchanged;
+  const bool as_published = std::ranges::all_of(files, [](const FetchedFile& f) {
+    return !f.report.verified_by.empty() || f.report.unchanged;
   });
   if (as_published || file.error().code != Code::kCorrupt) {
-    report.notes.push_back("it is as published, but does not run here: " + file.error().message);
+    report.notes.push_back(fmt::format("it {}does not run here: {}",
+                                       as_published ? "is as published, but " : "", file.error().message));
     return {};
   }
-  for (const auto& f : report.files) {
-    std::error_code ignored;
-    fs::remove(f.path, ignored);
-    fs::remove(source_path(f.path), ignored);
+  for (auto& f : files) {
+    f.discard();
+    store_.remove_empty(f.file());
   }
   return fail(Code::kCorrupt, "{}; what was fetched is removed", file.error().message);
 }
@@ -220,33 +239,21 @@ Result<PullReport> Puller::run(const std::string& what) {
   BANTAM_ASSIGN(Plan plan, by_url ? plan_url(what) : plan_name(what));
   BANTAM_TRY(set_hash(plan));
   BANTAM_TRY(check_size(plan));
+  BANTAM_ASSIGN(auto files, fetch_all(plan));
   PullReport report;
-  const std::string folder = store_.folder(plan.name);
-  uint64_t left = options_.max_bytes;
-  for (const auto& file : plan.files) {
-    const std::string path = folder + "/" + file.path;
-    std::error_code error;
-    fs::create_directories(fs::path(path).parent_path(), error);
-    if (error) return fail_errno(fs::path(path).parent_path().string(), error.value());
-    fetch_.max_bytes = left;
-    auto fetched = net::wait(fetch_file(client_, file.source, path, fetch_));
-    if (!fetched) {
-      // Folders made for nothing go; one with anything in it stays.
-      fs::path empty = fs::path(path).parent_path();
-      for (; empty != fs::path(store_.root()) && fs::is_empty(empty, error); empty = empty.parent_path())
-        fs::remove(empty, error);
-      return std::unexpected(std::move(fetched).error());
+  BANTAM_TRY(check_model(files, report));
+  for (size_t i = 0; i < files.size(); ++i) {
+    BANTAM_TRY(files[i].keep());
+    const FetchReport& fetched = files[i].report;
+    if (fetched.verified_by.empty() && !fetched.unchanged) {
+      report.notes.push_back(fmt::format("{}: nobody gave a hash to compare its SHA-256 {} with",
+                                         plan.files[i].path, fetched.sha256));
     }
-    left -= std::min(left, fetched->bytes);
-    if (fetched->verified_by.empty() && !fetched->unchanged)
-      report.notes.push_back(
-          fmt::format("{}: nobody gave a hash to compare its SHA-256 {} with", file.path, fetched->sha256));
-    report.files.push_back({path, std::move(*fetched)});
+    report.files.push_back({files[i].file(), fetched});
   }
-  BANTAM_TRY(check_model(report));
   BANTAM_ASSIGN(const auto models, store_.models());
   const auto kept = std::ranges::find_if(
-      models, [&](const StoredModel& m) { return m.files.front() == report.files.front().path; });
+      models, [&](const StoredModel& m) { return !m.files.empty() && m.files.front() == report.files.front().path; });
   report.name = kept == models.end() ? plan.name.text() : kept->name;
   return report;
 }
@@ -254,14 +261,15 @@ Result<PullReport> Puller::run(const std::string& what) {
 }  // namespace
 
 Result<PullReport> pull(const std::string& what, const Store& store, const PullOptions& options) {
-  if (options.offline) return fail(Code::kUnavailable, "{}: nothing is pulled while offline is set", what);
+  const std::string named = net::without_secrets(what);
+  if (options.offline) return fail(Code::kUnavailable, "{}: nothing is pulled while offline is set", named);
   if (store.root().empty())
     return fail(Code::kInvalidArgument, "found no folder for models, expected --store, BANTAM_STORE or HOME");
   BANTAM_ASSIGN(const auto client, net::HttpClient::create(options.http));
   Puller puller(store, options, *client);
   auto out = puller.run(what);
   if (!out && out.error().code == Code::kCancelled)
-    return fail(Code::kCancelled, "{}: interrupted; the same command goes on from there", what);
+    return fail(Code::kCancelled, "{}: interrupted; the same command goes on from there", named);
   return out;
 }
 

@@ -18,8 +18,7 @@ struct PullOptions {
   std::string revision = "main";  // a branch, tag or commit
   std::string as;                 // OWNER/NAME to keep a URL's file under; empty: by the URL
   std::string sha256;             // that the file must have; for a model of one file
-  std::string token;              // for the registry; of a URL elsewhere only with token_for_url
-  bool token_for_url = false;
+  std::string token;              // goes to the registry's origin (scheme, host, port) and nowhere else
   bool offline = false;                    // every pull is an error
   uint64_t max_bytes = uint64_t{1} << 42;  // of all files together
   unsigned retries = 5;
@@ -44,8 +43,8 @@ struct PullReport {
 /// Fetches what `what` names ("owner/name:q4_k_m" or a URL), all shards of it. A URL of one shard means them
 /// all. Runs its own event loop on the calling thread. Errors: those of fetch_file, parse_name, parse_listing
 /// and select_files; kInvalidArgument for no registry or a hash that is none; kUnavailable while offline is
-/// set; kCorrupt for files that are no model (they are removed, unless a hash says that they are as
-/// published).
+/// set; kCorrupt for files that are no model (no file gets its name then, and what was fetched is removed,
+/// unless hashes say that they are as published).
 Result<PullReport> pull(const std::string& what, const Store& store, const PullOptions& options);
 
 }  // namespace bantam::store

@@ -30,7 +30,7 @@ std::string escape(std::string_view path) {
 Result<net::Url> url_of(std::string base, const std::string& rest) {
   while (base.ends_with('/')) base.pop_back();
   if (base.find('?') != std::string::npos)
-    return fail(Code::kInvalidArgument, "registry {}: found a query, expected none", base);
+    return fail(Code::kInvalidArgument, "registry {}: found a query, expected none", net::without_secrets(base));
   auto url = net::parse_url(base + rest);
   if (!url) return std::unexpected(std::move(url).error().in("registry"));
   BANTAM_TRY(check_transport(*url));
@@ -103,7 +103,7 @@ Result<Listing> parse_listing(std::string_view text) {
   for (const auto& item : json["siblings"]) {
     auto file = read_file(item);
     if (!file) return std::unexpected(std::move(file).error().in("the registry's listing"));
-    if (!net::lower_case(file->path).ends_with(".gguf")) continue;
+    if (!is_model_file(file->path)) continue;
     if (auto safe = check_file_path(file->path); !safe)
       return fail(Code::kCorrupt, "the registry's listing: {}", safe.error().message);
     out.files.push_back(std::move(*file));

@@ -66,12 +66,26 @@ bool is_being_fetched(const std::string& partial) {
   return busy;
 }
 
-/// Notes about files that are not there any more, where somebody removed them by hand.
+/// Whether a pull made `partial`, ".FILE.partial" of the model file `file`: it fetches no other files, and
+/// writes nothing before the state lies beside.
+bool is_of_a_pull(const std::string& partial, const std::string& file) {
+  std::error_code ignored;
+  return is_model_file(file) && (fs::exists(state_path(file), ignored) || fs::file_size(partial, ignored) == 0);
+}
+
+/// Notes about files that are not there any more, where somebody removed them by hand, and what of such notes
+/// was being written when a pull was killed (".FILE.source.json.4711.partial").
 void remove_orphans(const fs::path& folder) {
   std::error_code error;
   std::vector<fs::path> orphans;
   for (const auto& entry : fs::directory_iterator(folder, error)) {
-    const std::string name = entry.path().filename().string();
+    std::string name = entry.path().filename().string();
+    if (name.ends_with(kPartial)) {
+      name.resize(name.size() - kPartial.size());
+      const size_t dot = name.rfind('.');
+      if (dot != std::string::npos && name.find_first_not_of("0123456789", dot + 1) == std::string::npos)
+        name.resize(dot);
+    }
     for (std::string_view ending : {".source.json", ".partial.json"}) {
       if (!name.starts_with('.') || !name.ends_with(ending)) continue;
       const std::string file = (folder / name.substr(1, name.size() - 1 - ending.size())).string();
@@ -120,9 +134,12 @@ Result<Store::Entry> Store::scan_folder(const std::string& owner, const std::str
     if (!it->is_regular_file(ignored)) continue;
     const std::string path = it->path().lexically_relative(folder).string();
     const std::string file = it->path().filename().string();
-    if (file.starts_with('.') && file.ends_with(kPartial)) {
+    if (file.ends_with(kPartial)) {
+      if (!file.starts_with('.') || file.size() <= 1 + kPartial.size()) continue;
       const std::string whole = file.substr(1, file.size() - 1 - kPartial.size());
-      out.partials.push_back((fs::path(path).parent_path() / whole).string());
+      const fs::path named = fs::path(path).parent_path() / whole;
+      if (check_file_path(named.string()) && is_of_a_pull(it->path().string(), (folder / named).string()))
+        out.partials.push_back(named.string());
     } else if (check_file_path(path)) {
       out.files.push_back(path);
     }
@@ -201,11 +218,9 @@ Status Store::remove_file(const std::string& path, std::vector<Removed>& removed
 }
 
 Status Store::remove_with_partial(const std::string& path, std::vector<Removed>& removed) const {
-  if (is_being_fetched(partial_path(path)))
-    return fail(Code::kBusy, "{}: found a pull that is fetching it, expected none", path);
   std::vector<Removed> small;  // what is not worth telling
   BANTAM_TRY(remove_file(path, removed));
-  BANTAM_TRY(remove_file(partial_path(path), removed));
+  if (is_of_a_pull(partial_path(path), path)) BANTAM_TRY(remove_file(partial_path(path), removed));
   BANTAM_TRY(remove_file(state_path(path), small));
   BANTAM_TRY(remove_file(source_path(path), small));
   remove_empty(path);
@@ -242,6 +257,11 @@ Result<std::vector<Removed>> Store::remove(const ModelName& name, bool all) cons
   }
   if (files.empty())
     return fail(Code::kNotFound, "{}: found no such model in the store {}", name.text(), root_);
+  for (const auto& file : files) {
+    const std::string path = folder(name) + "/" + file;
+    if (is_being_fetched(partial_path(path)))
+      return fail(Code::kBusy, "{}: found a pull that is fetching it, expected none", path);
+  }
   std::vector<Removed> out;
   for (const auto& file : files) BANTAM_TRY(remove_with_partial(folder(name) + "/" + file, out));
   return out;

@@ -19,7 +19,8 @@ struct StoredModel {
   bool whole = true;     // false: shards are missing
 };
 
-/// A file of which a pull has fetched a part.
+/// A file of which a pull has fetched a part. What other commands write beside their files is none, whatever
+/// it is called.
 struct PartialFile {
   std::string name;               // "owner/name:file.gguf"
   std::string path;               // of what is there
@@ -54,11 +55,13 @@ class Store {
   /// Errors: kNotFound, and kInvalidArgument where several are meant, listing them.
   Result<StoredModel> find(const ModelName& name) const;
   /// Removes the model that `name` means, with what belongs to it, or what was fetched of one; `all`: every
-  /// file of owner/name. Empty folders go too. Errors: those of find, kBusy for a file that is being fetched,
-  /// kIo.
+  /// file of owner/name but those that other commands have not finished (.partial). Empty folders go too.
+  /// Errors: those of find, kBusy (then nothing is removed) where one of the files is being fetched, kIo.
   Result<std::vector<Removed>> remove(const ModelName& name, bool all) const;
   /// Removes what interrupted pulls left, but not what is being fetched now.
   Result<std::vector<Removed>> remove_partials() const;
+  /// Removes the folders of `path`, a file of the store, that are empty: never the root, nor one above it.
+  void remove_empty(const std::string& path) const;
 
  private:
   struct Entry {
@@ -70,7 +73,6 @@ class Store {
   Result<Entry> scan_folder(const std::string& owner, const std::string& name) const;
   Status remove_file(const std::string& path, std::vector<Removed>& removed) const;
   Status remove_with_partial(const std::string& path, std::vector<Removed>& removed) const;
-  void remove_empty(const std::string& path) const;
 
   std::string root_;
 };

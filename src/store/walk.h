@@ -34,11 +34,12 @@ net::Awaitable<Result<net::ClientResponse>> walk(net::HttpClient& client, const 
                                                  const FetchOptions& options, net::CallTrace& trace);
 
 /// What an answer with another status than the wanted ones means.
-Outcome judge(const net::ClientResponse& response, const net::Url& url, bool with_token);
+Outcome judge(const net::ClientResponse& response, const net::Url& url, const FetchOptions& options);
 /// What an error of walk() means.
 Outcome judge(Error error, const net::CallTrace& trace);
 
-/// Runs `attempt` until it succeeds, or fails for good, or has failed too often without progress.
+/// Runs `attempt` until it succeeds, or fails for good, or one of the limits in `options` is reached: failures
+/// one after the other without progress, attempts, time that brought nothing, a pause that a server asks for.
 net::Awaitable<Status> try_again(const std::function<net::Awaitable<Outcome>()>& attempt,
                                  const FetchOptions& options);
 

@@ -146,6 +146,79 @@ const tests = {
     await good("beyond");
     await good("elsewhere");
   },
+  async "what is called verified was hashed"() {
+    const tamper = (name) => {
+      const bytes = Buffer.from(model);
+      bytes[bytes.length - 5] ^= 1;  // the same size
+      writeFileSync(kept(name), bytes);
+    };
+    await good("plain8");
+    tamper("plain8");
+    assert.equal((await good("plain8")).files[0].unchanged, false);
+    tamper("plain8");
+    assert.equal((await good("plain8", ["--sha256", hash])).files[0].verified_by, "--sha256");
+    // A server that says that nothing has changed knows nothing of the file here.
+    await good("tagged");
+    const again = (await good("tagged")).files[0];
+    assert.ok(again.unchanged && again.verified_by === "" && again.sha256 === hash);
+    tamper("tagged");
+    assert.equal((await good("tagged")).files[0].unchanged, false);
+    assert.equal((await good("rehashed")).files[0].verified_by, "the server");
+  },
+  async "a hash that the server named outlives an interruption"() {
+    mkdirSync(at("store/faults/digest2"), {recursive: true});
+    const url = `http://127.0.0.1:${ports.plain}/faults/digest2/resolve/main/digest2-Q8_0.gguf`;
+    const damaged = Buffer.from(model);
+    damaged[200_000] ^= 4;
+    const state = {url, query: "", validator: "", sha256: hash, hash_from: "the server", bytes: model.length, synced: model.length, boot: ""};
+    writeFileSync(at("store/faults/digest2/.digest2-Q8_0.gguf.partial"), damaged);
+    writeFileSync(at("store/faults/digest2/.digest2-Q8_0.gguf.partial.json"), JSON.stringify(state));
+    const result = await run(["pull", url, "--json"]);
+    assert.equal(result.code, 0, result.stderr);
+    assert.ok(readFileSync(kept("digest2")).equals(model));
+  },
+  async "what is no model takes no model's place"() {
+    await good("spoiled");
+    const result = await pull("spoiled");
+    assert.equal(result.code, 1, result.stdout);
+    assert.match(result.stderr, /what was fetched is removed/);
+    assert.ok(readFileSync(kept("spoiled")).equals(model), "the good file is gone");
+    assert.deepEqual(readdirSync(at("store/faults/spoiled")).filter((f) => f.includes("partial")), []);
+    assert.match((await run(["pull", "faults/badshards"])).stderr, /what was fetched is removed/);
+    nothingLeft("badshards");
+  },
+  async "a failed pull cleans up its own folders only"() {
+    mkdirSync(at("deep/store"), {recursive: true});
+    assert.equal((await run(["pull", "faults/liar", "--store", at("deep/store") + "/"])).code, 1);
+    assert.deepEqual(readdirSync(at("deep/store")), []);
+  },
+  async "secrets of URLs are neither kept nor said"() {
+    const plain = `http://127.0.0.1:${ports.plain}/faults/signed/resolve/main/signed-Q8_0.gguf?X-Signature=s3cret`;
+    const result = await run(["pull", plain, "--json"]);
+    assert.equal(result.code, 0, result.stderr);
+    for (const file of readdirSync(at("store/faults/signed")))
+      assert.ok(!readFileSync(at(`store/faults/signed/${file}`)).includes("s3cret"), file);
+    const source = JSON.parse(readFileSync(at("store/faults/signed/.signed-Q8_0.gguf.source.json"), "utf8"));
+    assert.equal(source.url, plain.split("?")[0]);
+    // What goes on is the same URL with the same signature; another one may be another file.
+    const half = {url: source.url, query: source.query, validator: "", sha256: "", bytes: model.length, synced: 300_000, boot: ""};
+    for (const [query, resumed] of [["s3cret", 300_000], ["0ther", 0]]) {
+      rmSync(kept("signed"));
+      writeFileSync(at("store/faults/signed/.signed-Q8_0.gguf.partial"), model.subarray(0, 300_000));
+      writeFileSync(at("store/faults/signed/.signed-Q8_0.gguf.partial.json"), JSON.stringify(half));
+      const on = await run(["pull", plain.replace("s3cret", query), "--json"]);
+      assert.equal(JSON.parse(on.stdout).files[0].resumed_at, resumed, on.stderr);
+    }
+    const bad = [plain.replace("/faults/", "/nowhere/"), plain.replace(".gguf?", ".bin?"), plain.replace("http://", "http://me:s3cret@"),
+      plain.replace("http://127.0.0.1", "http://registry.test")];
+    for (const url of bad) {
+      for (const args of [["--retries", "0"], ["--offline"]]) {
+        const failed = await run(["pull", url, ...args]);
+        assert.equal(failed.code, 1);
+        assert.ok(!failed.stderr.includes("s3cret"), failed.stderr);
+      }
+    }
+  },
   async "hashes"() {
     await bad("wronghash", /found SHA-256 .*\(by the registry\)/);
     nothingLeft("wronghash");
@@ -244,6 +317,31 @@ const tests = {
     assert.equal(JSON.parse(plain.stdout).name, "mine/model:q8_0");
     assert.equal((await run(["pull", "faults/unlisted:unlisted-Q8_0.gguf"])).code, 0);
     assert.match((await run(["pull", "faults/unlisted:q8_0"])).stderr, /404/);
+  },
+  async "a URL elsewhere never sees the token"() {
+    writeFileSync(at("config.toml"), 'token-env = "MINE"\n');
+    const elsewhere = [`https://localhost:${ports.second}/faults/t/resolve/main/t-Q8_0.gguf`, `http://127.0.0.1:${ports.plain}/faults/t/resolve/main/t-Q8_0.gguf`];
+    await log();
+    for (const url of elsewhere) {
+      for (const [args, env] of [[["--token-env", "MINE"], {}], [["--config", at("config.toml")], {}], [[], {BANTAM_TOKEN_ENV: "MINE"}], [[], {BANTAM_TOKEN: "sesame"}]]) {
+        rmSync(at("store/faults/t"), {recursive: true, force: true});
+        assert.equal((await run(["pull", url, ...args], {MINE: "sesame", ...env})).code, 0);
+      }
+    }
+    const requests = await log();
+    assert.equal(requests.length, 8);
+    assert.ok(requests.every((r) => r.token === null), "the token went elsewhere");
+    const own = `${registry}/faults/private/resolve/main/private-Q8_0.gguf`;
+    rmSync(at("store/faults/private"), {recursive: true, force: true});
+    assert.equal((await run(["pull", own], {BANTAM_TOKEN: "sesame"})).code, 0);
+    assert.match((await run(["pull", own.replace(ports.registry, ports.second), "--as", "a/b"], {BANTAM_TOKEN: "sesame"})).stderr, /sent to the registry only/);
+  },
+  async "rm tells what it removed, also where it fails later"() {
+    await good("plain9");
+    const result = await run(["rm", "faults/plain9", "faults/nowhere"]);
+    assert.equal(result.code, 1);
+    assert.match(result.stdout, /^removed .*plain9-Q8_0\.gguf \([\d.]+ [kM]B\)/);
+    assert.match(result.stderr, /nowhere/);
   },
   async "a proxy"() {
     const far = {BANTAM_REGISTRY: "https://registry.test"};

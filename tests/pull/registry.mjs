@@ -10,6 +10,7 @@ const [certificate, key, path] = process.argv.slice(2);
 const model = readFileSync(path);
 const other = Buffer.from(model);
 other[other.length - 1] ^= 1;
+const garbage = Buffer.concat([Buffer.from("GGUF"), Buffer.from([3, 0, 0, 0]), Buffer.alloc(2000, 7)]);
 const sha = (bytes) => createHash("sha256").update(bytes).digest("hex");
 const tls = {cert: readFileSync(certificate), key: readFileSync(key)};
 const log = [];
@@ -18,6 +19,7 @@ const ports = {};
 
 const files = {
   shards: {"m-q8_0-00001-of-00002.gguf": model, "m-q8_0-00002-of-00002.gguf": other},
+  badshards: {"m-q8_0-00001-of-00002.gguf": garbage, "m-q8_0-00002-of-00002.gguf": model},
   several: {"several-Q4_K_M.gguf": model, "several-Q8_0.gguf": other, "mmproj-several-f16.gguf": model, "README.md": model},
 };
 const filesOf = (name) => files[name] ?? {[`${name}-Q8_0.gguf`]: model};
@@ -26,8 +28,8 @@ function listing(name) {
   const siblings = Object.entries(filesOf(name)).map(([rfilename, bytes]) =>
     ({rfilename, size: bytes.length, lfs: {sha256: sha(bytes), size: bytes.length}}));
   if (name === "wronghash") siblings[0].lfs.sha256 = sha(other);
-  if (name === "nohash" || name === "digest" || name === "html" || name === "baddigest") delete siblings[0].lfs;
-  if (["nohash", "html"].includes(name)) delete siblings[0].size;
+  if (["nohash", "digest", "html", "baddigest", "tagged", "spoiled", "rehashed", "badshards"].includes(name)) for (const file of siblings) delete file.lfs;
+  if (["nohash", "html", "spoiled"].includes(name)) delete siblings[0].size;
   if (name === "traversal") siblings[0].rfilename = "../../../evil-Q8_0.gguf";
   if (name === "absolute") siblings[0].rfilename = "/tmp/evil-Q8_0.gguf";
   if (name === "liar") siblings[0].lfs.size = siblings[0].size = model.length - 10;
@@ -72,6 +74,13 @@ function resolve(name, file, request, response) {
       const digest = createHash("sha256").update(name === "digest" ? bytes : other).digest("base64");
       return send(request, response, bytes, {etag: '"x"', headers: {"repr-digest": `sha-256=:${digest}:`}});
     }
+    case "rehashed":  // the same with hashes that the server names itself
+      return send(request, response, round < 2 ? other : bytes, {most: round < 2 ? 300_000 : Infinity});
+    case "tagged": return request.headers["if-none-match"] === '"v1"'
+      ? response.writeHead(304, {etag: '"v1"'}).end() : send(request, response, bytes, {etag: '"v1"'});
+    case "spoiled":  // what nobody can run, in the place of a model
+      return send(request, response, round < 2 ? bytes : garbage, {etag: ""});
+    case "badshards": return send(request, response, bytes, {etag: ""});
     case "nohash": return send(request, response, bytes, {etag: ""});
     case "truncated":  // well-formed, and too little
       return response.writeHead(200, {"transfer-encoding": "chunked"}).end(bytes.subarray(0, 1000));
@@ -112,7 +121,7 @@ function handle(where) {
   return (request, response) => {
     log.push({where, url: request.url, range: request.headers.range ?? null, token: request.headers.authorization ?? null});
     const list = /^\/api\/models\/faults\/([\w.-]+)\/revision\/main\?blobs=true$/.exec(request.url);
-    const file = /^\/faults\/([\w.-]+)\/resolve\/[\w.-]+\/([\w./-]+)$/.exec(request.url);
+    const file = /^\/faults\/([\w.-]+)\/resolve\/[\w.-]+\/([\w./-]+)(?:\?.*)?$/.exec(request.url);
     const store = /^\/store\/([\w.-]+)\?signature=secret$/.exec(request.url);
     if (list && list[1] !== "unlisted") {
       response.writeHead(200, {"content-type": "application/json"}).end(JSON.stringify(listing(list[1])));
