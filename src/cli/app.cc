@@ -6,7 +6,6 @@
 #include <vector>
 
 #include "base/file.h"
-#include "cli/config.h"
 #include "store/store.h"
 
 namespace bantam::cli {
@@ -35,13 +34,14 @@ void add_twins(CLI::App& verb) {
   }
 }
 
-Status load_config(Common& common, CLI::App& chosen, const std::vector<CLI::App*>& all, bool others) {
+Status load_config(Common& common, CLI::App& chosen, const std::vector<CLI::App*>& all,
+                   const OtherProgram& other) {
   if (const char* path = std::getenv("BANTAM_CONFIG"); common.config.empty() && path != nullptr)
     common.config = path;
   if (common.config.empty()) common.config = default_config_path();
   if (common.config.empty()) return {};
   BANTAM_ASSIGN(std::string text, read_file(common.config, uint64_t{1} << 24));
-  return apply_config(common.config, text, chosen, all, others);
+  return apply_config(common.config, text, chosen, all, other);
 }
 
 /// Names of the store become paths.
@@ -90,7 +90,7 @@ void takes_models(CLI::App& verb, const Common& common, std::vector<std::string>
 }
 
 int run_app(int argc, const char* const* argv, const char* about, std::span<const Verb> verbs,
-            std::span<const Verb> listed, bool others) {
+            std::span<const Verb> listed, const OtherProgram& other) {
   CLI::App app(about, "bantam");
   app.set_version_flag("--version", "bantam " BANTAM_VERSION);
   app.require_subcommand(1);
@@ -118,7 +118,7 @@ int run_app(int argc, const char* const* argv, const char* about, std::span<cons
   }
   auto chosen = std::find_if(apps.begin(), apps.end(), [](const CLI::App* sub) { return sub->parsed(); });
   if (chosen == apps.end()) return report_misuse("", "this verb lives in another program");
-  if (Status status = load_config(common, **chosen, apps, others); !status) {
+  if (Status status = load_config(common, **chosen, apps, other); !status) {
     report(status.error());
     return kMisuse;
   }

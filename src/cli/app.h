@@ -10,6 +10,7 @@
 #include <utility>
 #include <vector>
 
+#include "cli/config.h"
 #include "cli/output.h"
 
 namespace bantam::cli {
@@ -49,9 +50,9 @@ void takes_models(CLI::App& verb, const Common& common, std::vector<std::string>
 
 /// Parses the command line and runs the chosen verb. Every option --some-name of a verb has the environment
 /// twin BANTAM_SOME_NAME; a flag beats its twin, which beats the config file. Wrong use ends in kMisuse.
-/// `listed` verbs are only named in the help (they live in another program). `others`: another program's
-/// verbs read the same config file, so that keys which no verb here has are theirs.
+/// `listed` verbs are only named in the help (they live in another program). `other`: what that program, which
+/// reads the same config file, knows.
 int run_app(int argc, const char* const* argv, const char* about, std::span<const Verb> verbs,
-            std::span<const Verb> listed = {}, bool others = false);
+            std::span<const Verb> listed = {}, const OtherProgram& other = {});
 
 }  // namespace bantam::cli

@@ -68,12 +68,12 @@ class App : public testing::Test {
   }
 
   /// The exit code of these arguments; what was printed is in out_ and err_.
-  int call(std::vector<const char*> arguments, bool others = false) {
+  int call(std::vector<const char*> arguments, const OtherProgram& other = {}) {
     arguments.insert(arguments.begin(), "bantam");
     CaptureStdout();
     CaptureStderr();
     int code =
-        run_app(static_cast<int>(arguments.size()), arguments.data(), "About.", kVerbs, kListed, others);
+        run_app(static_cast<int>(arguments.size()), arguments.data(), "About.", kVerbs, kListed, other);
     out_ = GetCapturedStdout();
     err_ = GetCapturedStderr();
     return code;
@@ -131,10 +131,27 @@ TEST_F(App, ConfigErrorsNameFileLineAndKey) {
   EXPECT_EQ(seen.calls, 0);
 }
 
-TEST_F(App, KeysOfAnotherProgramAreItsOwn) {
-  const std::string path = config("treads = 3\nthreads = 2\n[far]\nx = 1\n");
-  EXPECT_EQ(call({"work", "m", "--config", path.c_str()}, /*others=*/true), kDone) << err_;
+// A typo must not pass for the other program's, whose names are known.
+TEST_F(App, KeysOfTheOtherProgramAreItsOwnAndTyposNobodys) {
+  constexpr std::string_view kFarVerbs[] = {"far"}, kFarFlags[] = {"epochs"};
+  const OtherProgram far{kFarVerbs, kFarFlags};
+  const auto call_with = [&](std::string_view content) {
+    return call({"work", "m", "--config", config(content).c_str()}, far);
+  };
+  EXPECT_EQ(call_with("epochs = 3\nthreads = 2\n[far]\nx = 1\n"), kDone) << err_;
   EXPECT_EQ(seen.threads, 2U);
+  const std::pair<const char*, const char*> typos[] = {
+      {"treads = 3\n", ":1: treads: no verb has a flag --treads, expected perhaps threads"},
+      {"epoch = 3\n", ":1: epoch: no verb has a flag --epoch, expected perhaps epochs"},
+      {"[fra]\nx = 1\n", ":1: fra: no verb has this name, expected perhaps far"},
+      {"[wokr]\n", ":1: wokr: no verb has this name, expected perhaps work"},
+      {"[work]\nstpo = 1\n", ":2: work.stpo: bantam work has no flag --stpo, expected perhaps stop"}};
+  for (const auto& [content, message] : typos) {
+    EXPECT_EQ(call_with(content), kMisuse) << content;
+    EXPECT_THAT(err_, HasSubstr(message));
+  }
+  EXPECT_EQ(call_with("nothing-like-it = 3\n"), kMisuse);
+  EXPECT_THAT(err_, testing::Not(HasSubstr("perhaps")));
 }
 
 TEST_F(App, ModelsMayBeNamesOfTheStore) {

@@ -1,7 +1,9 @@
 #include "cli/config.h"
 
+#include <algorithm>
 #include <cstdlib>
 #include <filesystem>
+#include <numeric>
 #include <sstream>
 
 // The header-only form with exceptions: they end in this file.
@@ -15,6 +17,40 @@ CLI::Option* find_option(const CLI::App& verb, std::string_view name) {
     if (option->check_lname(std::string(name)) && name != "help" && name != "config") return option;
   }
   return nullptr;
+}
+
+/// Names of which one may be meant by a wrong one.
+void add_flags(const CLI::App& verb, std::vector<std::string>& names) {
+  for (const CLI::Option* option : const_cast<CLI::App&>(verb).get_options()) {
+    for (const std::string& name : option->get_lnames()) {
+      if (name != "help" && name != "config") names.push_back(name);
+    }
+  }
+}
+
+/// Letters to put in, take out, change or swap with the next (optimal string alignment).
+size_t distance(std::string_view a, std::string_view b) {
+  std::vector<size_t> before(b.size() + 1), last(b.size() + 1), row(b.size() + 1);
+  std::iota(last.begin(), last.end(), 0);
+  for (size_t i = 1; i <= a.size(); ++i) {
+    row[0] = i;
+    for (size_t j = 1; j <= b.size(); ++j) {
+      row[j] = std::min({last[j] + 1, row[j - 1] + 1, last[j - 1] + (a[i - 1] == b[j - 1] ? 0 : 1)});
+      if (i > 1 && j > 1 && a[i - 1] == b[j - 2] && a[i - 2] == b[j - 1])
+        row[j] = std::min(row[j], before[j - 2] + 1);
+    }
+    before.swap(last);
+    last.swap(row);
+  }
+  return last.back();
+}
+
+/// ", expected perhaps NAME" where one of `names` is near, else nothing.
+std::string perhaps(std::string_view wrong, const std::vector<std::string>& names) {
+  const auto near = [&](const std::string& name) { return distance(wrong, name); };
+  const auto best = std::ranges::min_element(names, {}, near);
+  if (best == names.end() || near(*best) > std::max<size_t>(1, best->size() / 3)) return {};
+  return fmt::format(", expected perhaps {}", *best);
 }
 
 /// The value as the strings the command line would have given.
@@ -57,7 +93,7 @@ struct Applier {
   const std::string& path;
   CLI::App& verb;
   const std::vector<CLI::App*>& all;
-  bool others;
+  const OtherProgram& other;
 
   std::string where(const std::string& key, const toml::node& node) const {
     return fmt::format("{}:{}: {}", path, node.source().begin.line, key);
@@ -68,15 +104,20 @@ struct Applier {
     for (const CLI::App* candidate : all) {
       if (candidate->get_name() == name) owner = candidate;
     }
-    if (owner == nullptr && others) return {};
+    if (owner == nullptr && std::ranges::find(other.verbs, name) != other.verbs.end()) return {};
     if (owner == nullptr) {
-      return fail(Code::kInvalidArgument, "{}: expected the name of a verb", where(name, table));
+      std::vector<std::string> verbs(other.verbs.begin(), other.verbs.end());
+      for (const CLI::App* candidate : all) verbs.push_back(candidate->get_name());
+      return fail(Code::kInvalidArgument, "{}: no verb has this name{}", where(name, table),
+                  perhaps(name, verbs));
     }
     for (const auto& [key, node] : table) {
       std::string full = fmt::format("{}.{}", name, key.str());
       if (find_option(*owner, key.str()) == nullptr) {
-        return fail(Code::kInvalidArgument, "{}: bantam {} has no flag --{}", where(full, node), name,
-                    key.str());
+        std::vector<std::string> flags;
+        add_flags(*owner, flags);
+        return fail(Code::kInvalidArgument, "{}: bantam {} has no flag --{}{}", where(full, node), name,
+                    key.str(), perhaps(key.str(), flags));
       }
       if (owner == &verb) BANTAM_TRY(set_option(*find_option(verb, key.str()), node, where(full, node)));
     }
@@ -84,10 +125,14 @@ struct Applier {
   }
 
   Status apply_shared_key(const std::string& key, const toml::node& node) const {
-    bool known = false;
+    bool known = std::ranges::find(other.flags, key) != other.flags.end();
     for (const CLI::App* candidate : all) known = known || find_option(*candidate, key) != nullptr;
-    if (!known && others) return {};
-    if (!known) return fail(Code::kInvalidArgument, "{}: no verb has a flag --{}", where(key, node), key);
+    if (!known) {
+      std::vector<std::string> flags(other.flags.begin(), other.flags.end());
+      for (const CLI::App* candidate : all) add_flags(*candidate, flags);
+      return fail(Code::kInvalidArgument, "{}: no verb has a flag --{}{}", where(key, node), key,
+                  perhaps(key, flags));
+    }
     CLI::Option* option = find_option(verb, key);
     return option == nullptr ? Status{} : set_option(*option, node, where(key, node));
   }
@@ -124,10 +169,10 @@ std::string default_config_path() {
 }
 
 Status apply_config(const std::string& path, const std::string& toml, CLI::App& verb,
-                    const std::vector<CLI::App*>& all, bool others) {
+                    const std::vector<CLI::App*>& all, const OtherProgram& other) {
   try {
     toml::table root = toml::parse(toml, path);
-    return Applier{path, verb, all, others}.apply(root);
+    return Applier{path, verb, all, other}.apply(root);
   } catch (const toml::parse_error& error) {
     return fail(Code::kInvalidArgument, "{}:{}: {}", path, error.source().begin.line,
                 std::string(error.description()));

@@ -5,7 +5,9 @@
 
 #include <CLI/CLI.hpp>
 
+#include <span>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "base/result.h"
@@ -16,11 +18,16 @@ namespace bantam::cli {
 /// $XDG_CONFIG_HOME, else under ~/.config; empty when there is no such file.
 std::string default_config_path();
 
+/// The verbs and flags of the other program that reads the same file: `bantam` and `bantam-train` share it.
+struct OtherProgram {
+  std::span<const std::string_view> verbs, flags;
+};
+
 /// Sets every option of `verb` that got no value from the command line or the environment and has a key in
-/// `toml` (the file's content; `path` is for messages). `all` are the program's verbs: a key that none of
-/// them knows is an error, unless `others`: verbs of another program read the same file. Errors:
-/// kInvalidArgument naming file, key, found and expected.
+/// `toml` (the file's content; `path` is for messages). `all` are the program's verbs: a key or table that
+/// neither they nor the `other` program knows is an error; the other's own tables it checks itself. Errors:
+/// kInvalidArgument naming file, line and key, and the known name that is nearest to it.
 Status apply_config(const std::string& path, const std::string& toml, CLI::App& verb,
-                    const std::vector<CLI::App*>& all, bool others = false);
+                    const std::vector<CLI::App*>& all, const OtherProgram& other = {});
 
 }  // namespace bantam::cli

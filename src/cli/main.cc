@@ -1,6 +1,7 @@
 // bantam: the verbs that need no LibTorch. The others are in bantam-train, which is started in our place.
 
 #include "cli/app.h"
+#include "cli/config_names.h"
 #include "cli/exec_train.h"
 #include "cli/verbs.h"
 
@@ -36,5 +37,5 @@ int main(int argc, char** argv) {
   if (argc > 1 && bantam::cli::is_training_verb(argv[1])) return bantam::cli::start_training_program(argv);
   return bantam::cli::run_app(argc, argv,
                               "Makes small language models out of large ones, runs them, and teams them up.",
-                              kVerbs, bantam::cli::training_verbs());
+                              kVerbs, bantam::cli::training_verbs(), bantam::cli::of_bantam_train());
 }

@@ -1,6 +1,7 @@
 // bantam-train: the verbs that need LibTorch. `bantam` starts it for them, so that the runtime stays small.
 
 #include "cli/app.h"
+#include "cli/config_names.h"
 #include "cli/train_verbs.h"
 
 namespace {
@@ -18,5 +19,5 @@ constexpr Verb kVerbs[] = {
 
 int main(int argc, char** argv) {
   return bantam::cli::run_app(argc, argv, "Makes small language models out of large ones.", kVerbs, {},
-                              /*others=*/true);
+                              bantam::cli::of_bantam());
 }
