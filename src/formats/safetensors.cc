@@ -8,6 +8,7 @@
 
 #include "base/checked.h"
 #include "base/utf8.h"
+#include "formats/json.h"
 
 namespace bantam::formats {
 namespace {
@@ -16,7 +17,7 @@ using nlohmann::json;
 
 constexpr uint64_t kMaxHeaderBytes = 100'000'000;  // the reference implementation's limit
 constexpr uint64_t kLengthBytes = 8;
-constexpr int kMaxDepth = 3;  // header, tensor, shape
+constexpr size_t kMaxDepth = 3;  // header, tensor, shape
 constexpr std::string_view kMetadata = "__metadata__";
 
 struct Dtype {
@@ -49,35 +50,6 @@ const Dtype* find_dtype(std::string_view name) {
 std::optional<uint64_t> byte_size(const Dtype& dtype, const std::vector<uint64_t>& shape) {
   std::optional<uint64_t> out = dtype.bytes;
   for (uint64_t size : shape) out = out ? checked_mul(*out, size) : out;
-  return out;
-}
-
-/// The header as JSON. Nesting beyond what the format uses and repeated keys, which a JSON object would hide,
-/// are errors.
-Result<json> parse_header(std::string_view text, const std::string& file) {
-  std::vector<std::set<std::string>> keys(kMaxDepth + 1);
-  std::string repeated;
-  bool deep = false;
-  auto watch = [&](int depth, json::parse_event_t event, json& value) {
-    if (event == json::parse_event_t::object_start || event == json::parse_event_t::array_start) {
-      deep = deep || depth >= kMaxDepth;
-      if (!deep) keys[depth + 1].clear();
-    }
-    if (event == json::parse_event_t::key && !deep && !keys[depth].insert(value.get<std::string>()).second) {
-      repeated = value.get<std::string>();
-    }
-    return !deep;  // false: nothing more is stored
-  };
-  json out = json::parse(text, watch, false);
-  if (deep)
-    return fail(Code::kCorrupt, "{}: header: found values nested deeper than {}, expected tensors", file,
-                kMaxDepth);
-  if (!repeated.empty())
-    return fail(Code::kCorrupt, "{}: header: found \"{}\" twice, expected once", file, repeated);
-  if (!out.is_object()) {
-    return fail(Code::kCorrupt, "{}: header: found {}, expected a JSON object", file,
-                out.is_discarded() ? "broken JSON" : out.type_name());
-  }
   return out;
 }
 
@@ -196,9 +168,11 @@ Result<SafeTensorsFile> SafeTensorsFile::parse(std::span<const std::byte> bytes,
                 std::min(rest, kMaxHeaderBytes));
   }
   auto data = bytes.subspan(kLengthBytes + length);
-  BANTAM_ASSIGN(json header, parse_header({reinterpret_cast<const char*>(bytes.data()) + kLengthBytes,
-                                           static_cast<size_t>(length)},
-                                          name));
+  const std::string_view text(reinterpret_cast<const char*>(bytes.data()) + kLengthBytes, length);
+  BANTAM_ASSIGN(const json header, parse_json(text, name + ": header", kMaxDepth));
+  if (!header.is_object()) {
+    return fail(Code::kCorrupt, "{}: header: found {}, expected a JSON object", name, header.type_name());
+  }
   SafeTensorsFile out;
   std::vector<Entry> entries;
   for (const auto& [key, value] : header.items()) {

@@ -132,10 +132,10 @@ TEST(SafeTensors, OverlapGapAndRepetition) {
   EXPECT_THAT(header_error(two("b", "[0,4]", "[2,6]"), 6).message,
               AllOf(HasSubstr("tensor b"), HasSubstr("overlaps")));
   EXPECT_THAT(header_error(two("b", "[0,4]", "[6,10]"), 10).message, HasSubstr("gap"));
-  EXPECT_THAT(header_error(two("a", "[0,4]", "[4,8]"), 8).message, HasSubstr("\"a\" twice"));
+  EXPECT_THAT(header_error(two("a", "[0,4]", "[4,8]"), 8).message, HasSubstr("'a' stands twice"));
   EXPECT_THAT(
       header_error(R"({"a":{"dtype":"U8","dtype":"I8","shape":[1],"data_offsets":[0,1]}})", 1).message,
-      HasSubstr("\"dtype\" twice"));
+      HasSubstr("'dtype' stands twice"));
 }
 
 TEST(SafeTensors, LyingHeaderLength) {
