@@ -136,10 +136,14 @@ Status AtomicFile::flush() {
   return {};
 }
 
-Status AtomicFile::commit() {
+Status AtomicFile::sync() {
   if (failed_) return fail(Code::kIo, "{}: an earlier write failed", path_);
   BANTAM_TRY(flush());
-  if (::fsync(fd_) != 0) return fail_errno(path_, errno);
+  return ::fsync(fd_) == 0 ? Status{} : fail_errno(path_, errno);
+}
+
+Status AtomicFile::commit() {
+  BANTAM_TRY(sync());
   if (::close(std::exchange(fd_, -1)) != 0 || ::rename(partial_.c_str(), path_.c_str()) != 0) {
     int error = errno;
     ::unlink(partial_.c_str());

@@ -52,6 +52,9 @@ class AtomicFile {
   Status write(std::span<const std::byte> bytes);
   Status write(std::string_view text);
   uint64_t size() const { return written_; }
+  /// Has all that was written on the disk, under the name partial(), where it can be read before commit().
+  Status sync();
+  const std::string& partial() const { return partial_; }
   Status commit();
 
  private:

@@ -140,18 +140,24 @@ class GgufWriter {
   /// kInvalidArgument.
   Status add_tensor(std::string name, GgmlType type, std::vector<uint64_t> shape,
                     std::span<const std::byte> data);
+  /// The same without a copy: `data` must live until the last write().
+  Status borrow_tensor(std::string name, GgmlType type, std::vector<uint64_t> shape,
+                       std::span<const std::byte> data);
   /// Copies every metadata pair of `file` but split.* (not the tensors).
   void copy_metadata(const GgufFile& file);
-  /// The alignment is 32 (a copied general.alignment is left out). Errors: kNoSpace, kIo; the old file, if
-  /// any, is then untouched.
-  Status write(const std::string& path) const;
+  /// The alignment is 32 (a copied general.alignment is left out). `check`, where there is one, is given the
+  /// file as it reads back, before that takes its name. Errors: kNoSpace, kIo, those of `check`; the old
+  /// file, if any, is then untouched.
+  Status write(const std::string& path, const std::function<Status(const GgufFile&)>& check = {}) const;
 
  private:
   struct Tensor {
     std::string name;
     GgmlType type;
     std::vector<uint64_t> shape;
-    std::vector<std::byte> data;
+    std::vector<std::byte> owned;
+    std::span<const std::byte> borrowed;  // where nothing is owned
+    std::span<const std::byte> data() const { return owned.empty() ? borrowed : owned; }
   };
   std::vector<std::pair<std::string, GgufValue>> metadata_;
   std::vector<Tensor> tensors_;

@@ -3,6 +3,7 @@
 #include <gmock/gmock.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cstring>
 #include <filesystem>
 
@@ -279,6 +280,29 @@ TEST(Gguf, AModelWeDidNotMake) {
 TEST(Gguf, MissingFileAndFullDisk) {
   EXPECT_EQ(GgufFile::open("/nonexistent/x.gguf").error().code, Code::kNotFound);
   EXPECT_FALSE(small_writer().write("/nonexistent/x.gguf"));
+}
+
+TEST(GgufWriter, OnlyWhatIsCheckedTakesTheName) {
+  const std::string path = temporary("checked.gguf");
+  std::vector<std::byte> data(8, std::byte{3});
+  GgufWriter writer = small_writer();
+  ASSERT_TRUE(writer.borrow_tensor("late", GgmlType::kF32, {2}, data));
+  data[0] = std::byte{7};  // nothing was copied
+  ASSERT_TRUE(write_file(path, "before"));
+  const auto refused = writer.write(path, [&](const GgufFile& file) -> Status {
+    EXPECT_EQ(file.path(), path);
+    EXPECT_NE(file.find_tensor("late"), nullptr);
+    return fail(Code::kUnsupported, "no");
+  });
+  ASSERT_FALSE(refused);
+  EXPECT_EQ(refused.error().message, "no");
+  EXPECT_EQ(read_file(path).value(), "before");
+  EXPECT_FALSE(std::filesystem::exists(fmt::format("{}.{}.partial", path, ::getpid())));
+  ASSERT_TRUE(writer.write(path, [](const GgufFile&) { return Status{}; }));
+  const auto file = GgufFile::open(path);
+  ASSERT_TRUE(file) << file.error().message;
+  EXPECT_TRUE(std::ranges::equal(file->data(*file->find_tensor("late")), data));
+  std::filesystem::remove(path);
 }
 
 }  // namespace

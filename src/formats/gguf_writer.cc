@@ -72,6 +72,13 @@ const GgufValue* GgufWriter::find(std::string_view key) const {
 
 Status GgufWriter::add_tensor(std::string name, GgmlType type, std::vector<uint64_t> shape,
                               std::span<const std::byte> data) {
+  BANTAM_TRY(borrow_tensor(std::move(name), type, std::move(shape), data));
+  tensors_.back().owned.assign(data.begin(), data.end());
+  return {};
+}
+
+Status GgufWriter::borrow_tensor(std::string name, GgmlType type, std::vector<uint64_t> shape,
+                                 std::span<const std::byte> data) {
   const auto* traits = ggml_type_traits(type);
   if (traits == nullptr) {
     return fail(Code::kInvalidArgument, "tensor {}: type: found {}, expected one this version writes", name,
@@ -97,7 +104,7 @@ Status GgufWriter::add_tensor(std::string name, GgmlType type, std::vector<uint6
                 "tensor {}: data: found {} bytes, expected {} for its shape and type {}", name, data.size(),
                 bytes.value_or(0), traits->name);
   }
-  tensors_.push_back({std::move(name), type, std::move(shape), {data.begin(), data.end()}});
+  tensors_.push_back({std::move(name), type, std::move(shape), {}, data});
   return {};
 }
 
@@ -107,7 +114,8 @@ void GgufWriter::copy_metadata(const GgufFile& file) {
   }
 }
 
-Status GgufWriter::write(const std::string& path) const {
+Status GgufWriter::write(const std::string& path,
+                         const std::function<Status(const GgufFile&)>& check) const {
   constexpr std::string_view kAlignmentKey = "general.alignment";  // may have come in by copy_metadata
   std::string head = "GGUF";
   put(head, kVersion);
@@ -125,14 +133,20 @@ Status GgufWriter::write(const std::string& path) const {
     for (uint64_t size : tensor.shape) put(head, size);
     put(head, static_cast<uint32_t>(tensor.type));
     put(head, offset);
-    offset += tensor.data.size() + padding(tensor.data.size());
+    offset += tensor.data().size() + padding(tensor.data().size());
   }
   head.append(padding(head.size()), '\0');
   BANTAM_ASSIGN(auto file, AtomicFile::create(path));
   BANTAM_TRY(file.write(head));
   for (const auto& tensor : tensors_) {
-    BANTAM_TRY(file.write(tensor.data));
-    BANTAM_TRY(file.write(std::string(padding(tensor.data.size()), '\0')));
+    BANTAM_TRY(file.write(tensor.data()));
+    BANTAM_TRY(file.write(std::string(padding(tensor.data().size()), '\0')));
+  }
+  if (check) {
+    BANTAM_TRY(file.sync());
+    BANTAM_ASSIGN(const auto map, MappedFile::open(file.partial()));
+    BANTAM_ASSIGN(const auto written, GgufFile::parse(map.bytes(), path));  // `path` in messages
+    BANTAM_TRY(check(written));
   }
   return file.commit();
 }
