@@ -18,6 +18,6 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   const auto again = read_hf_config(*written);
   if (!again || again->config.dim != config->config.dim || again->config.layers != config->config.layers)
     std::abort();
-  if (config->config.layers <= 64) (void)hf_tensors(config->config, config->token_types);
+  if (config->config.layers <= 64) (void)hf_tensors(*config);
   return 0;
 }

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 
+#include "formats/json.h"
 #include "model/family.h"
 #include "model/hf_names.h"
 #include "model/json_fields.h"
@@ -56,18 +57,20 @@ Status read_longrope(Reader& in, const JsonFields& rope) {
   Config& c = in.config();
   BANTAM_TRY(rope.only("short_mscale", Json()));
   BANTAM_TRY(rope.only("long_mscale", Json()));
-  BANTAM_ASSIGN(in.out.rope_short, rope.numbers("short_factor"));
-  BANTAM_ASSIGN(in.out.rope_long, rope.numbers("long_factor"));
-  if (in.out.rope_short.size() != in.pairs() || in.out.rope_long.size() != in.pairs())
-    return rope.wrong("long_factor", fmt::format("two lists of {} numbers", in.pairs()));
-  const uint32_t given = c.rope_scaling.original_context;
+  BANTAM_ASSIGN(in.out.rope_short, rope.factors("short_factor", in.pairs()));
+  BANTAM_ASSIGN(in.out.rope_long, rope.factors("long_factor", in.pairs()));
+  uint32_t given = c.rope_scaling.original_context;
+  if (given == 0 && in.is("phi3")) given = 4096;  // its class's own
   BANTAM_ASSIGN(const uint32_t original, rope.size("original_max_position_embeddings", given));
+  if (original == 0) return rope.wrong("original_max_position_embeddings", "a whole number above 0");
   c.rope_scaling.original_context = original;
-  if (original == 0) return rope.wrong("original_max_position_embeddings", "a whole number");
-  const double scale = static_cast<double>(c.context_length) / original;
-  const double usual =
-      scale <= 1 ? 1 : std::sqrt(1 + std::log(scale) / std::log(static_cast<double>(original)));
-  BANTAM_ASSIGN(const double magnitude, rope.number("attention_factor", usual));
+  BANTAM_ASSIGN(const double magnitude,
+                rope.positive("attention_factor", longrope_magnitude(c.context_length, original)));
+  // Where both are there, transformers takes the one or the other, as its version is.
+  const double ratio = static_cast<double>(c.context_length) / original;
+  BANTAM_ASSIGN(const double factor, rope.positive("factor", ratio));
+  if (!rope.has("attention_factor") && std::abs(factor - ratio) > 1e-6 * ratio)
+    return rope.wrong("factor", fmt::format("{}, by which the context was extended", ratio), Code::kUnsupported);
   c.rope_scaling.magnitude = static_cast<float>(magnitude);
   // One list for texts of any length is how a GGUF has it outside of Phi.
   if (in.family.architecture != "phi3" && in.out.rope_short == in.out.rope_long) {
@@ -82,35 +85,40 @@ Status read_longrope(Reader& in, const JsonFields& rope) {
 Status read_yarn(Reader& in, const JsonFields& rope) {
   RopeScaling& scaling = in.config().rope_scaling;
   scaling.type = RopeScaling::Type::kYarn;
-  BANTAM_ASSIGN(const double factor, rope.number("factor"));
+  BANTAM_ASSIGN(const double factor, rope.positive("factor"));
   BANTAM_ASSIGN(
       scaling.original_context,
       rope.size("original_max_position_embeddings",
                 scaling.original_context > 0 ? scaling.original_context : in.config().context_length));
-  BANTAM_ASSIGN(const double fast, rope.number("beta_fast", 32));
-  BANTAM_ASSIGN(const double slow, rope.number("beta_slow", 1));
+  BANTAM_ASSIGN(const double fast, rope.positive("beta_fast", 32));
+  BANTAM_ASSIGN(const double slow, rope.positive("beta_slow", 1));
   scaling.factor = static_cast<float>(factor);
   scaling.beta_fast = static_cast<float>(fast);
   scaling.beta_slow = static_cast<float>(slow);
   const double usual = 1 + 0.1 * std::log(factor);
-  BANTAM_ASSIGN(const double magnitude, rope.number("attention_factor", usual));
+  if (!(usual > 0)) return rope.wrong("factor", "a number above 4.6e-5");  // exp(-10)
+  BANTAM_ASSIGN(const double magnitude, rope.positive("attention_factor", usual));
   BANTAM_TRY(rope.only("mscale", Json()));
   BANTAM_TRY(rope.only("mscale_all_dim", Json()));
   // A GGUF's value stands beside YaRN's own.
   scaling.magnitude = static_cast<float>(magnitude / usual);
+  if (!(scaling.magnitude > 0)) return rope.wrong("attention_factor", "a larger number");
   if (std::abs(scaling.magnitude - 1) < 1e-6F) scaling.magnitude = 1;
   return {};
 }
 
 Status read_llama3(Reader& in, const JsonFields& rope) {
   Llama3Scaling scaling;
-  BANTAM_ASSIGN(scaling.factor, rope.number("factor"));
-  BANTAM_ASSIGN(scaling.low, rope.number("low_freq_factor"));
-  BANTAM_ASSIGN(scaling.high, rope.number("high_freq_factor"));
+  BANTAM_ASSIGN(scaling.factor, rope.positive("factor"));
+  BANTAM_ASSIGN(scaling.low, rope.positive("low_freq_factor"));
+  BANTAM_ASSIGN(scaling.high, rope.positive("high_freq_factor"));
   BANTAM_ASSIGN(scaling.original_context, rope.size("original_max_position_embeddings"));
-  if (!(scaling.factor > 0) || !(scaling.low > 0) || !(scaling.high > scaling.low))
-    return rope.wrong("high_freq_factor", "factors above 0, the high one above the low one");
+  if (!(static_cast<float>(scaling.high) > static_cast<float>(scaling.low)))
+    return rope.wrong("high_freq_factor", fmt::format("more than the low one, {}", scaling.low));
+  if (scaling.original_context == 0) return rope.wrong("original_max_position_embeddings", "above 0");
   in.out.rope_factors = llama3_factors(scaling, in.config().rope_base, in.pairs());
+  if (!std::ranges::all_of(in.out.rope_factors, [](float x) { return x > 0 && x < 1e9F; }))
+    return rope.wrong("factor", "one by which angles can be divided");
   return {};
 }
 
@@ -118,19 +126,40 @@ Status read_scaling(Reader& in, const JsonFields& rope) {
   BANTAM_ASSIGN(const std::string old, rope.text("type", "default"));
   BANTAM_ASSIGN(const std::string type, rope.text("rope_type", old));
   RopeScaling& scaling = in.config().rope_scaling;
+  const char* key = rope.has("rope_type") ? "rope_type" : "type";
   if (type == "default") return {};
+  if (in.is("phi3")) {
+    // Its class reads the two older names so, whatever else they mean elsewhere.
+    if (type == "longrope" || type == "su" || type == "yarn") return read_longrope(in, rope);
+    return rope.wrong(key, "default or longrope", Code::kUnsupported);
+  }
   if (type == "linear") {
     scaling.type = RopeScaling::Type::kLinear;
-    BANTAM_ASSIGN(const double factor, rope.number("factor"));
+    BANTAM_ASSIGN(const double factor, rope.positive("factor"));
     scaling.factor = static_cast<float>(factor);
     if (factor == 1) scaling.type = RopeScaling::Type::kNone;
     return {};
   }
   if (type == "yarn") return read_yarn(in, rope);
   if (type == "llama3") return read_llama3(in, rope);
-  if (type == "longrope" || type == "su") return read_longrope(in, rope);
-  return rope.wrong(rope.has("rope_type") ? "rope_type" : "type", "default, linear, yarn, llama3 or longrope",
-                    Code::kUnsupported);
+  if (type == "longrope") return read_longrope(in, rope);
+  return rope.wrong(key, "default, linear, yarn, llama3 or longrope", Code::kUnsupported);
+}
+
+/// How much of a head rotates: of `rope` in later files, else of the config itself.
+Status read_partial(Reader& in, const JsonFields& rope) {
+  Config& c = in.config();
+  const char* key = "partial_rotary_factor";
+  const JsonFields& fields = rope.has(key) ? rope : in.fields;
+  BANTAM_ASSIGN(const double partial, fields.positive(key, 1));
+  if (partial > 1) return fields.wrong(key, "at most 1");
+  if (partial == 1) return {};
+  if (!in.is("phi3"))  // the others' classes rotate all, and fail where a table has fewer columns
+    return fields.wrong(key, fmt::format("1 for model_type {}", in.model_type), Code::kUnsupported);
+  c.rope_dims = static_cast<uint32_t>(partial * c.head_dim);
+  if (c.rope_dims == 0 || c.rope_dims % 2 != 0)
+    return fields.wrong(key, fmt::format("an even number of the {} channels of a head", c.head_dim));
+  return {};
 }
 
 /// rope_theta and rope_scaling, or (later files) both in rope_parameters.
@@ -139,28 +168,26 @@ Status read_rope(Reader& in) {
   const bool gemma3 = in.is("gemma3_text");
   BANTAM_ASSIGN(double base, in.fields.number("rope_theta", gemma3 ? 1e6 : 1e4));
   BANTAM_ASSIGN(double local, in.fields.number("rope_local_base_freq", 1e4));
-  BANTAM_ASSIGN(const double partial, in.fields.number("partial_rotary_factor", 1));
-  if (!(partial > 0 && partial <= 1)) return in.fields.wrong("partial_rotary_factor", "above 0, at most 1");
-  if (partial < 1) c.rope_dims = static_cast<uint32_t>(partial * c.head_dim);
-  if (c.rope_dims > 0 && in.family.rope_pairing == RopePairing::kInterleaved)
-    return in.fields.wrong("partial_rotary_factor", "1 for this family", Code::kUnsupported);
   BANTAM_ASSIGN(c.rope_scaling.original_context, in.fields.size("original_max_position_embeddings", 0));
   const char* key = in.fields.has("rope_parameters") ? "rope_parameters" : "rope_scaling";
   const Json none = Json::object();
   const Json* object = in.fields.has(key) ? &in.fields.at(key) : &none;
   if (!object->is_object()) return in.fields.wrong(key, "an object");
   if (object->contains("full_attention")) {  // an entry for each kind of layer
-    const Json& window = object->value("sliding_attention", Json::object());
-    if (window.is_object()) {
-      BANTAM_ASSIGN(local, JsonFields(window, "config.json: rope_parameters.").number("rope_theta", local));
+    const auto window = object->find("sliding_attention");
+    if (window != object->end() && window->is_object()) {
+      const JsonFields fields(*window, fmt::format("config.json: {}.sliding_attention.", key));
+      BANTAM_ASSIGN(local, fields.number("rope_theta", local));
+      BANTAM_TRY(fields.only("rope_type", "default"));
     }
-    object = &(*object)["full_attention"];
+    object = &*object->find("full_attention");
     if (!object->is_object()) return in.fields.wrong(key, "objects");
   }
   const JsonFields rope(*object, fmt::format("config.json: {}.", key));
   BANTAM_ASSIGN(base, rope.number("rope_theta", base));
   c.rope_base = static_cast<float>(base);
   if (gemma3) c.window_rope_base = static_cast<float>(local);
+  BANTAM_TRY(read_partial(in, rope));
   return read_scaling(in, rope);
 }
 
@@ -223,11 +250,25 @@ Status read_scales(Reader& in) {
   return {};
 }
 
+Status read_biases(Reader& in) {
+  BANTAM_TRY(in.fields.only("mlp_bias", false));
+  if (in.is("qwen2")) {  // always, and no field says so
+    in.out.biases = HfBiases::kQkv;
+    return {};
+  }
+  if (!has_attention_bias(in.model_type)) return in.fields.only("attention_bias", false);
+  BANTAM_ASSIGN(const bool all, in.fields.flag("attention_bias", false));
+  if (all) in.out.biases = HfBiases::kAll;
+  return {};
+}
+
 Status read_decoder(Reader& in) {
   Config& c = in.config();
   BANTAM_TRY(read_sizes(in));
   BANTAM_TRY(read_activation(in));
-  BANTAM_TRY(in.fields.only("mlp_bias", false));
+  BANTAM_TRY(read_biases(in));
+  BANTAM_TRY(in.fields.only("use_bidirectional_attention", false));
+  BANTAM_ASSIGN(in.out.ends, in.fields.ids("eos_token_id"));
   BANTAM_ASSIGN(const double eps, in.fields.number("rms_norm_eps", 1e-6));
   c.rms_eps = static_cast<float>(eps);
   BANTAM_ASSIGN(c.tied_head, in.fields.flag("tie_word_embeddings", in.family.scaled_embedding));
@@ -281,7 +322,7 @@ Status read_nomic(Reader& in) {
 }  // namespace
 
 Result<HfConfig> read_hf_config(std::string_view text) {
-  const Json json = Json::parse(text, nullptr, /*allow_exceptions=*/false);
+  BANTAM_ASSIGN(const Json json, formats::parse_json(text, "config.json"));
   if (!json.is_object()) return fail(Code::kCorrupt, "config.json: found no JSON object");
   const JsonFields fields(json, "config.json: ");
   BANTAM_ASSIGN(const std::string model_type, fields.text("model_type"));

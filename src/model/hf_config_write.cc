@@ -1,4 +1,4 @@
-// config.json out of a model's values.
+// config.json and generation_config.json out of a model's values.
 
 #include <cmath>
 #include <cstdlib>
@@ -22,6 +22,8 @@ Json decimals(const std::vector<float>& values) {
   return out;
 }
 
+Json one_or_all(const std::vector<int64_t>& ids) { return ids.size() == 1 ? Json(ids[0]) : Json(ids); }
+
 Json llama3_json(const Llama3Scaling& s) {
   return {{"rope_type", "llama3"},
           {"factor", s.factor},
@@ -40,6 +42,16 @@ Json longrope_json(const std::vector<float>& in_short, const std::vector<float>&
           {"attention_factor", decimal(magnitude)}};
 }
 
+/// As phi3's class reads it: three fields, the original context beside them. A fourth, which its older
+/// versions refuse, only where the magnitude does not follow.
+Json phi3_longrope_json(const std::vector<float>& in_short, const std::vector<float>& in_long, const Config& c,
+                        uint32_t original) {
+  Json out{{"type", "longrope"}, {"short_factor", decimals(in_short)}, {"long_factor", decimals(in_long)}};
+  const auto usual = static_cast<float>(longrope_magnitude(c.context_length, original));
+  if (c.rope_scaling.magnitude != usual) out["attention_factor"] = decimal(c.rope_scaling.magnitude);
+  return out;
+}
+
 /// rope_scaling, null where nothing is scaled. Factors that are not Llama 3's are LongRoPE's with one list.
 Result<Json> scaling_json(const HfConfig& in) {
   const Config& c = in.config;
@@ -48,6 +60,19 @@ Result<Json> scaling_json(const HfConfig& in) {
   if (static_cast<int>(lists) + !in.rope_factors.empty() + (s.type != RopeScaling::Type::kNone) > 1)
     return fail(Code::kUnsupported, "RoPE: found two ways of scaling, expected one that config.json can say");
   const uint32_t original = s.original_context > 0 ? s.original_context : c.context_length;
+  if (c.architecture == "phi3") {
+    if (s.type != RopeScaling::Type::kNone)
+      return fail(Code::kUnsupported,
+                  "rope.scaling.type: found {} in a phi3 model, expected longrope or none, as its config.json "
+                  "can say no other",
+                  s.type == RopeScaling::Type::kYarn ? "yarn" : "linear");
+    if (lists || !in.rope_factors.empty()) {
+      const auto& one = in.rope_factors;
+      const auto& given_short = !one.empty() ? one : in.rope_short.empty() ? in.rope_long : in.rope_short;
+      const auto& given_long = !one.empty() ? one : in.rope_long.empty() ? in.rope_short : in.rope_long;
+      return phi3_longrope_json(given_short, given_long, c, original);
+    }
+  }
   if (lists) {
     const auto& given_short = in.rope_short.empty() ? in.rope_long : in.rope_short;
     const auto& given_long = in.rope_long.empty() ? in.rope_short : in.rope_long;
@@ -58,6 +83,9 @@ Result<Json> scaling_json(const HfConfig& in) {
     if (fitted) return llama3_json(*fitted);
     return longrope_json(in.rope_factors, in.rope_factors, original, s.magnitude);
   }
+  if (s.type != RopeScaling::Type::kYarn && s.magnitude != 1)
+    return fail(Code::kUnsupported, "rope.scaling.attn_factor: found {}, expected 1 beside no factors and no YaRN",
+                s.magnitude);
   if (s.type == RopeScaling::Type::kLinear)
     return Json{{"rope_type", "linear"}, {"type", "linear"}, {"factor", decimal(s.factor)}};
   if (s.type == RopeScaling::Type::kNone) return Json();
@@ -115,8 +143,26 @@ void add_family(const Config& c, Json& out) {
   }
 }
 
+std::string_view biases_name(HfBiases biases) {
+  return biases == HfBiases::kNone  ? "none"
+         : biases == HfBiases::kQkv ? "queries, keys and values"
+                                    : "queries, keys, values and outputs";
+}
+
+Status check_biases(const HfConfig& in) {
+  const std::string type = model_type_of(in.config);
+  const bool always = type == "qwen2", field = has_attention_bias(type);
+  const bool good = in.biases == (always ? HfBiases::kQkv : HfBiases::kNone) ||
+                    (field && in.biases == HfBiases::kAll);
+  if (good) return {};
+  return fail(Code::kUnsupported, "biases of attention: found those of {}, expected {}{} as a {} model has them",
+              biases_name(in.biases), biases_name(always ? HfBiases::kQkv : HfBiases::kNone),
+              field ? fmt::format(" or those of {}", biases_name(HfBiases::kAll)) : "", type);
+}
+
 /// Values that a family's class has no field for.
-Status check_sayable(const Config& c) {
+Status check_sayable(const HfConfig& in) {
+  const Config& c = in.config;
   const auto refuse = [&](const char* what, double found, double expected) {
     return fail(Code::kUnsupported,
                 "{}: found {} in a {} model, expected {}, as its config.json has no field for it", what,
@@ -133,12 +179,13 @@ Status check_sayable(const Config& c) {
   if (!gemma && c.logit_softcap != 0) return refuse("final_logit_softcapping", c.logit_softcap, 0);
   const bool windows = c.architecture == "llama" || c.architecture == "phi3" || c.post_norms;
   if (!windows && c.sliding_window != 0) return refuse("attention.sliding_window", c.sliding_window, 0);
-  return {};
+  if (c.architecture != "phi3" && c.rope_dims != 0) return refuse("rope.dimension_count", c.rope_dims, c.head_dim);
+  return check_biases(in);
 }
 
 Result<Json> decoder_json(const HfConfig& in) {
   const Config& c = in.config;
-  BANTAM_TRY(check_sayable(c));
+  BANTAM_TRY(check_sayable(in));
   Json out{{"vocab_size", c.vocab_size},
            {"max_position_embeddings", c.context_length},
            {"hidden_size", c.dim},
@@ -151,18 +198,28 @@ Result<Json> decoder_json(const HfConfig& in) {
            {"rope_theta", decimal(c.rope_base)},
            {"tie_word_embeddings", c.tied_head}};
   BANTAM_ASSIGN(out["rope_scaling"], scaling_json(in));
-  if (c.rope_scaling.original_context > 0)
+  if (c.rope_scaling.original_context > 0) {
     out["original_max_position_embeddings"] = c.rope_scaling.original_context;
-  if (c.rope_dims > 0)
-    out["partial_rotary_factor"] = static_cast<double>(c.rope_dims) / static_cast<double>(c.head_dim);
+  } else if (c.architecture == "phi3" && out["rope_scaling"].is_object()) {  // its class would take 4096
+    out["original_max_position_embeddings"] = c.context_length;
+  }
+  if (c.rope_dims > 0) {
+    double part = static_cast<double>(c.rope_dims) / c.head_dim;
+    if (static_cast<uint32_t>(part * c.head_dim) < c.rope_dims) part = std::nextafter(part, 1.0);
+    out["partial_rotary_factor"] = part;  // of which readers take the whole part of part * head_dim
+  }
+  if (has_attention_bias(model_type_of(c))) out["attention_bias"] = in.biases == HfBiases::kAll;
   add_family(c, out);
   return out;
 }
 
-Json encoder_json(const HfConfig& in) {
+Result<Json> encoder_json(const HfConfig& in) {
   const Config& c = in.config;
+  if (c.rope_dims != 0)
+    return fail(Code::kUnsupported, "rope.dimension_count: found {} in a {} model, expected {}", c.rope_dims,
+                c.architecture, c.head_dim);
   if (c.architecture == "bert") {
-    return {{"vocab_size", c.vocab_size},
+    return Json{{"vocab_size", c.vocab_size},
             {"max_position_embeddings", c.context_length},
             {"hidden_size", c.dim},
             {"intermediate_size", c.ffn_dim},
@@ -173,7 +230,7 @@ Json encoder_json(const HfConfig& in) {
             {"hidden_act", "gelu"},
             {"position_embedding_type", "absolute"}};
   }
-  return {{"vocab_size", c.vocab_size},
+  return Json{{"vocab_size", c.vocab_size},
           {"n_positions", c.context_length},
           {"n_embd", c.dim},
           {"n_inner", c.ffn_dim},
@@ -196,17 +253,20 @@ Json encoder_json(const HfConfig& in) {
 Result<std::string> write_hf_config(const HfConfig& config, std::string_view dtype, const HfTokenIds& ids) {
   const std::string type = model_type_of(config.config);
   Json out{{"architectures", {hf_class_of(type)}}, {"model_type", type}};
-  Json values;
-  if (config.config.encoder) {
-    values = encoder_json(config);
-  } else {
-    BANTAM_ASSIGN(values, decoder_json(config));
-  }
+  BANTAM_ASSIGN(const Json values, config.config.encoder ? encoder_json(config) : decoder_json(config));
   out.update(values);
   if (ids.bos) out["bos_token_id"] = *ids.bos;
-  if (ids.eos) out["eos_token_id"] = *ids.eos;
+  if (!ids.ends.empty()) out["eos_token_id"] = one_or_all(ids.ends);
   if (ids.padding) out["pad_token_id"] = *ids.padding;
   out["torch_dtype"] = dtype;
+  return out.dump(2) + "\n";
+}
+
+std::string write_hf_generation(const HfTokenIds& ids) {
+  Json out{{"_from_model_config", true}};
+  if (ids.bos) out["bos_token_id"] = *ids.bos;
+  if (!ids.ends.empty()) out["eos_token_id"] = one_or_all(ids.ends);
+  if (ids.padding) out["pad_token_id"] = *ids.padding;
   return out.dump(2) + "\n";
 }
 

@@ -1,12 +1,16 @@
 #include "model/hf_export.h"
 
+#include <sys/stat.h>
+#include <unistd.h>
+
 #include <algorithm>
+#include <cerrno>
 #include <cmath>
-#include <cstring>
 #include <filesystem>
 #include <map>
 #include <nlohmann/json.hpp>
 #include <set>
+#include <utility>
 
 #include "base/file.h"
 #include "formats/safetensors.h"
@@ -14,8 +18,8 @@
 #include "model/encoder.h"
 #include "model/hf_config.h"
 #include "model/hf_names.h"
+#include "model/hf_source.h"
 #include "model/weights.h"
-#include "tensor/half.h"
 #include "text/pipeline/to_json.h"
 
 namespace bantam::model {
@@ -25,7 +29,6 @@ namespace fs = std::filesystem;
 using formats::GgmlType;
 using formats::GgufTensor;
 using Json = nlohmann::ordered_json;
-using tensor::DType;
 
 std::string dtype_name(GgmlType type) { return formats::ggml_type_name(static_cast<uint32_t>(type)); }
 bool is_float(GgmlType type) {
@@ -61,36 +64,27 @@ class Converter {
  private:
   Result<std::span<const std::byte>> convert(const Item& item, std::span<const std::byte> bytes,
                                              uint64_t rows, bool turn_values) {
-    const uint64_t columns = item.from->shape[0];
+    const uint64_t columns = item.from->shape[0], row_bytes = item.bytes / rows;
     std::vector<float> values(columns);
-    out_.clear();
+    out_.resize(item.bytes);
     for (uint64_t row = 0; row < rows; ++row) {
       kernels::dequantize_row(kernels::ref::table(), item.from->type,
                               bytes.data() + row * (bytes.size() / rows), columns, values.data());
       if (item.tensor.change == HfChange::kPlusOne) std::ranges::for_each(values, [](float& x) { x -= 1; });
-      BANTAM_TRY(append(item, values));
+      if (item.type == GgmlType::kF16) BANTAM_TRY(check_half(item, values));
+      kernels::quantize_row(item.type, values.data(), columns, out_.data() + row * row_bytes);
     }
     if (turn_values) out_ = reorder_heads(out_, sizeof(float), head_dim_, /*to_gguf=*/false);
     return std::span<const std::byte>(out_);
   }
 
-  Status append(const Item& item, const std::vector<float>& values) {
-    const size_t at = out_.size();
-    if (item.type == GgmlType::kF32) {
-      out_.resize(at + values.size() * sizeof(float));
-      std::memcpy(out_.data() + at, values.data(), values.size() * sizeof(float));
-      return {};
-    }
-    std::vector<uint16_t> halves;
+  static Status check_half(const Item& item, const std::vector<float>& values) {
+    constexpr float kBeyond = 65520;  // what would round to infinity
     for (float x : values) {
-      halves.push_back(item.type == GgmlType::kF16 ? tensor::float_to_half(x) : tensor::float_to_bfloat(x));
-      if (item.type == GgmlType::kF16 && std::isfinite(x) && (halves.back() & 0x7C00U) == 0x7C00U) {
+      if (std::isfinite(x) && std::abs(x) >= kBeyond)
         return fail(Code::kInvalidArgument,
                     "{}: found {}, expected values that F16 holds (--type bf16 or f32)", item.from->name, x);
-      }
     }
-    out_.resize(at + halves.size() * sizeof(uint16_t));
-    std::memcpy(out_.data() + at, halves.data(), halves.size() * sizeof(uint16_t));
     return {};
   }
 
@@ -99,14 +93,21 @@ class Converter {
   std::vector<std::byte> turned_, out_;
 };
 
-/// Reads the values of a vector by name; empty where there is none.
-std::vector<float> factors_of(const formats::GgufFile& file, std::string_view name) {
-  const GgufTensor* tensor = file.find_tensor(name);
-  if (tensor == nullptr || tensor->shape.size() != 1) return {};
-  std::vector<float> out(tensor->shape[0]);
-  kernels::dequantize_row(kernels::ref::table(), tensor->type, file.data(*tensor).data(), out.size(),
-                          out.data());
-  return out;
+/// Which projections have biases. Errors: kUnsupported where some layers have others than the rest.
+Result<HfBiases> biases_of(const Weights& weights, const std::string& path) {
+  size_t inputs = 0, outputs = 0;
+  for (const auto& layer : weights.layers) {
+    for (const auto* bias : {&layer.q_bias, &layer.k_bias, &layer.v_bias}) inputs += bias->empty() ? 0 : 1;
+    outputs += layer.output_bias.empty() ? 0 : 1;
+  }
+  const size_t layers = weights.layers.size();
+  if (inputs == 0 && outputs == 0) return HfBiases::kNone;
+  if (inputs == 3 * layers && outputs == 0) return HfBiases::kQkv;
+  if (inputs == 3 * layers && outputs == layers) return HfBiases::kAll;
+  return fail(Code::kUnsupported,
+              "{}: biases of attention: found {} of queries, keys and values and {} of outputs, expected those of "
+              "all {} layers or none",
+              path, inputs, outputs, layers);
 }
 
 Result<HfConfig> read_source(const formats::GgufFile& file) {
@@ -114,22 +115,21 @@ Result<HfConfig> read_source(const formats::GgufFile& file) {
   BANTAM_ASSIGN(out.config, read_config(file));
   // Checks that every tensor is there, has its shape and is used.
   if (out.config.encoder) {
-    BANTAM_ASSIGN(const auto weights, map_encoder(file, out.config));
+    BANTAM_TRY(map_encoder(file, out.config));
     if (const auto* types = file.find_tensor("token_types.weight")) out.token_types = types->shape[1];
-    (void)weights;
-  } else {
-    BANTAM_ASSIGN(const auto weights, map_weights(file, out.config));
-    (void)weights;
+    return out;
   }
-  out.rope_factors = factors_of(file, "rope_freqs.weight");
-  out.rope_short = factors_of(file, "rope_factors_short.weight");
-  out.rope_long = factors_of(file, "rope_factors_long.weight");
+  BANTAM_ASSIGN(auto weights, map_weights(file, out.config));
+  BANTAM_ASSIGN(out.biases, biases_of(weights, file.path()));
+  out.rope_factors = std::move(weights.rope_factors);
+  out.rope_short = std::move(weights.rope_short);
+  out.rope_long = std::move(weights.rope_long);
   return out;
 }
 
 Result<std::vector<Item>> plan(const formats::GgufFile& file, const HfConfig& hf,
                                const ExportOptions& options) {
-  BANTAM_ASSIGN(auto tensors, hf_tensors(hf.config, hf.token_types));
+  BANTAM_ASSIGN(auto tensors, hf_tensors(hf));
   std::set<std::string, std::less<>> known{"rope_freqs.weight", "rope_factors_short.weight",
                                            "rope_factors_long.weight"};
   std::vector<Item> out;
@@ -206,15 +206,6 @@ Status write_weights(const formats::GgufFile& file, const std::vector<Item>& ite
   return write_file(directory + "/model.safetensors.index.json", index.dump(2) + "\n");
 }
 
-Status write_generation(const text::HfTokenizer& tokenizer, const std::string& directory) {
-  Json out{{"_from_model_config", true}};
-  if (tokenizer.bos) out["bos_token_id"] = *tokenizer.bos;
-  if (tokenizer.ends.size() == 1) out["eos_token_id"] = tokenizer.ends[0];
-  if (tokenizer.ends.size() > 1) out["eos_token_id"] = tokenizer.ends;
-  if (tokenizer.padding) out["pad_token_id"] = *tokenizer.padding;
-  return write_file(directory + "/generation_config.json", out.dump(2) + "\n");
-}
-
 /// How sentence-transformers is told to make one vector of a text.
 Status write_pooling(const formats::GgufFile& file, const Config& config, const std::string& directory,
                      ExportReport& report) {
@@ -264,6 +255,16 @@ void add_notes(const formats::GgufFile& file, const std::vector<Item>& items, Ex
         "the keys bantam.* (task, calibration, provenance) have no place in the directory");
 }
 
+/// What was written is what import_hf reads (the tokenizer has been read back already).
+Status check_written(const std::string& directory) {
+  BANTAM_ASSIGN(const std::string text, read_file(directory + "/config.json"));
+  BANTAM_ASSIGN(const HfConfig hf, read_hf_config(text));
+  BANTAM_ASSIGN(HfSource source, HfSource::open(directory));
+  BANTAM_ASSIGN(const auto tensors, hf_tensors(hf));
+  for (const auto& tensor : tensors) BANTAM_TRY(source.take(tensor));
+  return source.finish();
+}
+
 Status write_all(const formats::GgufFile& file, const std::string& directory, const ExportOptions& options,
                  ExportReport& report) {
   BANTAM_ASSIGN(const HfConfig hf, read_source(file));
@@ -275,17 +276,58 @@ Status write_all(const formats::GgufFile& file, const std::string& directory, co
   const std::string dtype = report.dtype == "F16"    ? "float16"
                             : report.dtype == "BF16" ? "bfloat16"
                                                      : "float32";
-  HfTokenIds ids{.bos = tokenizer.bos, .eos = std::nullopt, .padding = tokenizer.padding};
-  if (!tokenizer.ends.empty()) ids.eos = tokenizer.ends[0];
+  const HfTokenIds ids{.bos = tokenizer.bos, .padding = tokenizer.padding, .ends = tokenizer.ends};
   auto config = write_hf_config(hf, dtype, ids);
   if (!config) return std::unexpected(std::move(config).error().in(file.path()));
   BANTAM_TRY(write_file(directory + "/config.json", *config));
   BANTAM_TRY(write_file(directory + "/tokenizer.json", tokenizer.tokenizer));
   BANTAM_TRY(write_file(directory + "/tokenizer_config.json", tokenizer.config));
-  BANTAM_TRY(hf.config.encoder ? write_pooling(file, hf.config, directory, report)
-                               : write_generation(tokenizer, directory));
-  return write_weights(file, items, hf.config, directory, options, report);
+  BANTAM_TRY(write_pooling(file, hf.config, directory, report));
+  if (!hf.config.encoder)
+    BANTAM_TRY(write_file(directory + "/generation_config.json", write_hf_generation(ids)));
+  BANTAM_TRY(write_weights(file, items, hf.config, directory, options, report));
+  return check_written(directory);
 }
+
+/// A new folder beside its target, under a name that nobody had. What is in it goes unless it takes the target's.
+class NewFolder {
+ public:
+  static Result<NewFolder> create(const fs::path& target) {
+    std::error_code error;
+    if (target.has_parent_path()) fs::create_directories(target.parent_path(), error);
+    if (error) return fail_errno(target.parent_path().string(), error.value());
+    for (int i = 0;; ++i) {
+      NewFolder out(target, fmt::format("{}.{}-{}.partial", target.string(), ::getpid(), i));
+      // Not fs::create_directory, which takes one that is there for its own.
+      if (::mkdir(out.path_.c_str(), 0777) == 0) return out;
+      const int why = errno;
+      const std::string name = std::exchange(out.path_, {});
+      if (why != EEXIST) return fail_errno(name, why);
+    }
+  }
+  NewFolder(NewFolder&& other) noexcept
+      : target_(std::move(other.target_)), path_(std::exchange(other.path_, {})) {}
+  NewFolder& operator=(NewFolder&&) = delete;
+  ~NewFolder() {
+    std::error_code ignored;
+    if (!path_.empty()) fs::remove_all(path_, ignored);
+  }
+
+  const std::string& path() const { return path_; }
+  /// The target is not there or an empty folder, which this replaces.
+  Status take_name() {
+    std::error_code error;
+    fs::rename(path_, target_, error);
+    if (error) return fail_errno(target_.string(), error.value());
+    path_.clear();
+    return {};
+  }
+
+ private:
+  NewFolder(fs::path target, std::string path) : target_(std::move(target)), path_(std::move(path)) {}
+  fs::path target_;
+  std::string path_;  // empty once it is somebody else's
+};
 
 }  // namespace
 
@@ -297,25 +339,17 @@ Result<ExportReport> export_hf(const std::string& gguf, const std::string& direc
   }
   BANTAM_ASSIGN(const auto file, formats::GgufFile::open(gguf));
   std::error_code error;
-  fs::path target = fs::path(directory).lexically_normal();
+  fs::path target = fs::weakly_canonical(directory, error);  // through links, which stay
+  if (error) return fail_errno(directory, error.value());
   if (!target.has_filename()) target = target.parent_path();
   if (fs::exists(target, error) && (!fs::is_directory(target, error) || !fs::is_empty(target, error)))
     return fail(Code::kInvalidArgument, "{}: found files there, expected no such folder or an empty one",
                 directory);
-  const std::string partial = target.string() + ".partial";
-  fs::remove_all(partial, error);
-  fs::create_directories(partial, error);
-  if (error) return fail_errno(partial, error.value());
+  BANTAM_ASSIGN(NewFolder folder, NewFolder::create(target));
   ExportReport report;
-  Status written = write_all(file, partial, options, report);
-  if (written) {
-    fs::remove(target, error);  // an empty one
-    fs::rename(partial, target, error);
-    if (!error) return report;
-    written = fail_errno(target.string(), error.value());
-  }
-  fs::remove_all(partial, error);
-  return std::unexpected(std::move(written).error());
+  BANTAM_TRY(write_all(file, folder.path(), options, report));
+  BANTAM_TRY(folder.take_name());
+  return report;
 }
 
 }  // namespace bantam::model

@@ -29,12 +29,11 @@ struct ExportReport {
 };
 
 /// Writes config.json, generation_config.json (decoders), model.safetensors (or shards with their index),
-/// tokenizer.json, tokenizer_config.json, and for encoders sentence-transformers' files. `directory` must not
-/// exist or be empty; it is there whole or not at all. Vectors (norms, biases) are F32. import_hf gives back
-/// the same tensors where matrices keep their type, and the same config; only Gemma's norms, which are stored
-/// as w and as w
-/// + 1, may differ in the last bit where w + 1 is below 0.5. Errors: those of read_config, map_weights and
-/// tokenizer_to_hf; kUnsupported for what config.json has no field for, kInvalidArgument for a directory with
+/// tokenizer.json, tokenizer_config.json, and where the file has a pooling_type sentence-transformers' files.
+/// `directory` must not exist or be empty; it is there whole, read back, or not at all. Vectors (norms, biases)
+/// are F32. import_hf gives back the same tensors where matrices keep their type, and the same config; only
+/// Gemma's norms, which are stored as w and as w + 1, may differ in the last bit where w + 1 is below 0.5.
+/// Errors: those of read_config, map_weights and tokenizer_to_hf; kUnsupported for what config.json has no field for, kInvalidArgument for a directory with
 /// files or a value beyond F16, kIo, kNoSpace.
 Result<ExportReport> export_hf(const std::string& gguf, const std::string& directory,
                                const ExportOptions& options = {});

@@ -1,15 +1,22 @@
 #include "model/hf_import.h"
 
+#include <fmt/ranges.h>
+
 #include <algorithm>
-#include <cstring>
 #include <filesystem>
 #include <nlohmann/json.hpp>
 
 #include "base/file.h"
+#include "formats/json.h"
+#include "kernels/convert.h"
+#include "model/encoder.h"
 #include "model/hf_config.h"
 #include "model/hf_source.h"
+#include "model/json_fields.h"
+#include "model/weights.h"
 #include "text/pipeline/pipeline.h"
 #include "text/pipeline/to_gguf.h"
+#include "text/special_tokens.h"
 
 namespace bantam::model {
 namespace {
@@ -18,33 +25,51 @@ namespace fs = std::filesystem;
 using formats::GgufWriter;
 using Json = nlohmann::json;
 
+/// Which file of the directory, as messages name it.
+const char* const kTokenizerConfig = "tokenizer_config.json";
+const char* const kGeneration = "generation_config.json";
+const char* const kModules = "modules.json";
+
 /// The file's text, or nothing where it is not there.
-Result<std::string> optional_file(const std::string& path) {
+Result<std::optional<std::string>> optional_file(const std::string& path) {
   auto text = read_file(path);
-  if (!text && text.error().code == Code::kNotFound) return std::string();
-  return text;
+  if (text) return std::optional(std::move(*text));
+  if (text.error().code == Code::kNotFound) return std::nullopt;
+  return std::unexpected(std::move(text).error());
 }
 
-/// A matrix as it is stored; a vector as floats, as llama.cpp wants it.
+/// The same as JSON of that type; null where the file is not there. A broken one is an error: what it would have
+/// said is not known.
+Result<Json> optional_json(const std::string& directory, const std::string& name,
+                           Json::value_t type = Json::value_t::object) {
+  BANTAM_ASSIGN(const auto text, optional_file(directory + "/" + name));
+  if (!text) return Json();
+  BANTAM_ASSIGN(Json json, formats::parse_json(*text, name));
+  if (json.type() != type)
+    return fail(Code::kCorrupt, "{}: found {}, expected {}", name, json.type_name(), Json(type).type_name());
+  return json;
+}
+
+/// A matrix as it is stored; a vector as floats, as llama.cpp wants it. `file` borrows what stays as it is.
 Status write_tensor(const HfTensor& to, const formats::SafeTensor& tensor, const Config& config,
                     GgufWriter& file) {
+  BANTAM_ASSIGN(auto type, formats::ggml_type_from_name(tensor.dtype));
+  const std::vector<uint64_t> shape(tensor.shape.rbegin(), tensor.shape.rend());
   std::span<const std::byte> bytes = tensor.data;
   std::vector<float> values;
-  auto type = tensor.dtype == "F16"    ? formats::GgmlType::kF16
-              : tensor.dtype == "BF16" ? formats::GgmlType::kBF16
-                                       : formats::GgmlType::kF32;
-  if (tensor.shape.size() == 1) {
-    values = widened(tensor);
+  if (shape.size() == 1) {
+    values.resize(shape[0]);
+    kernels::dequantize_row(kernels::ref::table(), type, bytes.data(), values.size(), values.data());
     if (to.change == HfChange::kPlusOne) std::ranges::for_each(values, [](float& x) { x += 1; });
     bytes = std::as_bytes(std::span(values));
     type = formats::GgmlType::kF32;
   }
-  std::vector<std::byte> turned;
   if (to.change == HfChange::kRotated) {
-    turned = reorder_heads(bytes, bytes.size() / tensor.shape[0], config.head_dim, /*to_gguf=*/true);
-    bytes = turned;
+    const auto turned = reorder_heads(bytes, bytes.size() / tensor.shape[0], config.head_dim, /*to_gguf=*/true);
+    return file.add_tensor(to.gguf, type, shape, turned);
   }
-  return file.add_tensor(to.gguf, type, {tensor.shape.rbegin(), tensor.shape.rend()}, bytes);
+  return shape.size() == 1 ? file.add_tensor(to.gguf, type, shape, bytes)
+                           : file.borrow_tensor(to.gguf, type, shape, bytes);
 }
 
 Status write_factors(const std::string& name, const std::vector<float>& factors, GgufWriter& file) {
@@ -53,7 +78,7 @@ Status write_factors(const std::string& name, const std::vector<float>& factors,
 }
 
 Status write_tensors(const HfConfig& hf, HfSource& source, GgufWriter& file, ImportReport& report) {
-  BANTAM_ASSIGN(const auto wanted, hf_tensors(hf.config, hf.token_types));
+  BANTAM_ASSIGN(const auto wanted, hf_tensors(hf));
   for (const auto& tensor : wanted) {
     BANTAM_ASSIGN(const auto* found, source.take(tensor));
     if (found == nullptr) continue;
@@ -74,67 +99,150 @@ Status write_tensors(const HfConfig& hf, HfSource& source, GgufWriter& file, Imp
   return source.finish();
 }
 
+/// The folder of the pooling that sentence-transformers adds to the model; empty where it adds none. Errors:
+/// kUnsupported for another step, which would change the vectors.
+Result<std::string> pooling_folder(const std::string& directory) {
+  BANTAM_ASSIGN(const Json modules, optional_json(directory, kModules, Json::value_t::array));
+  std::error_code ignored;
+  if (modules.is_null()) return fs::exists(directory + "/1_Pooling/config.json", ignored) ? "1_Pooling" : "";
+  std::string out;
+  for (size_t i = 0; i < modules.size(); ++i) {
+    if (!modules[i].is_object())
+      return fail(Code::kCorrupt, "{}: [{}]: found {}, expected an object", kModules, i, modules[i].type_name());
+    const JsonFields module(modules[i], fmt::format("{}: [{}].", kModules, i));
+    BANTAM_ASSIGN(const std::string type, module.text("type"));
+    const std::string name = type.substr(type.rfind('.') + 1);
+    if (name == "Transformer" || name == "Normalize") continue;  // vectors are scaled to length 1 anyway
+    if (name != "Pooling" || !out.empty())
+      return module.wrong("type", "Transformer, one Pooling and Normalize", Code::kUnsupported);
+    BANTAM_ASSIGN(out, module.text("path"));
+    if (out.empty() || out.starts_with('.') || out.find('/') != std::string::npos)
+      return module.wrong("path", "the name of a folder");
+  }
+  return out;
+}
+
 /// How sentence-transformers makes one vector of a text, where the directory says so.
-Status write_pooling(const std::string& directory, const Config& config, GgufWriter& file) {
-  BANTAM_ASSIGN(const std::string text, optional_file(directory + "/1_Pooling/config.json"));
-  const Json json = Json::parse(text, nullptr, /*allow_exceptions=*/false);
-  if (!json.is_object()) return {};
-  constexpr std::pair<const char*, uint32_t> kTypes[] = {
-      {"pooling_mode_mean_tokens", 1}, {"pooling_mode_cls_token", 2}, {"pooling_mode_lasttoken", 3}};
-  for (const auto& [key, type] : kTypes) {
-    if (json.contains(key) && json[key] == true) {
-      file.set(config.architecture + ".pooling_type", type);
-      return {};
+Status write_pooling(const std::string& directory, const Config& config, GgufWriter& file,
+                     ImportReport& report) {
+  BANTAM_ASSIGN(const std::string folder, pooling_folder(directory));
+  if (folder.empty()) return {};
+  const std::string name = folder + "/config.json";
+  BANTAM_ASSIGN(const Json json, optional_json(directory, name));
+  if (json.is_null())
+    return fail(Code::kNotFound, "{}: found no such file, expected it as {} names it", name, kModules);
+  const JsonFields fields(json, name + ": ");
+  constexpr std::string_view kFlag = "pooling_mode_";
+  std::vector<std::string> modes;
+  if (fields.has("pooling_mode")) {  // later files; it stands above the flags
+    BANTAM_ASSIGN(modes.emplace_back(), fields.text("pooling_mode"));
+  } else {
+    for (const auto& [key, value] : json.items()) {
+      if (!key.starts_with(kFlag)) continue;
+      BANTAM_ASSIGN(const bool on, fields.flag(key.c_str(), false));
+      if (on) modes.push_back(key.substr(kFlag.size()));
     }
   }
-  return fail(Code::kUnsupported,
-              "1_Pooling/config.json: found another pooling, expected mean, first or last token");
+  constexpr std::pair<std::string_view, uint32_t> kTypes[] = {
+      {"mean_tokens", 1}, {"mean", 1}, {"cls_token", 2}, {"cls", 2}, {"lasttoken", 3}};
+  const auto type = modes.size() != 1 ? std::end(kTypes)
+                                      : std::ranges::find(kTypes, modes[0], [](const auto& t) { return t.first; });
+  if (type == std::end(kTypes))
+    return fail(Code::kUnsupported, "{}: pooling_mode: found {}, expected one of mean_tokens, cls_token and lasttoken",
+                name, modes.empty() ? "none" : fmt::format("{}", fmt::join(modes, " and ")));
+  file.set(config.architecture + ".pooling_type", type->second);
+  BANTAM_ASSIGN(const bool prompts, fields.flag("include_prompt", true));
+  if (!prompts)
+    report.notes.push_back(name + ": include_prompt: a prompt's tokens count in a vector here, and did not there");
+  return {};
 }
 
 /// chat_template.jinja, or "chat_template" of tokenizer_config.json: a text, or a list of which "default"
 /// counts.
 Result<std::string> chat_template_of(const std::string& directory, const Json& config) {
-  BANTAM_ASSIGN(std::string text, optional_file(directory + "/chat_template.jinja"));
-  if (!text.empty() || !config.is_object() || !config.contains("chat_template")) return text;
-  const Json& value = config["chat_template"];
-  if (value.is_string()) return value.get<std::string>();
-  for (const auto& item : value.is_array() ? value : Json::array()) {
-    if (item.is_object() && item.value("name", Json()) == "default" && item.contains("template") &&
-        item["template"].is_string())
-      return item["template"].get<std::string>();
+  BANTAM_ASSIGN(auto text, optional_file(directory + "/chat_template.jinja"));
+  if (text && !text->empty()) return std::move(*text);
+  const JsonFields fields(config, fmt::format("{}: ", kTokenizerConfig));
+  if (!fields.has("chat_template")) return std::string();
+  const Json& value = fields.at("chat_template");
+  if (!value.is_array()) return fields.text("chat_template");
+  for (size_t i = 0; i < value.size(); ++i) {
+    if (!value[i].is_object()) return fields.wrong("chat_template", "a text, or a list of named ones");
+    const JsonFields item(value[i], fmt::format("{}: chat_template[{}].", kTokenizerConfig, i));
+    BANTAM_ASSIGN(const std::string name, item.text("name"));
+    if (name == "default") return item.text("template");
   }
-  return text;
+  return std::string();
 }
 
-/// generation_config.json may name more tokens that end an answer than the EOS.
-Status write_ends(const std::string& directory, const text::PipelineTokenizer& tokenizer, GgufWriter& file) {
-  BANTAM_ASSIGN(const std::string text, optional_file(directory + "/generation_config.json"));
-  const Json json = Json::parse(text, nullptr, /*allow_exceptions=*/false);
-  if (!json.is_object() || !json.contains("eos_token_id") || !json["eos_token_id"].is_array()) return {};
-  const auto* eos = file.find("tokenizer.ggml.eos_token_id");
-  for (const auto& item : json["eos_token_id"]) {
-    if (!item.is_number_unsigned() || item.get<uint64_t>() >= tokenizer.vocab_size())
-      return fail(Code::kCorrupt,
-                  "generation_config.json: eos_token_id: found an id that is none of the vocabulary");
-    const auto id = item.get<uint32_t>();
-    if (eos != nullptr && *eos == formats::GgufValue(id)) continue;
-    const bool message = tokenizer.stored(static_cast<int32_t>(id)).find("eom") != std::string_view::npos;
-    const char* turn = "tokenizer.ggml.eot_token_id";
-    const char* key = message || file.find(turn) != nullptr ? "tokenizer.ggml.eom_token_id" : turn;
-    if (file.find(key) == nullptr) file.set(key, id);
+/// The tokens that end an answer: those of generation_config.json, or else of config.json.
+Result<std::vector<uint32_t>> ends_of(const std::string& directory, const HfConfig& hf) {
+  BANTAM_ASSIGN(const Json json, optional_json(directory, kGeneration));
+  std::vector<uint32_t> out = hf.ends;
+  std::string_view name = "config.json";
+  if (json.is_object() && json.contains("eos_token_id")) {
+    BANTAM_ASSIGN(out, JsonFields(json, fmt::format("{}: ", kGeneration)).ids("eos_token_id"));
+    name = kGeneration;
   }
-  return {};
+  for (uint32_t id : out) {
+    if (id >= hf.config.vocab_size)
+      return fail(Code::kCorrupt, "{}: eos_token_id: found {}, expected ids below {}", name, id, hf.config.vocab_size);
+  }
+  return out;
 }
 
-Status check_vocabulary(const std::string& out, const text::Tokenizer& original, bool normalised,
-                        ImportReport& report) {
-  BANTAM_ASSIGN(const auto file, formats::GgufFile::open(out));
+/// GGUF has keys for the EOS and two more. Others are found by their well-known names, or listed.
+void write_ends(const std::vector<uint32_t>& ends, const text::PipelineTokenizer& tokenizer, GgufWriter& file,
+                ImportReport& report) {
+  const auto key = [](std::string_view role) { return fmt::format("tokenizer.ggml.{}_token_id", role); };
+  const auto is = [&](std::string_view role, uint32_t id) {
+    const auto* value = file.find(key(role));
+    return value != nullptr && *value == formats::GgufValue(id);
+  };
+  const auto& added = tokenizer.parts().added;
+  std::vector<std::string> listed;
+  for (uint32_t id : ends) {
+    if (is("eos", id) || is("eot", id) || is("eom", id)) continue;
+    const std::string text(tokenizer.stored(static_cast<int32_t>(id)));
+    const bool special = std::ranges::any_of(
+        added, [&](const text::AddedToken& t) { return t.special && static_cast<uint32_t>(t.id) == id; });
+    if (special && text::ends_turn_by_name(text)) continue;
+    const bool message = special && text.find("eom") != std::string::npos;
+    const char* role = file.find(key("eos")) == nullptr              ? "eos"
+                       : message || file.find(key("eot")) != nullptr ? "eom"
+                                                                     : "eot";
+    if (file.find(key(role)) == nullptr) {
+      file.set(key(role), id);
+    } else {
+      listed.push_back(text);
+    }
+  }
+  if (listed.empty()) return;
+  file.set("tokenizer.ggml.eos_token_ids", formats::GgufArray(std::vector<int32_t>(ends.begin(), ends.end())));
+  report.notes.push_back(fmt::format("{} end an answer, too, which the key tokenizer.ggml.eos_token_ids says: "
+                                     "llama.cpp does not read it",
+                                     fmt::join(listed, " ")));
+}
+
+/// What is written must be usable: the config and all tensors, the vocabulary and its ends.
+Status check_written(const formats::GgufFile& file, const text::PipelineTokenizer& original,
+                     const std::vector<uint32_t>& ends, ImportReport& report) {
   report.bytes = file.file_bytes();
+  BANTAM_ASSIGN(const Config config, read_config(file));
+  if (config.encoder) {
+    BANTAM_TRY(map_encoder(file, config));
+  } else {
+    BANTAM_TRY(map_weights(file, config));
+  }
   BANTAM_ASSIGN(report.tokenizer, file.get_string("tokenizer.ggml.model"));
   BANTAM_ASSIGN(const auto written, text::load_tokenizer(file));
+  for (uint32_t id : ends) {
+    if (!written->is_end(static_cast<int32_t>(id)))
+      return fail(Code::kInternal, "{}: found that token {} does not end an answer, expected it", file.path(), id);
+  }
   const auto different = text::first_difference(original, *written);
   if (!different) return {};
-  if (!normalised)
+  if (!original.parts().normalizer)
     return fail(Code::kUnsupported,
                 "tokenizer.json: found a vocabulary that GGUF cannot hold: \"{}\" has other ids there",
                 *different);
@@ -150,31 +258,31 @@ Result<ImportReport> import_hf(const std::string& directory, const std::string& 
   BANTAM_ASSIGN(const HfConfig hf, read_hf_config(config));
   const std::string tokenizer_path = directory + "/tokenizer.json";
   BANTAM_ASSIGN(const std::string tokenizer, read_file(tokenizer_path));
-  BANTAM_ASSIGN(const std::string tokenizer_config, optional_file(directory + "/tokenizer_config.json"));
-  const Json parsed = Json::parse(tokenizer_config, nullptr, /*allow_exceptions=*/false);
+  BANTAM_ASSIGN(Json tokenizer_config, optional_json(directory, kTokenizerConfig));
+  if (tokenizer_config.is_null()) tokenizer_config = Json::object();
 
   ImportReport report;
   report.files = source.files();
   GgufWriter file;
   write_config(hf.config, file);
   file.set("general.name", fs::path(directory).lexically_normal().filename().string());
-  if (hf.config.encoder) BANTAM_TRY(write_pooling(directory, hf.config, file));
-  BANTAM_ASSIGN(report.notes, text::tokenizer_json_to_gguf(tokenizer, tokenizer_config, tokenizer_path,
-                                                           hf.config.vocab_size, file));
+  BANTAM_TRY(write_pooling(directory, hf.config, file, report));
+  BANTAM_ASSIGN(auto vocabulary, text::tokenizer_json_to_gguf(tokenizer, tokenizer_config, tokenizer_path,
+                                                              hf.config.vocab_size, file));
+  report.notes.insert(report.notes.end(), vocabulary.notes.begin(), vocabulary.notes.end());
   if (hf.token_types > 0) file.set("tokenizer.ggml.token_type_count", static_cast<uint32_t>(hf.token_types));
-  BANTAM_ASSIGN(const std::string chat_template, chat_template_of(directory, parsed));
+  BANTAM_ASSIGN(const std::string chat_template, chat_template_of(directory, tokenizer_config));
   report.chat_template = !chat_template.empty();
   if (report.chat_template) file.set("tokenizer.chat_template", chat_template);
-  BANTAM_ASSIGN(const auto original, text::tokenizer_from_json(tokenizer, tokenizer_path));
-  BANTAM_TRY(write_ends(directory, *original, file));
-  BANTAM_TRY(write_tensors(hf, source, file, report));
-  BANTAM_TRY(file.write(out));
-  if (auto same = check_vocabulary(out, *original, static_cast<bool>(original->parts().normalizer), report);
-      !same) {
-    std::error_code ignored;
-    fs::remove(out, ignored);
-    return std::unexpected(std::move(same).error());
+  std::vector<uint32_t> ends;
+  if (!hf.config.encoder) {
+    BANTAM_ASSIGN(ends, ends_of(directory, hf));
+    write_ends(ends, *vocabulary.original, file, report);
   }
+  BANTAM_TRY(write_tensors(hf, source, file, report));
+  BANTAM_TRY(file.write(out, [&](const formats::GgufFile& written) {
+    return check_written(written, *vocabulary.original, ends, report);
+  }));
   return report;
 }
 

@@ -3,11 +3,14 @@
 #include <gmock/gmock.h>
 #include <unistd.h>
 
+#include <cmath>
 #include <cstring>
 #include <filesystem>
 #include <nlohmann/json.hpp>
+#include <set>
 
 #include "formats/safetensors.h"
+#include "model/hf_export.h"
 #include "model/random_model.h"
 #include "text/byte_level.h"
 #include "text/pipeline/pipeline.h"
@@ -86,6 +89,7 @@ class Import : public testing::Test {
                    {"hidden_size", 32},        {"num_hidden_layers", 2},     {"num_attention_heads", 4},
                    {"num_key_value_heads", 2}, {"head_dim", kHeadDim},       {"intermediate_size", 64},
                    {"rms_norm_eps", 1e-5},     {"tie_word_embeddings", tied}};
+    config.update(config_changes_);
     ASSERT_TRUE(write_file(path("config.json"), config.dump()));
     ASSERT_TRUE(write_file(path("tokenizer.json"), tokenizer().dump()));
     ASSERT_TRUE(write_file(
@@ -109,7 +113,24 @@ class Import : public testing::Test {
             {"decoder", {{"type", "ByteLevel"}}}};
   }
 
+  /// The directory imports with this file; without it, as before.
+  Result<GgufFile> with_file(const std::string& name, const std::string& content) {
+    fs::create_directories(fs::path(path(name)).parent_path());
+    EXPECT_TRUE(write_file(path(name), content));
+    const auto report = import_hf(directory_, path("out.gguf"));
+    fs::remove(path(name));
+    if (!report) return std::unexpected(report.error());
+    return GgufFile::open(path("out.gguf"));
+  }
+  /// What is in the directory and was not before.
+  std::set<std::string> names() const {
+    std::set<std::string> out;
+    for (const auto& entry : fs::directory_iterator(directory_)) out.insert(entry.path().filename());
+    return out;
+  }
+
   std::string directory_;
+  Json config_changes_ = Json::object();
   Config config_;
   std::optional<GgufFile> original_;
   std::vector<std::unique_ptr<std::vector<std::byte>>> bytes_;
@@ -139,6 +160,176 @@ TEST_F(Import, ShardsTokenizerAndTemplate) {
   EXPECT_EQ(loaded->eos(), 259);
   EXPECT_THAT(loaded->encode("hell", {.add_special = false}).value(), testing::ElementsAre(256, 257));
   EXPECT_EQ(file.get_string("tokenizer.chat_template").value(), "{{ messages[0].content }}");
+}
+
+TEST_F(Import, WhatIsBrokenIsNotPassedOver) {
+  write_directory();
+  ASSERT_TRUE(write_file(path("out.gguf"), "before"));
+  const std::string deep = "{\"x\":" + std::string(1'000'000, '[');
+  for (const char* name : {"tokenizer_config.json", "generation_config.json", "1_Pooling/config.json", "modules.json",
+                           "tokenizer.json", "config.json"}) {
+    const bool there = fs::exists(path(name));
+    const std::string before = there ? read_file(path(name)).value() : "";
+    for (const std::string& content : {std::string("{"), std::string(), std::string("3"), deep}) {
+      const auto refused = with_file(name, content);
+      ASSERT_FALSE(refused) << name << ": " << content.substr(0, 10);
+      EXPECT_THAT(refused.error().message, HasSubstr(name));
+      EXPECT_EQ(refused.error().code, content == deep ? Code::kLimit : Code::kCorrupt) << name;
+    }
+    if (there) {
+      ASSERT_TRUE(write_file(path(name), before));
+    }
+  }
+  EXPECT_EQ(read_file(path("out.gguf")).value(), "before");  // all that time
+  EXPECT_TRUE(import_hf(directory_, path("out.gguf")));
+}
+
+TEST_F(Import, AllEndTokensEndAnAnswer) {
+  write_directory();
+  const auto ends = [](const GgufFile& file) {
+    const auto tokenizer = text::load_tokenizer(file).value();
+    std::set<int> out;
+    for (int id = 0; id < 320; ++id) {
+      if (tokenizer->is_end(id)) out.insert(id);
+    }
+    return out;
+  };
+  EXPECT_EQ(ends(with_file("generation_config.json", R"({"eos_token_id": 65})").value()), (std::set{65, 259}));
+  const auto many = with_file("generation_config.json", R"({"eos_token_id": [259, 65, 66, 67, 68]})");
+  ASSERT_TRUE(many) << many.error().message;
+  EXPECT_EQ(ends(*many), (std::set{65, 66, 67, 68, 259}));
+  const auto report = export_hf(path("out.gguf"), path("hf"));
+  ASSERT_TRUE(report) << report.error().message;
+  const auto written = Json::parse(read_file(path("hf/generation_config.json")).value())["eos_token_id"];
+  EXPECT_EQ(written, Json({259, 65, 66, 67, 68}));
+  ASSERT_TRUE(import_hf(path("hf"), path("again.gguf")));
+  EXPECT_EQ(ends(GgufFile::open(path("again.gguf")).value()), ends(*many));
+  const auto outside = with_file("generation_config.json", R"({"eos_token_id": [259, 320]})");
+  ASSERT_FALSE(outside);
+  EXPECT_THAT(outside.error().message, HasSubstr("generation_config.json: eos_token_id: found 320"));
+}
+
+TEST_F(Import, PoolingOfDecoders) {
+  write_directory();
+  const char* name = "1_Pooling/config.json";
+  const std::pair<const char*, uint64_t> modes[] = {
+      {R"({"pooling_mode_mean_tokens": false, "pooling_mode_lasttoken": true})", 3},
+      {R"({"pooling_mode_mean_tokens": true})", 1},
+      {R"({"pooling_mode_cls_token": true})", 2},
+      {R"({"pooling_mode": "lasttoken"})", 3}};
+  for (const auto& [json, type] : modes) {
+    const auto file = with_file(name, json);
+    ASSERT_TRUE(file) << file.error().message;
+    EXPECT_EQ(file->get_uint("llama.pooling_type").value(), type) << json;
+  }
+  ASSERT_TRUE(export_hf(path("out.gguf"), path("hf")));
+  EXPECT_EQ(Json::parse(read_file(path("hf/1_Pooling/config.json")).value())["pooling_mode_lasttoken"], true);
+  for (const char* json : {R"({"pooling_mode_mean_tokens": true, "pooling_mode_lasttoken": true})",
+                           R"({"pooling_mode_max_tokens": true})", R"({"pooling_mode_mean_tokens": false})",
+                           R"({"pooling_mode": "max"})"}) {
+    const auto refused = with_file(name, json);
+    ASSERT_FALSE(refused) << json;
+    EXPECT_EQ(refused.error().code, Code::kUnsupported) << json;
+    EXPECT_THAT(refused.error().message, HasSubstr("1_Pooling/config.json: pooling_mode: found "));
+  }
+  const std::string modules = R"([{"type":"sentence_transformers.models.Transformer","path":""},
+      {"type":"sentence_transformers.models.Pooling","path":"1_Pooling"},{"type":"sentence_transformers.models.)";
+  ASSERT_TRUE(write_file(path(name), modes[0].first));
+  EXPECT_TRUE(with_file("modules.json", modules + R"(Normalize","path":"2_Normalize"}])"));
+  const auto dense = with_file("modules.json", modules + R"(Dense","path":"2_Dense"}])");
+  ASSERT_FALSE(dense);
+  EXPECT_THAT(dense.error().message, HasSubstr("models.Dense"));
+  fs::remove(path(name));
+  EXPECT_FALSE(with_file("modules.json", modules + R"(Normalize","path":"2_Normalize"}])"));
+}
+
+TEST_F(Import, BiasesAreThoseThatTheConfigSays) {
+  config_changes_ = {{"attention_bias", true}};
+  write_directory();
+  const auto missing = import_hf(directory_, path("out.gguf"));
+  ASSERT_FALSE(missing);
+  EXPECT_THAT(missing.error().message, HasSubstr("q_proj.bias: found no such tensor"));
+}
+
+TEST_F(Import, OnlyWhatReadsBackTakesTheName) {
+  // What config.json may say and a GGUF's reader refuses.
+  config_changes_ = {{"model_type", "granite"}, {"logits_scaling", 0}};
+  write_directory();
+  ASSERT_TRUE(write_file(path("out.gguf"), "before"));
+  const auto before = names();
+  const auto refused = import_hf(directory_, path("out.gguf"));
+  ASSERT_FALSE(refused);
+  EXPECT_THAT(refused.error().message, HasSubstr("/out.gguf: granite.logit_scale: found 0"));
+  EXPECT_EQ(read_file(path("out.gguf")).value(), "before");
+  EXPECT_EQ(names(), before);
+}
+
+TEST_F(Import, ExportTakesANameThatNobodyHas) {
+  const auto partial = [&](int i) { return path(fmt::format("hf.{}-{}.partial", ::getpid(), i)); };
+  for (const std::string& mine : {path("hf.partial"), partial(0), partial(1)}) {
+    fs::create_directories(mine);
+    ASSERT_TRUE(write_file(mine + "/precious", "x"));
+  }
+  const auto before = names();
+  const auto report = export_hf(path("random.gguf"), path("hf"));
+  ASSERT_TRUE(report) << report.error().message;
+  EXPECT_TRUE(fs::exists(path("hf/config.json")));
+  for (const std::string& mine : {path("hf.partial"), partial(0), partial(1)})
+    EXPECT_TRUE(fs::exists(mine + "/precious")) << mine;
+  fs::remove_all(path("hf"));
+  EXPECT_EQ(names(), before);
+}
+
+TEST_F(Import, AnExportThatFailsLeavesNothing) {
+  // Fails at the weights, when the folder and all other files are there.
+  formats::GgufWriter writer;
+  writer.copy_metadata(*original_);
+  const std::vector<float> large(32 * 320, 1e6F);
+  for (const auto& tensor : original_->tensors()) {
+    const bool table = tensor.name == "token_embd.weight";
+    ASSERT_TRUE(writer.add_tensor(tensor.name, tensor.type, tensor.shape,
+                                  table ? std::as_bytes(std::span(large)) : original_->data(tensor)));
+  }
+  ASSERT_TRUE(writer.write(path("large.gguf")));
+  const auto before = names();
+  ExportOptions half;
+  half.type = formats::GgmlType::kF16;
+  const auto failed = export_hf(path("large.gguf"), path("hf"), half);
+  ASSERT_FALSE(failed);
+  EXPECT_THAT(failed.error().message, HasSubstr("expected values that F16 holds"));
+  EXPECT_EQ(names(), before);
+  // An empty folder stays one, and a link a link.
+  fs::create_directory(path("empty"));
+  fs::create_directory_symlink(path("empty"), path("link"));
+  EXPECT_FALSE(export_hf(path("large.gguf"), path("empty"), half));
+  EXPECT_TRUE(fs::is_empty(path("empty")));
+  ASSERT_TRUE(export_hf(path("random.gguf"), path("link")));
+  EXPECT_TRUE(fs::is_symlink(path("link")));
+  EXPECT_TRUE(fs::exists(path("empty/config.json")));
+}
+
+TEST_F(Import, BadRopeFactorsAreNotExported) {
+  const auto before = names();
+  const std::pair<std::vector<float>, const char*> cases[] = {
+      {{1, 2, 0, 4, 5, 6}, "rope_freqs.weight: found 0, expected above 0"},
+      {{1, 2, -3, 4, 5, 6}, "rope_freqs.weight: found -3, expected above 0"},
+      {{1, 2, INFINITY, 4, 5, 6}, "rope_freqs.weight: found inf, expected above 0"},
+      {{1, 2, 3}, "rope_freqs.weight: found shape [3], expected [6]"}};
+  for (const auto& [factors, message] : cases) {
+    formats::GgufWriter writer;
+    writer.copy_metadata(*original_);
+    for (const auto& tensor : original_->tensors())
+      ASSERT_TRUE(writer.add_tensor(tensor.name, tensor.type, tensor.shape, original_->data(tensor)));
+    ASSERT_TRUE(writer.add_tensor("rope_freqs.weight", formats::GgmlType::kF32, {factors.size()},
+                                  std::as_bytes(std::span(factors))));
+    ASSERT_TRUE(writer.write(path("bad.gguf")));
+    const auto refused = export_hf(path("bad.gguf"), path("hf"));
+    fs::remove(path("bad.gguf"));
+    ASSERT_FALSE(refused) << message;
+    EXPECT_THAT(refused.error().message, HasSubstr("/bad.gguf: "));
+    EXPECT_THAT(refused.error().message, HasSubstr(message));
+    EXPECT_EQ(names(), before);
+  }
 }
 
 TEST_F(Import, Errors) {

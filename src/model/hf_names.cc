@@ -28,11 +28,16 @@ class List {
            bool optional = false) {
     out_.push_back({prefix_ + gguf, hf_prefix_ + hf, std::move(shape), change, optional});
   }
-  /// A matrix and, where there is one, its bias.
-  void linear(const std::string& gguf, const std::string& hf, uint64_t rows, uint64_t columns,
+  /// A matrix and its bias.
+  void linear(const std::string& gguf, const std::string& hf, uint64_t rows, uint64_t columns, bool bias,
               HfChange change = HfChange::kNone) {
     add(gguf + ".weight", hf + ".weight", {rows, columns}, change);
-    add(gguf + ".bias", hf + ".bias", {rows}, change, true);
+    if (bias) add(gguf + ".bias", hf + ".bias", {rows}, change);
+  }
+  /// A matrix and, where there is one, its bias.
+  void linear_if_any(const std::string& gguf, const std::string& hf, uint64_t rows, uint64_t columns) {
+    add(gguf + ".weight", hf + ".weight", {rows, columns});
+    add(gguf + ".bias", hf + ".bias", {rows}, HfChange::kNone, true);
   }
   void layer_norm(const std::string& gguf, const std::string& hf, uint64_t size) {
     add(gguf + ".weight", hf + ".weight", {size});
@@ -49,32 +54,35 @@ class List {
   std::string prefix_, hf_prefix_;
 };
 
-void decoder_attention(const Config& c, const Family& family, HfChange norm, List& out) {
+void decoder_attention(const HfConfig& in, const Family& family, HfChange norm, List& out) {
+  const Config& c = in.config;
+  const bool qkv = in.biases != HfBiases::kNone;
   const uint64_t q = uint64_t{c.heads} * c.head_dim, kv = uint64_t{c.kv_heads} * c.head_dim;
   const HfChange turn =
       family.rope_pairing == RopePairing::kInterleaved ? HfChange::kRotated : HfChange::kNone;
   if (family.fused) {
     out.add("attn_qkv.weight", "self_attn.qkv_proj.weight", {q + 2 * kv, c.dim});
   } else {
-    out.linear("attn_q", "self_attn.q_proj", q, c.dim, turn);
-    out.linear("attn_k", "self_attn.k_proj", kv, c.dim, turn);
-    out.linear("attn_v", "self_attn.v_proj", kv, c.dim);
+    out.linear("attn_q", "self_attn.q_proj", q, c.dim, qkv, turn);
+    out.linear("attn_k", "self_attn.k_proj", kv, c.dim, qkv, turn);
+    out.linear("attn_v", "self_attn.v_proj", kv, c.dim, qkv);
   }
   if (c.qk_norm) {
     out.add("attn_q_norm.weight", "self_attn.q_norm.weight", {c.head_dim}, norm);
     out.add("attn_k_norm.weight", "self_attn.k_norm.weight", {c.head_dim}, norm);
   }
-  out.linear("attn_output", "self_attn.o_proj", c.dim, q);
+  out.linear("attn_output", "self_attn.o_proj", c.dim, q, in.biases == HfBiases::kAll);
 }
 
-std::vector<HfTensor> decoder(const Config& c, const Family& family) {
+std::vector<HfTensor> decoder(const HfConfig& in, const Family& family) {
+  const Config& c = in.config;
   const HfChange norm = family.scaled_embedding ? HfChange::kPlusOne : HfChange::kNone;  // Gemma's
   List out;
   out.add("token_embd.weight", "model.embed_tokens.weight", {c.vocab_size, c.dim});
   for (uint32_t i = 0; i < c.layers; ++i) {
     out.in_layer(fmt::format("blk.{}.", i), fmt::format("model.layers.{}.", i));
     out.add("attn_norm.weight", "input_layernorm.weight", {c.dim}, norm);
-    decoder_attention(c, family, norm, out);
+    decoder_attention(in, family, norm, out);
     if (c.post_norms) {
       out.add("post_attention_norm.weight", "post_attention_layernorm.weight", {c.dim}, norm);
       out.add("ffn_norm.weight", "pre_feedforward_layernorm.weight", {c.dim}, norm);
@@ -105,13 +113,13 @@ std::vector<HfTensor> bert(const Config& c, uint64_t token_types) {
   out.layer_norm("token_embd_norm", "embeddings.LayerNorm", c.dim);
   for (uint32_t i = 0; i < c.layers; ++i) {
     out.in_layer(fmt::format("blk.{}.", i), fmt::format("encoder.layer.{}.", i));
-    out.linear("attn_q", "attention.self.query", c.dim, c.dim);
-    out.linear("attn_k", "attention.self.key", c.dim, c.dim);
-    out.linear("attn_v", "attention.self.value", c.dim, c.dim);
-    out.linear("attn_output", "attention.output.dense", c.dim, c.dim);
+    out.linear_if_any("attn_q", "attention.self.query", c.dim, c.dim);
+    out.linear_if_any("attn_k", "attention.self.key", c.dim, c.dim);
+    out.linear_if_any("attn_v", "attention.self.value", c.dim, c.dim);
+    out.linear_if_any("attn_output", "attention.output.dense", c.dim, c.dim);
     out.layer_norm("attn_output_norm", "attention.output.LayerNorm", c.dim);
-    out.linear("ffn_up", "intermediate.dense", c.ffn_dim, c.dim);
-    out.linear("ffn_down", "output.dense", c.dim, c.ffn_dim);
+    out.linear_if_any("ffn_up", "intermediate.dense", c.ffn_dim, c.dim);
+    out.linear_if_any("ffn_down", "output.dense", c.dim, c.ffn_dim);
     out.layer_norm("layer_output_norm", "output.LayerNorm", c.dim);
   }
   return out.take();
@@ -138,10 +146,11 @@ std::vector<HfTensor> nomic_bert(const Config& c, uint64_t token_types) {
 
 }  // namespace
 
-Result<std::vector<HfTensor>> hf_tensors(const Config& config, uint64_t token_types) {
+Result<std::vector<HfTensor>> hf_tensors(const HfConfig& in) {
+  const Config& config = in.config;
   BANTAM_ASSIGN(const Family* family, find_family(config.architecture));
-  if (!family->encoder) return decoder(config, *family);
-  return config.architecture == "bert" ? bert(config, token_types) : nomic_bert(config, token_types);
+  if (!family->encoder) return decoder(in, *family);
+  return config.architecture == "bert" ? bert(config, in.token_types) : nomic_bert(config, in.token_types);
 }
 
 std::vector<std::byte> reorder_heads(std::span<const std::byte> data, size_t row, uint64_t head_dim,
@@ -172,6 +181,10 @@ std::string model_type_of(const Config& config) {
   if (config.architecture == "llama" && config.sliding_window > 0) return "mistral";
   const auto found = std::ranges::find(kTypes, config.architecture, &TypeName::architecture);
   return found == std::end(kTypes) ? config.architecture : std::string(found->model_type);
+}
+
+bool has_attention_bias(std::string_view model_type) {
+  return model_type == "llama" || model_type == "qwen3" || model_type == "granite" || model_type.starts_with("gemma");
 }
 
 std::string hf_class_of(std::string_view model_type) {

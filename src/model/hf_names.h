@@ -5,7 +5,7 @@
 #include <vector>
 
 #include "base/result.h"
-#include "model/config.h"
+#include "model/hf_config.h"
 
 namespace bantam::model {
 
@@ -24,9 +24,8 @@ struct HfTensor {
 };
 
 /// All tensors of a model of this config, in the order of a GGUF. Not among them are RoPE's factors, which
-/// config.json holds. `token_types`: rows of an encoder's second table, 0: it has none. Errors: kUnsupported
-/// for an architecture that has no form at Hugging Face here.
-Result<std::vector<HfTensor>> hf_tensors(const Config& config, uint64_t token_types);
+/// config.json holds. Errors: kUnsupported for an architecture that has no form at Hugging Face here.
+Result<std::vector<HfTensor>> hf_tensors(const HfConfig& config);
 
 /// Rows of rotated heads from Hugging Face's order into GGUF's, or back. `data`: rows of `row` bytes each.
 std::vector<std::byte> reorder_heads(std::span<const std::byte> data, size_t row, uint64_t head_dim,
@@ -36,6 +35,8 @@ std::vector<std::byte> reorder_heads(std::span<const std::byte> data, size_t row
 /// kUnsupported listing what is known.
 Result<std::string> architecture_of(std::string_view model_type);
 std::string model_type_of(const Config& config);
+/// Whether the class has a field attention_bias, which is for queries, keys, values and outputs at once.
+bool has_attention_bias(std::string_view model_type);
 /// "LlamaForCausalLM".
 std::string hf_class_of(std::string_view model_type);
 

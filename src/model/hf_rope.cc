@@ -1,4 +1,5 @@
-// Llama 3's way of turning long texts: factors out of four numbers, and the numbers out of factors.
+// Ways of turning long texts: LongRoPE's magnitude; Llama 3's factors out of four numbers, and the numbers out
+// of factors.
 
 #include <algorithm>
 #include <cmath>
@@ -29,6 +30,11 @@ bool gives(const Llama3Scaling& scaling, const std::vector<float>& factors, doub
 }
 
 }  // namespace
+
+double longrope_magnitude(uint32_t context, uint32_t original) {
+  const double scale = static_cast<double>(context) / original;
+  return scale <= 1 ? 1 : std::sqrt(1 + std::log(scale) / std::log(static_cast<double>(original)));
+}
 
 std::vector<float> llama3_factors(const Llama3Scaling& scaling, double base, size_t pairs) {
   const auto context = static_cast<float>(scaling.original_context);

@@ -3,11 +3,7 @@
 #include <fmt/ranges.h>
 
 #include <algorithm>
-#include <bit>
-#include <cstring>
 #include <filesystem>
-
-#include "tensor/half.h"
 
 namespace bantam::model {
 namespace {
@@ -94,22 +90,6 @@ Status HfSource::finish() const {
     return fail(Code::kUnsupported, "{}: found a tensor that this architecture does not use", name);
   }
   return {};
-}
-
-std::vector<float> widened(const SafeTensor& tensor) {
-  const size_t width = tensor.dtype == "F32" ? sizeof(float) : sizeof(uint16_t);
-  std::vector<float> out(tensor.data.size() / width);
-  if (width == sizeof(float)) {
-    std::memcpy(out.data(), tensor.data.data(), tensor.data.size());
-    return out;
-  }
-  for (size_t i = 0; i < out.size(); ++i) {
-    uint16_t half;
-    std::memcpy(&half, tensor.data.data() + i * width, width);
-    // A BF16 is the upper half of a float.
-    out[i] = tensor.dtype == "F16" ? tensor::half_to_float(half) : std::bit_cast<float>(uint32_t{half} << 16);
-  }
-  return out;
 }
 
 }  // namespace bantam::model

@@ -42,7 +42,4 @@ class HfSource {
   std::map<std::string, Entry, std::less<>> tensors_;
 };
 
-/// The values as floats.
-std::vector<float> widened(const formats::SafeTensor& tensor);
-
 }  // namespace bantam::model

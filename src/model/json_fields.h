@@ -25,7 +25,12 @@ class JsonFields {
   Result<double> number(const char* name, std::optional<double> fallback = {}) const;
   Result<std::string> text(const char* name, std::optional<std::string> fallback = {}) const;
   Result<bool> flag(const char* name, bool fallback) const;
-  Result<std::vector<float>> numbers(const char* name) const;
+  /// Above 0 and below 1e9, as a GGUF's scales are to be (config.h).
+  Result<double> positive(const char* name, std::optional<double> fallback = {}) const;
+  /// A list of `count` numbers, each so.
+  Result<std::vector<float>> factors(const char* name, size_t count) const;
+  /// One id, a list of them, or none.
+  Result<std::vector<uint32_t>> ids(const char* name) const;
   /// Errors: kUnsupported when the field is there with any other value.
   Status only(const char* name, const nlohmann::json& expected) const;
 

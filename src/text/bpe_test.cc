@@ -244,6 +244,24 @@ TEST(Bpe, ManyThreadsGiveTheSame) {
   EXPECT_EQ(wrong, 0);
 }
 
+TEST(Bpe, ListedEndsEndAndAreKept) {
+  formats::GgufWriter file;
+  small_tokenizer()->save(file);
+  file.set("tokenizer.ggml.eos_token_ids", formats::GgufArray(std::vector<int32_t>{0, 5, 7}));
+  const std::string path = fmt::format("{}bantam-{}-ends.gguf", testing::TempDir(), ::getpid());
+  for (int i = 0; i < 2; ++i) {  // from the keys, and from what save() makes of them
+    ASSERT_TRUE(file.write(path));
+    const auto tokenizer = load_tokenizer(formats::GgufFile::open(path).value());
+    ASSERT_TRUE(tokenizer) << tokenizer.error().message;
+    for (TokenId id : {0, 5, 7}) EXPECT_TRUE((*tokenizer)->is_end(id)) << id;
+    EXPECT_FALSE((*tokenizer)->is_end(6));
+    EXPECT_FALSE((*tokenizer)->is_end(-1));
+    file = {};
+    (*tokenizer)->save(file);
+  }
+  std::filesystem::remove(path);
+}
+
 TEST(Bpe, CorruptKeys) {
   auto load = [](auto change) {
     formats::GgufWriter file;
@@ -268,6 +286,12 @@ TEST(Bpe, CorruptKeys) {
   EXPECT_EQ(load([](GgufWriter& f) { f.set("tokenizer.ggml.bos_token_id", uint32_t{100000}); }).code,
             Code::kCorrupt);
   EXPECT_EQ(load([](GgufWriter& f) { f.remove("tokenizer.ggml.bos_token_id"); }).code, Code::kCorrupt);
+  for (int32_t id : {-1, 100000}) {
+    const Error ends = load(
+        [id](GgufWriter& f) { f.set("tokenizer.ggml.eos_token_ids", GgufArray(std::vector<int32_t>{0, id})); });
+    EXPECT_EQ(ends.code, Code::kCorrupt);
+    EXPECT_THAT(ends.message, HasSubstr(fmt::format("tokenizer.ggml.eos_token_ids: found {}", id)));
+  }
   for (const char* merge : {"zzz q", "a", "", " ", "a  b"}) {
     EXPECT_EQ(load([&](GgufWriter& f) {
                 f.set("tokenizer.ggml.merges", GgufArray(std::vector<std::string>{merge}));

@@ -16,7 +16,13 @@ constexpr RoleKey kRoleKeys[] = {
     {"eot_token_id", &TokenRoles::eot},         {"eom_token_id", &TokenRoles::eom},
     {"unknown_token_id", &TokenRoles::unknown}, {"padding_token_id", &TokenRoles::padding}};
 
+constexpr std::string_view kEnds = "tokenizer.ggml.eos_token_ids";
+
 }  // namespace
+
+bool TokenRoles::ends(TokenId id) const {
+  return id == eos || id == eot || id == eom || std::ranges::find(more_ends, id) != more_ends.end();
+}
 
 Status TokenRoles::read(const formats::GgufFile& file, size_t vocab_size) {
   for (const auto& role : kRoleKeys) {
@@ -30,6 +36,15 @@ Status TokenRoles::read(const formats::GgufFile& file, size_t vocab_size) {
       this->*role.member = static_cast<TokenId>(id);
     } else if (this->*role.member && static_cast<size_t>(*(this->*role.member)) >= vocab_size) {
       this->*role.member = std::nullopt;
+    }
+  }
+  if (file.find(kEnds) != nullptr) {
+    BANTAM_ASSIGN(const auto ids, file.get_ints(kEnds));
+    more_ends.clear();
+    for (int64_t id : ids) {
+      if (id < 0 || static_cast<uint64_t>(id) >= vocab_size)
+        return fail(Code::kCorrupt, "{}: {}: found {}, expected ids below {}", file.path(), kEnds, id, vocab_size);
+      more_ends.push_back(static_cast<TokenId>(id));
     }
   }
   BANTAM_ASSIGN(add_bos, file.get_bool_or("tokenizer.ggml.add_bos_token", add_bos));
@@ -50,6 +65,11 @@ void TokenRoles::save(formats::GgufWriter& file) const {
     } else {
       file.remove(key);
     }
+  }
+  if (more_ends.empty()) {
+    file.remove(kEnds);
+  } else {
+    file.set(std::string(kEnds), formats::GgufArray(std::vector<int32_t>(more_ends)));
   }
   file.set("tokenizer.ggml.add_bos_token", add_bos);
   file.set("tokenizer.ggml.add_eos_token", add_eos);

@@ -28,8 +28,9 @@ enum class TokenType : uint8_t {
 struct TokenRoles {
   std::optional<TokenId> bos, eos, eot, eom, unknown, padding;
   bool add_bos = false, add_eos = false;
+  std::vector<TokenId> more_ends = {};  // eos_token_ids: where more than these three end an answer
 
-  bool ends(TokenId id) const { return id == eos || id == eot || id == eom; }
+  bool ends(TokenId id) const;
   /// Reads the keys; those of `this` that the file lacks keep their value. Errors: kCorrupt for an id outside
   /// the vocabulary, or for add_bos_token without a BOS.
   Status read(const formats::GgufFile& file, size_t vocab_size);

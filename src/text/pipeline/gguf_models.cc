@@ -38,6 +38,7 @@ void apply_roles(const TokenRoles& roles, PipelineParts& parts) {
   parts.eos = roles.eos;
   if (roles.eot) parts.ends.push_back(*roles.eot);
   if (roles.eom) parts.ends.push_back(*roles.eom);
+  parts.ends.insert(parts.ends.end(), roles.more_ends.begin(), roles.more_ends.end());
   if (roles.add_bos && roles.bos) parts.prefix.push_back(*roles.bos);
   if (roles.add_eos && roles.eos) parts.suffix.push_back(*roles.eos);
 }

@@ -156,7 +156,7 @@ TEST_P(ToGguf, GivesTheSameIds) {
   if (json.empty()) GTEST_SKIP() << name << " is not there";
   auto original = tokenizer_from_json(json, name);
   formats::GgufWriter writer;
-  auto notes = tokenizer_json_to_gguf(json, "", name, 0, writer);
+  auto notes = tokenizer_json_to_gguf(json, nlohmann::json::object(), name, 0, writer);
   ASSERT_TRUE(notes) << notes.error().message;
   EXPECT_EQ(std::get<std::string>(*writer.find("tokenizer.ggml.model")), model);
   const std::string path = fmt::format("{}bantam-{}-to.gguf", testing::TempDir(), ::getpid());
@@ -257,6 +257,10 @@ TEST(TokenizerJson, Errors) {
     return tokenizer ? Error{} : tokenizer.error();
   };
   EXPECT_EQ(tokenizer_from_json("{", "t.json").error().code, Code::kCorrupt);
+  const auto deep = tokenizer_from_json(R"({"model":)" + std::string(1'000'000, '['), "t.json");
+  ASSERT_FALSE(deep);
+  EXPECT_EQ(deep.error().code, Code::kLimit);
+  EXPECT_EQ(deep.error().message.substr(0, 14), "t.json: nested");
   EXPECT_EQ(error(Json::array()).code, Code::kCorrupt);
   for (auto change : std::initializer_list<std::pair<const char*, Json>>{
            {"/model/type", "Nothing"},
@@ -310,6 +314,12 @@ TEST(Unigram, TheBestSumOfScores) {
   EXPECT_THAT((*tokenizer)->encode("  a   xyb ").value(), ElementsAre(3, 4, 3, 2, 5, 1));
   EXPECT_EQ((*tokenizer)->decode((*tokenizer)->encode("ab ab").value()), "ab ab");
   EXPECT_TRUE((*tokenizer)->is_end(1));
+  EXPECT_FALSE((*tokenizer)->is_end(5));
+  file.set("tokenizer.ggml.eos_token_ids", formats::GgufArray(std::vector<int32_t>{1, 5}));
+  ASSERT_TRUE(file.write(path));
+  parsed = formats::GgufFile::open(path);
+  std::filesystem::remove(path);
+  EXPECT_TRUE(load_tokenizer(parsed.value()).value()->is_end(5));
 }
 
 TEST(CharsMap, HostileBytes) {

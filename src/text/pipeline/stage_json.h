@@ -1,14 +1,19 @@
 #pragma once
 // The stages of a tokenizer.json from their JSON.
 
+#include <memory>
 #include <nlohmann/json_fwd.hpp>
 #include <string>
 #include <string_view>
 
 #include "base/result.h"
+#include "text/pipeline/pipeline.h"
 #include "text/pipeline/stages.h"
 
 namespace bantam::text {
+
+/// As tokenizer_from_json, of what is parsed already. REQUIRES: nesting with a limit.
+Result<std::unique_ptr<PipelineTokenizer>> pipeline_from_json(const nlohmann::json& json, const std::string& name);
 
 // An absent or null stage is an empty function. Errors: kUnsupported naming the type, kCorrupt naming the
 // field.

@@ -5,6 +5,7 @@
 #include <nlohmann/json.hpp>
 #include <unordered_map>
 
+#include "formats/json.h"
 #include "text/byte_level.h"
 #include "text/pipeline/base64.h"
 #include "text/pipeline/pipeline.h"
@@ -73,8 +74,8 @@ Vocabulary vocabulary_of(const PipelineTokenizer& tokenizer, size_t size) {
 
 /// What tokenizer_config.json gives a token's text by: a text, or an object with "content".
 std::string token_text(const Json& config, const char* key) {
-  const auto found = config.is_object() ? config.find(key) : config.end();
-  if (!config.is_object() || found == config.end()) return {};
+  const auto found = config.find(key);
+  if (found == config.end()) return {};
   if (found->is_string()) return found->get<std::string>();
   if (found->is_object() && found->contains("content") && (*found)["content"].is_string())
     return (*found)["content"].get<std::string>();
@@ -98,8 +99,8 @@ void write_roles(const PipelineTokenizer& tokenizer, const Json& config, formats
   const auto& parts = tokenizer.parts();
   if (!roles.eos && !parts.suffix.empty()) roles.eos = parts.suffix[0];  // BERT's separator
   auto flag = [&](const char* key, bool fallback) {
-    const bool given = config.is_object() && config.contains(key) && config[key].is_boolean();
-    return given ? config[key].get<bool>() : fallback;
+    const auto found = config.find(key);
+    return found != config.end() && found->is_boolean() ? found->get<bool>() : fallback;
   };
   roles.add_bos = roles.bos && flag("add_bos_token", !parts.prefix.empty() && parts.prefix[0] == *roles.bos);
   roles.add_eos = roles.eos && flag("add_eos_token", !parts.suffix.empty() && parts.suffix[0] == *roles.eos);
@@ -179,33 +180,45 @@ Status score_keys(const PipelineTokenizer& tokenizer, const Json& model, Vocabul
   return {};
 }
 
-/// The stage of that type, the first of a sequence, or null.
-Json stage_of(const Json& json, const char* key, std::string_view list, std::string_view type) {
-  const Json& stage = json.contains(key) ? json[key] : Json();
-  if (!stage.is_object()) return {};
-  if (stage.value("type", Json()) == type) return stage;
-  for (const auto& item : stage.value(list, Json::array())) {
-    if (item.is_object() && item.value("type", Json()) == type) return item;
+/// The member of `object`, or null where it has none.
+const Json* member(const Json& object, std::string_view key) {
+  const auto found = object.find(key);
+  return found == object.end() ? nullptr : &*found;
+}
+
+bool is_text(const Json* value, std::string_view text) {
+  return value != nullptr && value->is_string() && value->get_ref<const std::string&>() == text;
+}
+
+/// The stage of that type, alone or the first in sequences, or null.
+const Json* stage_of(const Json& json, std::string_view key, std::string_view list, std::string_view type) {
+  const Json* stage = member(json, key);
+  if (stage == nullptr || !stage->is_object()) return nullptr;
+  if (is_text(member(*stage, "type"), type)) return stage;
+  const Json* items = member(*stage, list);
+  if (items == nullptr || !items->is_array()) return nullptr;
+  for (const Json& item : *items) {
+    if (item.is_object() && is_text(member(item, "type"), type)) return &item;
   }
-  return {};
+  return nullptr;
 }
 
 /// What stands before the unigram model, as far as GGUF has keys for it.
 void unigram_stages(const Json& json, formats::GgufWriter& file) {
-  const Json map = stage_of(json, "normalizer", "normalizers", "Precompiled");
-  if (map.is_object() && map.value("precompiled_charsmap", Json()).is_string()) {
-    const auto blob = from_base64(map["precompiled_charsmap"].get_ref<const std::string&>());
+  const Json* map = stage_of(json, "normalizer", "normalizers", "Precompiled");
+  const Json* encoded = map == nullptr ? nullptr : member(*map, "precompiled_charsmap");
+  if (encoded != nullptr && encoded->is_string()) {
+    const auto blob = from_base64(encoded->get_ref<const std::string&>());
     if (blob && !blob->empty())
       file.set("tokenizer.ggml.precompiled_charsmap",
                formats::GgufArray(std::vector<uint8_t>(blob->begin(), blob->end())));
   }
-  const Json mark = stage_of(json, "pre_tokenizer", "pretokenizers", "Metaspace");
-  const bool never = mark.is_object() && mark.value("prepend_scheme", Json()) == "never";
-  file.set("tokenizer.ggml.add_space_prefix", !never);
-  const bool splits = !stage_of(json, "pre_tokenizer", "pretokenizers", "WhitespaceSplit").is_null(),
-             strips = !stage_of(json, "normalizer", "normalizers", "Strip").is_null();
-  const Json spaces = stage_of(json, "normalizer", "normalizers", "Replace");
-  file.set("tokenizer.ggml.remove_extra_whitespaces", splits || strips || !spaces.is_null());
+  const Json* mark = stage_of(json, "pre_tokenizer", "pretokenizers", "Metaspace");
+  file.set("tokenizer.ggml.add_space_prefix", mark == nullptr || !is_text(member(*mark, "prepend_scheme"), "never"));
+  const bool merges_spaces = stage_of(json, "pre_tokenizer", "pretokenizers", "WhitespaceSplit") != nullptr ||
+                             stage_of(json, "normalizer", "normalizers", "Strip") != nullptr ||
+                             stage_of(json, "normalizer", "normalizers", "Replace") != nullptr;
+  file.set("tokenizer.ggml.remove_extra_whitespaces", merges_spaces);
 }
 
 Status unigram_keys(const Json& json, Vocabulary vocabulary, formats::GgufWriter& file) {
@@ -229,10 +242,9 @@ Status unigram_keys(const Json& json, Vocabulary vocabulary, formats::GgufWriter
 Status word_piece_keys(const PipelineTokenizer& tokenizer, const Json& json, Vocabulary vocabulary,
                        formats::GgufWriter& file) {
   const Json& model = json["model"];
-  const Json normalizer = stage_of(json, "normalizer", "normalizers", "BertNormalizer");
-  if (normalizer.is_object()) {
-    BANTAM_ASSIGN(const bool lower, json_bool(normalizer, "lowercase", true));
-    BANTAM_ASSIGN(const bool strip, json_bool(normalizer, "strip_accents", lower));
+  if (const Json* normalizer = stage_of(json, "normalizer", "normalizers", "BertNormalizer")) {
+    BANTAM_ASSIGN(const bool lower, json_bool(*normalizer, "lowercase", true));
+    BANTAM_ASSIGN(const bool strip, json_bool(*normalizer, "strip_accents", lower));
     if (!lower) file.set("tokenizer.ggml.normalizer.lowercase", lower);
     if (!strip) file.set("tokenizer.ggml.normalizer.strip_accents", strip);
   }
@@ -256,18 +268,17 @@ Status word_piece_keys(const PipelineTokenizer& tokenizer, const Json& json, Voc
 
 }  // namespace
 
-Result<std::vector<std::string>> tokenizer_json_to_gguf(std::string_view text, std::string_view config_text,
-                                                        const std::string& name, size_t vocab_size,
-                                                        formats::GgufWriter& file) {
-  BANTAM_ASSIGN(const auto tokenizer,
-                tokenizer_from_json(text, name));  // checks what is read without care below
-  const Json json = Json::parse(text, nullptr, /*allow_exceptions=*/false);
-  const Json config = config_text.empty() ? Json() : Json::parse(config_text, nullptr, false);
+Result<GgufVocabulary> tokenizer_json_to_gguf(std::string_view text, const Json& config,
+                                              const std::string& name, size_t vocab_size,
+                                              formats::GgufWriter& file) {
+  BANTAM_ASSIGN(const Json json, formats::parse_json(text, name));
+  GgufVocabulary out;
+  BANTAM_ASSIGN(out.original, pipeline_from_json(json, name));  // checks what is read without care below
+  const auto& tokenizer = out.original;
+  auto& notes = out.notes;
   const Json& model = json["model"];
   Vocabulary vocabulary = vocabulary_of(*tokenizer, vocab_size);
-  std::vector<std::string> notes;
-  const bool byte_level =
-      json.contains("decoder") && json["decoder"].dump().find("\"ByteLevel\"") != std::string::npos;
+  const bool byte_level = stage_of(json, "decoder", "decoders", "ByteLevel") != nullptr;
   const bool merges = model.contains("merges");
   if (merges && byte_level && tokenizer->parts().pre_tokenizer) {
     BANTAM_TRY(byte_level_keys(*tokenizer, model, std::move(vocabulary), name, file));
@@ -291,7 +302,7 @@ Result<std::vector<std::string>> tokenizer_json_to_gguf(std::string_view text, s
                           [](const AddedToken& t) { return t.strip_left || t.strip_right || t.single_word; }))
     notes.emplace_back(
         "some added tokens take white space along or stand alone only: GGUF has no key for that");
-  return notes;
+  return out;
 }
 
 std::optional<std::string> first_difference(const Tokenizer& a, const Tokenizer& b) {

@@ -276,7 +276,7 @@ Result<Json> unigram(const Source& in) {
       {"model",
        {{"type", "Unigram"},
         {"unk_id", in.roles.unknown ? Json(*in.roles.unknown) : Json()},
-        {"vocab", vocab},
+        {"vocab", std::move(vocab)},
         {"byte_fallback", false}}}};
 }
 
@@ -344,15 +344,17 @@ Result<HfTokenizer> tokenizer_to_hf(const formats::GgufFile& file, uint64_t cont
   if (!stages) return std::unexpected(std::move(stages).error().in(file.path()));
   Json json{
       {"version", "1.0"}, {"truncation", nullptr}, {"padding", nullptr}, {"added_tokens", added_tokens(in)}};
-  json.update(*stages);
+  for (auto& [key, value] : stages->items()) json[key] = std::move(value);
   BANTAM_ASSIGN(const std::string chat_template, file.get_string_or("tokenizer.chat_template", ""));
   HfTokenizer out;
   // Tokens may hold halves of characters; JSON cannot.
   out.tokenizer = json.dump(1, ' ', false, Json::error_handler_t::replace) + "\n";
   out.config =
       config_of(in, context, chat_template).dump(2, ' ', false, Json::error_handler_t::replace) + "\n";
-  for (const auto& id : {in.roles.eos, in.roles.eot, in.roles.eom}) {
-    if (id && std::ranges::find(out.ends, *id) == out.ends.end()) out.ends.push_back(*id);
+  if (in.roles.eos) out.ends.push_back(*in.roles.eos);
+  // Those that end by their names are named, too: nothing at Hugging Face goes by these.
+  for (TokenId id = 0; static_cast<size_t>(id) < in.list.texts.size(); ++id) {
+    if (id != in.roles.eos && original->is_end(id)) out.ends.push_back(id);
   }
   out.bos = in.roles.bos;
   out.padding = in.roles.padding;

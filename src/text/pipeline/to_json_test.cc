@@ -48,7 +48,7 @@ void expect_same(const GgufFile& file, const std::vector<std::string>& texts) {
   ASSERT_TRUE(original) << original.error().message;
   GgufWriter again;
   const auto notes =
-      tokenizer_json_to_gguf(hf->tokenizer, hf->config, "tokenizer.json", (*original)->vocab_size(), again);
+      tokenizer_json_to_gguf(hf->tokenizer, Json::parse(hf->config), "tokenizer.json", (*original)->vocab_size(), again);
   ASSERT_TRUE(notes) << notes.error().message;
   const auto back_file = written(again);
   const auto back = load_tokenizer(back_file);

@@ -4,6 +4,7 @@
 #include <limits>
 #include <nlohmann/json.hpp>
 
+#include "formats/json.h"
 #include "text/pipeline/pipeline.h"
 #include "text/pipeline/stage_json.h"
 
@@ -244,7 +245,11 @@ Result<PipelineParts> read_parts(const Json& json) {
 
 Result<std::unique_ptr<PipelineTokenizer>> tokenizer_from_json(std::string_view text,
                                                                const std::string& name) {
-  const Json json = Json::parse(text, nullptr, /*allow_exceptions=*/false);
+  BANTAM_ASSIGN(const Json json, formats::parse_json(text, name));
+  return pipeline_from_json(json, name);
+}
+
+Result<std::unique_ptr<PipelineTokenizer>> pipeline_from_json(const Json& json, const std::string& name) {
   if (!json.is_object())
     return fail(Code::kCorrupt, "{}: found no JSON object, expected a tokenizer.json", name);
   auto parts = read_parts(json);
