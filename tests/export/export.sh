@@ -35,16 +35,40 @@ done
 "$bantam" quantize -q llama.gguf llama-q8.gguf --type q8_0 > said 2>&1 || complain "quantize: $(cat said)"
 there_and_back llama-q8.gguf values --type f32
 
+# What a chat model and a model of sentence vectors have beside the weights; each of it is missed where it is not there.
+for family in llama qwen3 phi3; do
+  "$round_trip" dress "$family.gguf" "$family-dressed.gguf" || complain "$family was not dressed"
+  there_and_back "$family-dressed.gguf" exact
+done
+if "$round_trip" llama-dressed.gguf llama.gguf > said 2>&1; then complain "round_trip sees no difference"; fi
+for what in "tokenizer.chat_template: another value" "llama.pooling_type: another value" "token 65: ends an answer" "token 68: ends"; do
+  grep -q "$what" said || complain "round_trip does not see it: $what: $(cat said)"
+done
+if "$round_trip" qwen3.gguf llama.gguf > said 2>&1; then complain "round_trip sees no difference between two families"; fi
+for what in "other config" "missing or of another shape"; do grep -q "$what" said || complain "round_trip does not see it: $what"; done
+
 there_and_back qwen3.gguf exact --shard-size 500kb
 [ "$(ls hf/*.safetensors | wc -l)" -gt 2 ] || complain "no shards"
 [ -s hf/model.safetensors.index.json ] || complain "no index of the shards"
 
 # What is there is not overwritten, and what fails leaves nothing.
-if "$bantam" export llama.gguf hf > said 2>&1; then complain "it wrote into a folder with files"; fi
-grep -q "expected no such folder or an empty one" said || complain "$(cat said)"
+refused() { # refused MESSAGE COMMAND...: it fails, says so, and leaves what was there.
+  local message="$1" before
+  shift
+  before=$(find . -not -name said | sort)
+  if "$@" > said 2>&1; then complain "not refused: $*"; fi
+  grep -q "$message" said || complain "$*: $(cat said)"
+  [ "$(find . -not -name said | sort)" = "$before" ] || complain "$* changed what is there"
+}
+refused "expected no such folder or an empty one" "$bantam" export llama.gguf hf
 head -c 5000 llama.gguf > cut.gguf
-if "$bantam" export cut.gguf none > said 2>&1; then complain "a cut file was exported"; fi
-if [ -e none ] || [ -e none.partial ]; then complain "a failed export left something"; fi
+refused "cut.gguf" "$bantam" export cut.gguf none
+mkdir none.partial
+echo mine > none.partial/file
+# No file may be larger than 64 KiB: it fails when the folder and its first files are there.
+refused "File too large" bash -c 'trap "" XFSZ; ulimit -f 64; exec "$@"' _ "$bantam" export llama.gguf none
+"$bantam" export -q llama.gguf none > said 2>&1 || complain "export: $(cat said)"
+[ "$(cat none.partial/file)" = mine ] || complain "a folder none.partial is gone"
 
 if [ -e "$data/models/stories260K.gguf" ]; then
   there_and_back "$data/models/stories260K.gguf" exact
