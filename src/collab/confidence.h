@@ -38,7 +38,7 @@ struct ConfidenceOptions {
   std::vector<double> weights;  // of kLearned: what compress::Combination::weights() gave
 };
 
-/// Immutable; used from coroutines on one executor.
+/// Immutable; safe to use from many threads.
 class ConfidenceMeter {
  public:
   /// Errors: kInvalidArgument naming the key.

@@ -15,13 +15,17 @@ constexpr std::chrono::milliseconds kLongestPause{30'000};
 /// Counts a request among those that wait, for as long as it lives.
 class Place {
  public:
-  explicit Place(size_t& count) : count_(count) { ++count_; }
+  explicit Place(std::atomic<size_t>& count) : count_(count), before_(count.fetch_add(1)) {}
   ~Place() { --count_; }
   Place(const Place&) = delete;
   Place& operator=(const Place&) = delete;
 
+  /// How many waited already.
+  size_t before() const { return before_; }
+
  private:
-  size_t& count_;
+  std::atomic<size_t>& count_;
+  size_t before_;
 };
 
 }  // namespace
@@ -34,11 +38,11 @@ chat::Awaitable<Result<chat::Reply>> LlmCall::ask(const chat::Request& request, 
     return passes && !forward.begun();
   };
   if (rule_.on_failure != OnLlmFailure::kQueue || !retriable()) co_return reply;
-  if (waiting_ >= rule_.queue_size) {
-    co_return fail(Code::kBusy, "{}: {} requests wait for it already: {}", name(), waiting_,
+  const Place place(*waiting_);
+  if (place.before() >= rule_.queue_size) {
+    co_return fail(Code::kBusy, "{}: {} requests wait for it already: {}", name(), place.before(),
                    reply.error().message);
   }
-  Place place(waiting_);
   Clock::time_point end = Clock::now() + rule_.queue_wait;
   if (request.deadline) end = std::min(end, *request.deadline);
   for (auto pause = rule_.retry_pause; retriable(); pause = std::min(2 * pause, kLongestPause)) {

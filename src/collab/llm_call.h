@@ -1,6 +1,7 @@
 #pragma once
 // The LLM of a team, and what becomes of a request when it fails.
 
+#include <atomic>
 #include <chrono>
 #include <cstddef>
 #include <memory>
@@ -25,7 +26,7 @@ struct LlmRule {
   size_t queue_size = 64;  // requests of the team that wait at once; for one more kBusy
 };
 
-/// Safe to use from any number of coroutines on one executor.
+/// Safe to use from many threads.
 class LlmCall {
  public:
   LlmCall(std::shared_ptr<chat::ChatModel> model, LlmRule rule) : model_(std::move(model)), rule_(rule) {}
@@ -47,7 +48,7 @@ class LlmCall {
  private:
   std::shared_ptr<chat::ChatModel> model_;
   LlmRule rule_;
-  size_t waiting_ = 0;
+  std::unique_ptr<std::atomic<size_t>> waiting_ = std::make_unique<std::atomic<size_t>>();  // apart: a call may be moved before its use
 };
 
 }  // namespace bantam::collab

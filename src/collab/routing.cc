@@ -1,6 +1,7 @@
 #include "collab/routing.h"
 
 #include <algorithm>
+#include <mutex>
 #include <numeric>
 
 #include "base/usage.h"
@@ -99,7 +100,7 @@ class Routing final : public chat::ChatModel {
     const auto now = Conversations::Clock::now();
     const std::string key = key_of(request);
     const uint64_t needs = needs_of(request);
-    const auto before = key.empty() ? std::nullopt : conversations_.find(key, now);
+    const auto before = key.empty() ? std::nullopt : last_choice(key, now);
     Choice choice;
     if (before && before->needs == needs) {
       choice = fresh(routing::last_turn_of(request), request);
@@ -113,8 +114,15 @@ class Routing final : public chat::ChatModel {
     } else {
       choice = fresh(routing::query_of(request), request);
     }
-    if (!key.empty()) conversations_.put(key, {choice.model, needs}, now);
+    if (key.empty()) return choice;
+    std::lock_guard lock(mutex_);
+    conversations_.put(key, {choice.model, needs}, now);
     return choice;
+  }
+
+  std::optional<Conversations::Entry> last_choice(const std::string& key, Conversations::Clock::time_point now) {
+    std::lock_guard lock(mutex_);
+    return conversations_.find(key, now);
   }
 
   /// As for a request nothing is known of.
@@ -171,7 +179,8 @@ class Routing final : public chat::ChatModel {
   std::vector<size_t> column_;  // the team's model for each of the router's
   std::vector<size_t> rules_;   // the team's model for each rule
   size_t otherwise_;
-  Conversations conversations_;
+  std::mutex mutex_;
+  Conversations conversations_;  // guarded by it
 };
 
 }  // namespace

@@ -6,6 +6,7 @@
 
 #include <cmath>
 #include <filesystem>
+#include <thread>
 
 #include "base/file.h"
 #include "base/rng.h"
@@ -338,6 +339,30 @@ TEST(Routing, TheRouterDecidesAndAConversationStaysUntilItsTaskChanges) {
   // New needs are a new task.
   request.tools.push_back({"search"});
   EXPECT_EQ(team.ask(request), "small");
+}
+
+TEST(Routing, ManyThreadsAtOnce) {
+  Team team(learned_options());
+  constexpr int kThreads = 4, kRequests = 100;
+  for (auto* m : {team.small.get(), team.large.get()}) {
+    for (int i = 0; i < kThreads * kRequests; ++i) {
+      ScriptedTurn turn;
+      turn.parts = {"fine"};
+      m->say(std::move(turn));
+    }
+  }
+  std::vector<std::jthread> threads;
+  for (int t = 0; t < kThreads; ++t) {
+    threads.emplace_back([&] {
+      Request request = says({"Say hello to Ann and to Eve"});
+      for (int i = 0; i < kRequests; ++i) {
+        request.conversation = fmt::format("c{}", i);
+        EXPECT_TRUE(chat::wait(team.model->generate(request, {})));
+      }
+    });
+  }
+  threads.clear();
+  EXPECT_EQ(team.small->requests().size(), size_t{kThreads * kRequests});
 }
 
 TEST(Routing, RulesComeFirst) {

@@ -304,7 +304,11 @@ void Endpoints::log_reply(const net::Exchange& e, const std::string& model,
 void Endpoints::watch_certificate(const std::string& name) const {
   auto model = registry_.find(name);
   auto state = model ? model->certificate() : std::nullopt;
-  if (!state || state->holds || !told_.insert(name).second) return;
+  if (!state || state->holds) return;
+  {
+    std::lock_guard lock(mutex_);
+    if (!told_.insert(name).second) return;
+  }
   log_(fmt::format(
       "team={} its certificate no longer holds: the confidences of {} answers are not distributed as those "
       "it was tested on (evidence {:.3g} to 1); calibrate anew",

@@ -1,6 +1,7 @@
 #pragma once
 #include <expected>
 #include <functional>
+#include <mutex>
 #include <set>
 #include <string>
 #include <string_view>
@@ -69,7 +70,8 @@ class Endpoints {
   const Registry& registry_;
   const Access& access_;
   std::function<void(std::string)> log_;
-  mutable std::set<std::string> told_;  // teams of which it was said
+  mutable std::mutex mutex_;
+  mutable std::set<std::string> told_;  // teams of which it was said; guarded by mutex_
 };
 
 /// 404 model_not_found.
