@@ -68,7 +68,7 @@ Action add_serve(CLI::App& verb, const Common& common) {
   takes_model(verb, common, options->model);
   options->host_given = verb.add_option("--host", options->host, "Address to listen on (default: 127.0.0.1)");
   options->port_given =
-      verb.add_option("--port", options->port, "Port; 0: one the system chooses (default: 8080)");
+      verb.add_option("--port", options->port, "Port; 0: one the system chooses (default: 8080)")->check(CLI::Range(0, 65'535));
   verb.add_flag(
       "--context-shift", options->context_shift,
       "Allow requests that ask for it (\"context_shift\": true) to go on past the context's end: the oldest\n"
