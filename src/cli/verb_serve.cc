@@ -11,6 +11,7 @@ struct Options {
   std::string config, model, host;
   uint16_t port = 0;
   CLI::Option* host_given = nullptr;
+  CLI::Option* kv_cache_given = nullptr;
   CLI::Option* port_given = nullptr;
   bool offline = false, context_shift = false;
   runtime::EngineOptions engine{.threads = 0, .context_length = 0, .batch = 256};
@@ -35,7 +36,7 @@ Result<server::ServerConfig> settings(const Options& options, const Common& comm
     model.adapters.insert(model.adapters.end(), options.engine.adapters.begin(),
                           options.engine.adapters.end());
     if (options.context_shift) model.context_shift = true;
-    if (options.engine.kv_cache != runtime::EngineOptions().kv_cache) model.kv_cache = options.engine.kv_cache;
+    if (options.kv_cache_given->count() > 0) model.kv_cache = options.engine.kv_cache;
   }
   return config;
 }
@@ -75,6 +76,7 @@ Action add_serve(CLI::App& verb, const Common& common) {
       "half of what follows the prompt's beginning is then forgotten, and the answer says so");
   verb.add_flag("--offline", options->offline, "Never call a remote model");
   add_engine_options(verb, options->engine);
+  options->kv_cache_given = verb.get_option("--kv-cache");
   verb.footer(
       "Examples:\n"
       "  bantam serve --model tickets.gguf --port 8080\n"

@@ -51,7 +51,7 @@ class Server final : public HttpServer {
   void take(ConnectionLoop& loop, tcp::socket socket);
   Awaitable<void> drain();
   Status serve(ConnectionLoop& loop);
-  ConnectionLoop& least_taken();
+  ConnectionLoop& least_busy();
   /// Does so with every connection, each on its thread.
   template <class F>
   void for_connections(F f);
@@ -112,14 +112,14 @@ Status Server::open() {
   return {};
 }
 
-ConnectionLoop& Server::least_taken() {
+ConnectionLoop& Server::least_busy() {
   return **std::min_element(loops_.begin(), loops_.end(),
-                            [](const auto& a, const auto& b) { return a->taken < b->taken; });
+                            [](const auto& a, const auto& b) { return a->open < b->open; });
 }
 
 Awaitable<void> Server::accept() {
   for (;;) {
-    ConnectionLoop& loop = least_taken();
+    ConnectionLoop& loop = least_busy();
     auto [ec, socket] = co_await acceptor_->async_accept(loop.io, kTuple);
     if (host_.draining) co_return;
     if (ec) {
@@ -133,9 +133,8 @@ Awaitable<void> Server::accept() {
 }
 
 void Server::take(ConnectionLoop& loop, tcp::socket socket) {
-  ++loop.taken;
-  asio::dispatch(loop.io, [&loop, place = Place(host_), socket = std::move(socket)]() mutable {
-    auto connection = std::make_shared<Connection>(std::move(place), loop, std::move(socket));
+  asio::dispatch(loop.io, [&loop, place = Place(host_, loop), socket = std::move(socket)]() mutable {
+    auto connection = std::make_shared<Connection>(std::move(place), std::move(socket));
     asio::co_spawn(loop.io, Connection::serve(std::move(connection)), asio::detached);
   });
 }

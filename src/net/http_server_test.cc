@@ -2,7 +2,6 @@
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
-#include <signal.h>
 
 #include <atomic>
 #include <latch>
@@ -11,9 +10,9 @@
 
 #include "base/usage.h"
 #include "net/async_event.h"
+#include "net/eventually_for_test.h"
 #include "net/http_client.h"
 #include "net/raw_socket_for_test.h"
-#include "net/signal_stop.h"
 #include "net/tls_for_test.h"
 
 namespace bantam::net {
@@ -23,15 +22,6 @@ using namespace std::chrono_literals;
 using testing::HasSubstr;
 using testing::StartsWith;
 using Clock = std::chrono::steady_clock;
-
-template <class F>
-bool eventually(F condition, std::chrono::milliseconds limit = 5s) {
-  for (auto until = std::chrono::steady_clock::now() + limit; std::chrono::steady_clock::now() < until;) {
-    if (condition()) return true;
-    std::this_thread::sleep_for(2ms);
-  }
-  return false;
-}
 
 /// Everything holds with one I/O thread and with several.
 class Servers : public testing::TestWithParam<unsigned> {
@@ -481,20 +471,6 @@ TEST_P(Servers, RefusesToListenWhereItCannot) {
   EXPECT_EQ(taken.error().code, Code::kIo);
   options.host = "example.com";
   EXPECT_FALSE(HttpServer::listen(options, {}));
-}
-
-TEST(SignalStop, TheFirstSignalAsksToStopAndTheHandlersReturn) {
-  {
-    auto signals = SignalStop::install();
-    ASSERT_TRUE(signals);
-    EXPECT_FALSE(SignalStop::install());
-    ::raise(SIGTERM);
-    EXPECT_TRUE(eventually([&] { return signals->token().stop_requested(); }));
-  }
-  struct sigaction now {};
-  ::sigaction(SIGTERM, nullptr, &now);
-  EXPECT_EQ(now.sa_handler, SIG_DFL);
-  EXPECT_TRUE(SignalStop::install());  // unused: ends without a signal
 }
 
 }  // namespace

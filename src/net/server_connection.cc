@@ -52,20 +52,17 @@ ConnectionHost::Match ConnectionHost::match(const std::string& method, const std
   return out;
 }
 
-Connection::Connection(Place place, ConnectionLoop& loop, tcp::socket socket)
+Connection::Connection(Place place, tcp::socket socket)
     : place_(std::move(place)),
       host_(place_.host()),
-      loop_(loop),
+      loop_(place_.loop()),
       options_(host_.options),
       socket_(std::move(socket), host_.tls) {
   loop_.connections.insert(this);
   socket_.set_up();
 }
 
-Connection::~Connection() {
-  loop_.connections.erase(this);
-  --loop_.taken;
-}
+Connection::~Connection() { loop_.connections.erase(this); }
 
 void Connection::cancel() {
   if (exchange_) exchange_->cancel();

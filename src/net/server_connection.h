@@ -38,29 +38,36 @@ struct ConnectionHost {
   std::atomic<bool> draining{false};
 };
 
+/// An I/O thread's: its connections, which nobody else touches.
+struct ConnectionLoop {
+  std::unordered_set<Connection*> connections;  // outlives `io`, whose end destroys them
+  std::atomic<size_t> open{0};                  // from when they are accepted on
+  boost::asio::io_context io{1};
+};
+
 /// One of those that are open, from when it is accepted on.
 class Place {
  public:
-  explicit Place(ConnectionHost& host) : host_(&host), number_(host.open.fetch_add(1)) {}
-  Place(Place&& other) noexcept : host_(std::exchange(other.host_, nullptr)), number_(other.number_) {}
+  Place(ConnectionHost& host, ConnectionLoop& loop) : host_(&host), loop_(&loop), number_(host.open.fetch_add(1)) {
+    ++loop.open;
+  }
+  Place(Place&& other) noexcept
+      : host_(std::exchange(other.host_, nullptr)), loop_(other.loop_), number_(other.number_) {}
   Place& operator=(Place&&) = delete;
   ~Place() {
-    if (host_) --host_->open;
+    if (host_ == nullptr) return;
+    --loop_->open;
+    --host_->open;
   }
   ConnectionHost& host() const { return *host_; }
+  ConnectionLoop& loop() const { return *loop_; }
   /// Whether there were as many before as there may be.
   bool too_many() const { return number_ >= host_->options.max_connections; }
 
  private:
   ConnectionHost* host_;
+  ConnectionLoop* loop_;
   size_t number_;
-};
-
-/// An I/O thread's: its connections, which nobody else touches.
-struct ConnectionLoop {
-  std::unordered_set<Connection*> connections;  // outlives `io`, whose end destroys them
-  std::atomic<size_t> taken{0};                 // by connections, from when they are accepted on
-  boost::asio::io_context io{1};
 };
 
 /// Lives as long as its coroutine and its read.
@@ -69,7 +76,7 @@ struct ConnectionLoop {
 /// and no read has to be cancelled and begun anew between two requests.
 class Connection : public std::enable_shared_from_this<Connection> {
  public:
-  Connection(Place place, ConnectionLoop& loop, boost::asio::ip::tcp::socket socket);
+  Connection(Place place, boost::asio::ip::tcp::socket socket);
   ~Connection();
   Connection(const Connection&) = delete;
   Connection& operator=(const Connection&) = delete;

@@ -98,6 +98,7 @@ Result<uint64_t> Scheduler::post(Waiting job) {
 
 void Scheduler::withdraw(uint64_t ticket) {
   std::lock_guard lock(mutex_);
+  full_ = false;
   std::erase_if(queue_, [ticket](const Waiting& job) { return job.ticket == ticket; });
 }
 
@@ -135,6 +136,7 @@ bool Scheduler::admit() {
     {
       std::lock_guard lock(mutex_);
       if (queue_.empty()) return true;
+      if (full_ && !running_.empty()) return false;
       job = std::move(queue_.front());
       queue_.pop_front();
       running_count_ = running_.size() + 1;
@@ -147,6 +149,7 @@ bool Scheduler::admit() {
     const bool later = !session && session.error().code == Code::kBusy;
     if (later) {  // memory that others hold
       std::lock_guard lock(mutex_);
+      full_ = true;
       queue_.push_front(std::move(job));
       running_count_ = running_.size();
       return false;
@@ -235,6 +238,7 @@ Status Scheduler::make_room(const Session::State& state, size_t pages) {
   const size_t more = pages - std::min(pages, state.pages.size());
   while (idle_.size() >= options_.sequences) idle_.pop_front();
   while ((pages_held(state) + more) * page > budget_) {
+    if (idle_.empty() && running_.empty()) return {};  // it is alone
     if (idle_.empty()) return fail(Code::kBusy, "the caches of others fill the memory");
     idle_.pop_front();
   }
@@ -375,6 +379,10 @@ void Scheduler::finish(size_t index, Status status) {
   Result<Generation> result =
       status ? Result<Generation>(one->sequence->result()) : std::unexpected(status.error());
   one->sequence.reset();
+  {
+    std::lock_guard lock(mutex_);
+    full_ = false;
+  }
   if (one->from.done) one->from.done(std::move(result));
   if (one->from.job) {
     if (!result) {

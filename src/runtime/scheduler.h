@@ -96,6 +96,7 @@ class Scheduler {
   size_t running_count_ = 0;
   uint64_t next_ticket_ = 1;
   bool stop_ = false;
+  bool full_ = false;  // the first in the queue waits for memory: of a sequence that ends, or another job is first
   std::thread thread_;
 };
 
