@@ -1,10 +1,16 @@
 #include "base/usage.h"
 
+#if defined(__GLIBC__)
+#include <malloc.h>
+#endif
 #include <sys/resource.h>
 #include <time.h>
 #include <unistd.h>
 
 #include <cstdio>
+
+// There in programs that are linked with mimalloc (BANTAM_MIMALLOC); null in others.
+extern "C" void mi_collect(bool force) __attribute__((weak));
 
 namespace bantam {
 namespace {
@@ -33,6 +39,16 @@ uint64_t current_rss_bytes() {
   const int fields = std::fscanf(file, "%lu %lu", &total, &resident);
   std::fclose(file);
   return fields == 2 ? static_cast<uint64_t>(resident) * static_cast<uint64_t>(::sysconf(_SC_PAGESIZE)) : 0;
+}
+
+void give_back_free_memory() {
+  if (mi_collect != nullptr) {
+    mi_collect(true);
+    return;
+  }
+#if defined(__GLIBC__)
+  ::malloc_trim(0);
+#endif
 }
 
 }  // namespace bantam

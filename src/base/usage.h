@@ -11,5 +11,7 @@ double wall_seconds();
 /// Peak and current resident memory of this process, in bytes (0 where the system does not tell).
 uint64_t peak_rss_bytes();
 uint64_t current_rss_bytes();
+/// Gives memory that this process has freed back to the system, as far as its allocator can.
+void give_back_free_memory();
 
 }  // namespace bantam

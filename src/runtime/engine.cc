@@ -6,11 +6,8 @@
 #include <cstdlib>
 #include <limits>
 
-#if defined(__GLIBC__)
-#include <malloc.h>
-#endif
-
 #include "base/file.h"
+#include "base/usage.h"
 #include "kernels/dispatch.h"
 #include "runtime/grammar/vocabulary.h"
 #include "runtime/memory.h"
@@ -75,9 +72,7 @@ void give_back(const formats::GgufFile& file) {
     const auto& first = file.tensors().front();
     file.forget({file.data(first).data() - first.offset, first.offset});  // the head of the file
   }
-#if defined(__GLIBC__)
-  ::malloc_trim(0);
-#endif
+  give_back_free_memory();
 }
 
 Status load_task(Engine::Impl& engine) {

@@ -3,18 +3,42 @@
 #include <sys/mman.h>
 
 #include <cstdlib>
+#include <limits>
 
 #include "base/checked.h"
 
 namespace bantam::tensor {
 
-void Storage::Free::operator()(void* memory) const { std::free(memory); }
+namespace {
+
+// From here on blocks are mapped, as glibc's malloc begins to: a block's pages are zero and untouched, and
+// gone when it is freed. Other allocators keep them for a while, and what a model is said to take would not
+// be what it takes.
+constexpr uint64_t kMapped = uint64_t{1} << 17;
+
+}  // namespace
+
+void Storage::Free::operator()(void* memory) const {
+  if (mapped > 0) {
+    ::munmap(memory, mapped);
+  } else {
+    std::free(memory);
+  }
+}
 
 Result<Storage> Storage::allocate(uint64_t bytes) {
   Storage out;
   if (bytes == 0) return out;
-  // calloc, not aligned_alloc and memset: fresh pages of a large block are zero already and stay untouched
-  // until used.
+  if (bytes >= kMapped) {
+    const bool fits = bytes <= std::numeric_limits<size_t>::max() / 2;
+    void* memory = fits ? ::mmap(nullptr, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0)
+                        : MAP_FAILED;
+    if (memory == MAP_FAILED) return fail(Code::kLimit, "no memory for {} bytes", bytes);
+    out.memory_ = std::unique_ptr<void, Free>(memory, Free{static_cast<size_t>(bytes)});
+    out.data_ = static_cast<std::byte*>(memory);
+    out.bytes_ = bytes;
+    return out;
+  }
   const auto padded = checked_add<uint64_t>(bytes, kAlignment);
   out.memory_.reset(padded ? std::calloc(*padded, 1) : nullptr);
   if (out.memory_ == nullptr) return fail(Code::kLimit, "no memory for {} bytes", bytes);

@@ -9,7 +9,7 @@
 namespace bantam::tensor {
 
 /// Owns zeroed bytes aligned to a cache line. Moves, never copies. Large storage takes memory only where it
-/// is written.
+/// is written, and gives it back to the system when it ends, whichever allocator the program has.
 class Storage {
  public:
   static constexpr size_t kAlignment = 64;
@@ -35,9 +35,10 @@ class Storage {
 
  private:
   struct Free {
+    size_t mapped;  // bytes of a mapping of its own; 0: the heap's
     void operator()(void* memory) const;
   };
-  std::unique_ptr<void, Free> memory_;
+  std::unique_ptr<void, Free> memory_{nullptr, Free{0}};
   std::byte* data_ = nullptr;  // the first aligned byte of memory_
   size_t bytes_ = 0;
 };
