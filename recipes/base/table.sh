@@ -2,11 +2,12 @@
 # Bits per byte of language models beside xz, PPMd and an interpolated 5-gram model of the same training texts.
 #   recipes/base/table.sh BIN TEXTS WIKITEXT WORK MODEL.gguf...
 # BIN: folder of the programs; TEXTS: folder of *.txt.xz collections; WIKITEXT: a text no training saw; WORK: a folder for what is
-# extracted. LIMIT (bytes of each text that are measured, default all) makes a quick look possible; the table says it.
+# extracted. LIMIT (bytes of each text that are measured, default all) makes a quick look possible; the table says it. ONLINE (default
+# "wikitext"): the texts that the first model also reads while it learns from them (online_score), as PPMd does; "" for none.
 set -euo pipefail
-[ $# -ge 5 ] || { sed -n 2,6p "$0" >&2; exit 2; }
+[ $# -ge 5 ] || { sed -n 2,7p "$0" >&2; exit 2; }
 bin=$1 texts=$2 wikitext=$3 work=$4; shift 4
-limit=${LIMIT:-0} one_in=${HELD_BACK_ONE_IN:-10}
+limit=${LIMIT:-0} online=${ONLINE-wikitext} one_in=${HELD_BACK_ONE_IN:-10}
 for program in xz 7z awk; do command -v $program >/dev/null || { echo "table.sh: $program is missing (Debian: xz-utils, p7zip-full)" >&2; exit 1; }; done
 mkdir -p "$work"
 
@@ -59,3 +60,15 @@ for model in "$@"; do
   hours=$(field cpu_seconds "$provenance" | awk '{ printf "%.1f", $1 / 3600 }')
   row "$(basename "$(dirname "$model")")/$(basename "$model")" "$(field parameters "$shown")" "$(bytes "$model")" "$(field tokens "$provenance")" "${hours:--}" "${cells[@]}"
 done
+
+[ -n "$online" ] || exit 0
+cells=()
+for name in "${parts[@]}"; do
+  # The learning rate and the rest were chosen on WikiText-2's validation part (docs/recipes.md).
+  case " $online " in
+    *" $name "*) cells+=("$("$bin/online_score" "$1" "$work/$name.txt" --out "$work/online-$name" --quiet |
+      grep -o '"bits_per_byte":[0-9.]*' | cut -d: -f2 | xargs printf '%.4f')") ;;
+    *) cells+=("-") ;;
+  esac
+done
+row "$(basename "$(dirname "$1")")/$(basename "$1"), learning as it reads" - - - - "${cells[@]}"

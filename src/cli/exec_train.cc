@@ -8,6 +8,8 @@
 #include <cstring>
 #include <filesystem>
 
+#include "cli/training_environment.h"
+
 namespace bantam::cli {
 namespace {
 
@@ -34,21 +36,7 @@ bool is_training_verb(std::string_view name) {
 }
 
 int start_training_program(char** argv) {
-  // Read by libgomp when it is loaded, so it must be set before: threads that spin long while waiting cost a
-  // busy machine a factor of two to three, those that never spin an idle one a factor of 1.5. A value the
-  // user set stays.
-  ::setenv("GOMP_SPINCOUNT", "3000", 0);
-#ifdef __x86_64__
-  // OpenBLAS 0.3.21 knows processors by name: AMD's with AVX-512 are Haswells to it (4,400 tokens/s instead
-  // of 7,600 on a Zen 5 with 6 M parameters), Intel's since Emerald Rapids are Prescotts of 2004 (600 instead
-  // of 3,700). What the processor can do decides here. A value the user set stays.
-  if (__builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512vl") &&
-      __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512dq")) {
-    ::setenv("OPENBLAS_CORETYPE", "SkylakeX", 0);
-  } else if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma")) {
-    ::setenv("OPENBLAS_CORETYPE", "Haswell", 0);
-  }
-#endif
+  set_training_environment();
   std::string sibling = (own_folder() / "bantam-train").string();
   ::execv(sibling.c_str(), argv);
   int error = errno;
