@@ -29,7 +29,7 @@ inline constexpr std::string_view kBantamFlags[] = {
     "xtc-threshold", "yes"};
 inline constexpr std::string_view kTrainVerbs[] = {"make", "train", "distill", "prune"};
 inline constexpr std::string_view kTrainFlags[] = {
-    "batch", "bpe-dropout", "checkpoint-seconds", "context-length", "data", "dim", "dropout", "epochs",
+    "base", "batch", "bpe-dropout", "checkpoint-seconds", "context-length", "data", "dim", "dropout", "epochs",
     "ffn-dim", "hard-weight", "heads", "input", "json", "label", "label-smoothing", "layers", "learning-rate",
     "lm", "no-ablations", "out", "peer-timeout", "quiet", "rows", "seed", "store", "student", "task",
     "teacher", "temperature", "threads", "tokens", "variants", "vocab-size", "weight-decay"};

@@ -1,5 +1,6 @@
 #include "cli/train_verbs.h"
 
+#include <filesystem>
 #include <memory>
 
 #include "cli/interrupt.h"
@@ -79,7 +80,7 @@ int print_report(const train::JobReport& report, const Files& files, const Commo
 }
 
 struct TrainArguments {
-  std::string language_recipe, tokens;
+  std::string language_recipe, tokens, base;
   double checkpoint_seconds = 60, peer_timeout = 120;
   Files files;
   std::string task = "task";
@@ -106,11 +107,21 @@ int train_model(TrainArguments& a, const Common& common) {
   auto data = formats::load_labelled(a.files.data, a.files.input, a.files.label);
   if (!data) return report(data.error());
   finish_shape(a.shape);
-  auto text = train::prepare_task(a.task, data->labels, data->examples, a.vocab_size);
+  const bool from_base = !a.base.empty();
+  auto text = from_base ? train::prepare_task_from(a.task, data->labels, a.base)
+                        : train::prepare_task(a.task, data->labels, data->examples, a.vocab_size);
   if (!text) return report(text.error());
+  std::string start;
+  if (from_base) {
+    start = a.files.out + ".start.gguf";
+    if (auto adapted = train::adapt_base(a.base, *text, start); !adapted) return report(adapted.error());
+  }
   ProgressBar bar(common.quiet);
-  auto done = train::train_classifier(data->examples, *text, a.shape, a.optim, job_options(a.files, bar));
+  auto done =
+      train::train_classifier(data->examples, *text, a.shape, a.optim, job_options(a.files, bar), start);
   bar.finish();
+  std::error_code ignored;  // it is made anew, the same, by a run that goes on
+  if (from_base) std::filesystem::remove(start, ignored);
   return done ? print_report(*done, a.files, common) : report(done.error());
 }
 
@@ -203,6 +214,9 @@ Action add_train(CLI::App& verb, const Common& common) {
       "--lm", a->language_recipe,
       "Pretrain a language model on text instead, as this recipe (.toml) says; of the other options "
       "only --data, --out and --threads count");
+  verb.add_option("--base", a->base,
+                  "Start from this language model or classifier (.gguf): its vocabulary, its shape; none: random "
+                  "weights of the shape below");
   verb.add_option("--task", a->task, "Name of the task, kept in the model")->capture_default_str();
   verb.add_option("--vocab-size", a->vocab_size, "Tokens of the vocabulary learned from the texts")
       ->capture_default_str();
