@@ -9,6 +9,7 @@
 #include "compress/calibrate.h"
 #include "compress/quantize.h"
 #include "eval/linear_baseline.h"
+#include "eval/linear_opinion.h"
 #include "runtime/engine.h"
 
 namespace bantam::cli {
@@ -119,6 +120,24 @@ class Maker {
     });
   }
 
+  /// The linear baseline's word on the training part, trained when it is first asked for; nobody's without a
+  /// share.
+  Result<train::Opinion> linear_opinion(double share) {
+    if (share == 0) return train::Opinion{};
+    if (!linear_) {
+      BANTAM_ASSIGN(auto trained, eval::LinearOpinion::train(parts_.train, parts_.labels.size()));
+      linear_.emplace(std::move(trained));
+      options_.say(
+          fmt::format("linear opinion: right on {:.1f} % of the training part, each example held out",
+                      100 * linear_->accuracy()));
+    }
+    return train::Opinion{
+        .ask = [this](size_t item, std::string_view text) { return linear_->probabilities(item, text); },
+        .share = share,
+        .print = fmt::format("linear, scale {}", linear_->scale())};
+  }
+  static std::string share_print(double share) { return share > 0 ? fmt::format(" linear={}", share) : ""; }
+
   Status make_teacher() {
     if (!recipe_.teacher_file.empty()) {
       const double start = process_cpu_seconds();
@@ -137,15 +156,17 @@ class Maker {
         BANTAM_ASSIGN(start, adapted("teacher base", "state/teacher-start.gguf", r.teacher_base));
         BANTAM_ASSIGN(from, file_hash(start.file));
       }
-      const std::string print = fmt::format("{} {}", from, optim_print(r.teacher_train));
+      const std::string print =
+          fmt::format("{} {}{}", from, optim_print(r.teacher_train), share_print(r.teacher_linear_share));
       BANTAM_ASSIGN(
           teacher_, stage("teacher", "teacher.gguf", print, [&](const std::string& path) -> Result<json> {
             BANTAM_ASSIGN(auto text,
                           start.file.empty()
                               ? train::prepare_task(r.task, parts_.labels, parts_.train, r.vocab_size)
                               : train::prepare_task_from(r.task, parts_.labels, r.teacher_base));
+            BANTAM_ASSIGN(const auto opinion, linear_opinion(r.teacher_linear_share));
             BANTAM_ASSIGN(auto report, train::train_classifier(parts_.train, text, r.teacher, r.teacher_train,
-                                                               job(path), start.file));
+                                                               job(path), start.file, opinion));
             return cost(report);
           }));
     }
@@ -181,11 +202,13 @@ class Maker {
       from = sha256_hex(bytes.bytes());
     }
     const std::string print =
-        fmt::format("{} {} {} {} {} {}", from, optim_print(r.distill.optim), r.distill.temperature,
-                    r.distill.hard_weight, r.distill.variants, augment_print(r.distill.transfer));
+        fmt::format("{} {} {} {} {} {}{}", from, optim_print(r.distill.optim), r.distill.temperature,
+                    r.distill.hard_weight, r.distill.variants, augment_print(r.distill.transfer),
+                    share_print(r.distill_linear_share));
     auto made = stage(name, file, print, [&](const std::string& path) -> Result<json> {
+      BANTAM_ASSIGN(const auto opinion, linear_opinion(r.distill_linear_share));
       BANTAM_ASSIGN(auto report, train::distill(parts_.train, teacher_.file, start, r.student, r.distill,
-                                                transfer_path(), job(path)));
+                                                transfer_path(), job(path), opinion));
       return cost(report);
     });
     if (made) made->cpu_seconds += cost_before;
@@ -195,8 +218,9 @@ class Maker {
   /// The teacher's answers, shared by all students of this teacher; named by what they depend on.
   std::string transfer_path() const {
     const auto& r = recipe_;
-    const std::string print = fmt::format("{} {} {} {}", base_print_, r.distill.variants,
-                                          r.distill.optim.seed, augment_print(r.distill.transfer));
+    const std::string print =
+        fmt::format("{} {} {} {}{}", base_print_, r.distill.variants, r.distill.optim.seed,
+                    augment_print(r.distill.transfer), share_print(r.distill_linear_share));
     return stages_.path("state/answers-" + sha256_hex(print).substr(0, 16) + ".safetensors");
   }
 
@@ -445,9 +469,11 @@ class Maker {
                        c.head_dim, c.ffn_dim, c.tied_head);
   }
   static std::string optim_print(const train::OptimOptions& o) {
-    return fmt::format("{} {} {} {} {} {} {} {} {} {} {} {}", o.epochs, o.batch, o.learning_rate,
-                       o.weight_decay, o.warmup, o.clip, o.dropout, o.label_smoothing, o.lm_weight, o.ema,
-                       o.seed, augment_print(o.augment));
+    std::string out = fmt::format("{} {} {} {} {} {} {} {} {} {} {} {}", o.epochs, o.batch, o.learning_rate,
+                                  o.weight_decay, o.warmup, o.clip, o.dropout, o.label_smoothing, o.lm_weight,
+                                  o.ema, o.seed, augment_print(o.augment));
+    if (o.consistency > 0) out += fmt::format(" consistency={}", o.consistency);
+    return out;
   }
 
   const Recipe& recipe_;
@@ -456,6 +482,7 @@ class Maker {
   Parts parts_;
   std::string base_print_;
   Made teacher_, product_;
+  std::optional<eval::LinearOpinion> linear_;
   std::vector<Made> ablations_, finalists_;
   std::vector<std::vector<double>> student_scores_;
   json provenance_ = json::object();

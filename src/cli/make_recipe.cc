@@ -30,6 +30,7 @@ train::OptimOptions read_optim(TomlTable& table, train::OptimOptions o, uint64_t
   o.dropout = table.number("dropout", o.dropout, 0, 0.9);
   o.label_smoothing = table.number("label_smoothing", o.label_smoothing, 0, 0.9);
   o.lm_weight = table.number("lm_weight", o.lm_weight, 0, 100);
+  o.consistency = table.number("consistency", o.consistency, 0, 100);
   o.ema = table.number("ema", o.ema, 0, 0.999999);
   o.seed = seed;
   o.augment = read_augment(table.table("augment"), o.augment);
@@ -111,12 +112,16 @@ Result<Recipe> read_recipe(const std::string& path) {
   read_shape(teacher, out.teacher);
   TomlTable teacher_train = teacher.table("train");
   out.teacher_train = read_optim(teacher_train, out.teacher_train, out.seed);
+  out.teacher_linear_share = teacher_train.number("linear_share", 0, 0, 1);
 
   TomlTable distill = file.table("distill");
   out.distill.optim.epochs = 60;
   out.distill.optim.dropout = 0;
   out.distill.optim.label_smoothing = 0;
   out.distill.optim = read_optim(distill, out.distill.optim, out.seed);
+  if (out.distill.optim.consistency > 0)
+    distill.reject("consistency", "found it above 0: only a teacher's training has it");
+  out.distill_linear_share = distill.number("linear_share", 0, 0, 1);
   out.distill.temperature = distill.number("temperature", out.distill.temperature, 0.1, 100);
   out.distill.hard_weight = distill.number("hard_weight", out.distill.hard_weight, 0, 1);
   out.distill.variants = static_cast<uint32_t>(distill.whole("variants", out.distill.variants, 1, 10000));

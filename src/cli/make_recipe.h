@@ -28,6 +28,7 @@ struct Recipe {
   std::string teacher_base;  // a language model to train on; its shape and vocabulary replace [teacher]'s
   model::Config teacher;
   train::OptimOptions teacher_train;
+  double teacher_linear_share = 0, distill_linear_share = 0;  // of what is to be said, the linear baseline's
   // [distill]: what every distillation below shares
   train::DistillOptions distill;
   // [student]: trained from random weights; [prune]: cut from the teacher. `start` says which becomes the

@@ -19,6 +19,8 @@ using torch::Tensor;
 constexpr uint64_t kEndEvery =
     8;  // every so many steps the rows go on to the label and learn that the end token follows it
 
+constexpr uint64_t kOtherMask = 0x9e3779b97f4a7c15ULL;  // tells the second pass's dropout from the first's
+
 TaskText labelled_task(const std::string& name, const std::vector<std::string>& labels) {
   TaskText out;
   out.task.name = name;
@@ -174,7 +176,7 @@ Tensor end_loss(const Decoder& model, const Tensor& hidden, const Batch& batch, 
 
 Result<JobReport> train_classifier(std::span<const formats::Example> examples, const TaskText& text,
                                    model::Config shape, const OptimOptions& options, const JobOptions& job,
-                                   const std::string& start) {
+                                   const std::string& start, const Opinion& opinion) {
   BANTAM_TRY(check(options));
   shape.vocab_size = static_cast<uint32_t>(text.tokenizer->vocab_size());
   std::string from = "random";
@@ -192,23 +194,37 @@ Result<JobReport> train_classifier(std::span<const formats::Example> examples, c
   BANTAM_ASSIGN(PromptEncoder encoder,
                 PromptEncoder::create(*text.tokenizer, text.task, shape.context_length));
   BANTAM_ASSIGN(LabelledRows rows, LabelledRows::create(encoder, examples, options));
-  const std::string fingerprint =
-      fmt::format("train {} {} {} {}", describe(shape), describe(options), hash_examples(examples), from);
+  const std::string fingerprint = fmt::format("train {} {} {} {}{}", describe(shape), describe(options),
+                                              hash_examples(examples), from, describe(opinion));
   Decoder model = loaded ? std::move(*loaded) : Decoder::random(shape, options.seed);
   const Tensor& ids = encoder.label_ids();
   const int64_t end_token = *text.tokenizer->eos();
 
   auto step = [&](const Share& share) -> Result<StepLoss> {
+    std::vector<float> opinions;
     BANTAM_ASSIGN(Batch batch, rows.at(share, [&](size_t item, uint64_t epoch) {
       Rng rng(options.seed, 0x61756700 + epoch, item);
-      return augment(examples[item].text, options.augment, rng);
+      std::string varied = augment(examples[item].text, options.augment, rng);
+      if (opinion.share > 0) std::ranges::copy(opinion.ask(item, varied), std::back_inserter(opinions));
+      return varied;
     }));
     if (batch.items.empty()) return StepLoss{};
+    const auto count = static_cast<int64_t>(batch.items.size());
+    Tensor target =
+        torch::full({count, ids.size(0)}, options.label_smoothing / static_cast<double>(ids.size(0)));
+    target.scatter_add_(1, batch.labels.unsqueeze(1), torch::full({count, 1}, 1.0 - options.label_smoothing));
+    if (opinion.share > 0)
+      target =
+          (1.0 - opinion.share) * target + opinion.share * torch::tensor(opinions).view({count, ids.size(0)});
     Tensor hidden = model.forward(batch.tokens, {options.dropout, share.seed});
     Tensor log_p = torch::log_softmax(model.logits(rows_at(hidden, batch.answer)), -1);
-    Tensor right = ids.index_select(0, batch.labels);
-    Tensor loss = -(1.0 - options.label_smoothing) * log_p.gather(1, right.unsqueeze(1)).mean() -
-                  options.label_smoothing * log_p.index_select(1, ids).mean();
+    Tensor loss = -(target * log_p.index_select(1, ids)).sum(-1).mean();
+    if (options.consistency > 0) {
+      Tensor other = model.forward(batch.tokens, {options.dropout, share.seed ^ kOtherMask});
+      Tensor log_q = torch::log_softmax(model.logits(rows_at(other, batch.answer)), -1);
+      loss = 0.5 * (loss - (target * log_q.index_select(1, ids)).sum(-1).mean()) +
+             0.5 * options.consistency * ((log_p.exp() - log_q.exp()) * (log_p - log_q)).sum(-1).mean();
+    }
     if (options.lm_weight > 0)
       loss = loss + options.lm_weight * language_loss(model, hidden, batch.tokens, batch.answer);
     if (batch.has_end) loss = loss + end_loss(model, hidden, batch, end_token);

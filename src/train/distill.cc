@@ -36,13 +36,15 @@ class TransferMaker {
  public:
   TransferMaker(const LoadedModel& teacher, const PromptEncoder& encoder,
                 std::span<const formats::Example> examples, const DistillOptions& options,
-                const std::string& path, const JobOptions& job, std::string fingerprint)
+                const std::string& path, const JobOptions& job, const Opinion& opinion,
+                std::string fingerprint)
       : teacher_(teacher),
         encoder_(encoder),
         examples_(examples),
         options_(options),
         path_(path),
         job_(job),
+        opinion_(opinion),
         fingerprint_(std::move(fingerprint)),
         total_(examples.size() * options.variants) {
     logits_ = torch::zeros({static_cast<int64_t>(total_), encoder.label_ids().size(0)}, torch::kFloat16);
@@ -104,10 +106,13 @@ class TransferMaker {
   Status answer_some() {
     const size_t end = std::min(total_, done_ + 16 * kTeacherBatch);
     std::vector<std::vector<text::TokenId>> rows;
+    std::vector<std::string> texts;  // for the opinion
     Rng none(0);
     for (size_t i = done_; i < end; ++i) {
       const size_t item = i % examples_.size();
-      auto row = encoder_.encode(variant_text(examples_, options_, item, i / examples_.size()), 0, none);
+      std::string text = variant_text(examples_, options_, item, i / examples_.size());
+      auto row = encoder_.encode(text, 0, none);
+      if (opinion_.share > 0) texts.push_back(std::move(text));
       if (!row && row.error().code == Code::kLimit) row = encoder_.encode(examples_[item].text, 0, none);
       if (!row)
         return std::unexpected(
@@ -133,11 +138,28 @@ class TransferMaker {
         Batch batch = pad(part, no_labels, {});
         Tensor logits = teacher_.decoder.logits_of(
             rows_at(teacher_.decoder.forward(batch.tokens), batch.answer), encoder_.label_ids());
+        if (opinion_.share > 0) logits = mixed(logits, where, texts);
         logits_.index_copy_(0, torch::tensor(where, torch::kInt64), logits.to(torch::kFloat16));
       }
     });
     done_ = end;
     return {};
+  }
+
+  /// The logarithms of the mixture of what the teacher and the opinion say of the answers `where`; they serve
+  /// as logits.
+  Tensor mixed(const Tensor& logits, const std::vector<int64_t>& where,
+               const std::vector<std::string>& texts) const {
+    std::vector<float> said;
+    for (const int64_t answer : where) {
+      const auto i = static_cast<size_t>(answer);
+      std::ranges::copy(opinion_.ask(i % examples_.size(), texts[i - done_]), std::back_inserter(said));
+    }
+    Tensor other = torch::tensor(said).view_as(logits);
+    constexpr double kLeast = 1e-7;  // what float16 still tells from 0 once it is a logarithm
+    return ((1.0 - opinion_.share) * torch::softmax(logits, -1) + opinion_.share * other)
+        .clamp_min(kLeast)
+        .log();
   }
 
   const LoadedModel& teacher_;
@@ -146,6 +168,7 @@ class TransferMaker {
   const DistillOptions& options_;
   const std::string& path_;
   const JobOptions& job_;
+  const Opinion& opinion_;
   std::string fingerprint_;
   size_t total_, done_ = 0;
   double before_ = 0;
@@ -174,7 +197,7 @@ Result<Decoder> starting_student(const std::string& path, model::Config shape, c
 
 Result<JobReport> distill(std::span<const formats::Example> examples, const std::string& teacher_path,
                           const std::string& student_path, model::Config shape, const DistillOptions& options,
-                          const std::string& transfer_file, const JobOptions& job) {
+                          const std::string& transfer_file, const JobOptions& job, const Opinion& opinion) {
   BANTAM_TRY(check(options.optim));
   BANTAM_TRY(check(options.transfer));
   if (options.variants == 0 || !(options.temperature > 0) ||
@@ -192,9 +215,9 @@ Result<JobReport> distill(std::span<const formats::Example> examples, const std:
 
   BANTAM_ASSIGN(std::string teacher_bytes, read_file(teacher_path));
   const std::string transfer_print =
-      fmt::format("transfer {} {} {} {} {}", sha256_hex(teacher_bytes), hash_examples(examples),
-                  options.variants, options.optim.seed, describe(options.transfer));
-  TransferMaker maker(teacher, encoder, examples, options, transfer_file, job, transfer_print);
+      fmt::format("transfer {} {} {} {} {}{}", sha256_hex(teacher_bytes), hash_examples(examples),
+                  options.variants, options.optim.seed, describe(options.transfer), describe(opinion));
+  TransferMaker maker(teacher, encoder, examples, options, transfer_file, job, opinion, transfer_print);
   BANTAM_ASSIGN(Transfer transfer, maker.make());
 
   std::string start = "random";

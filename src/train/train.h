@@ -7,6 +7,7 @@
 // and n. A killed job started again with the same options ends in the same file as an undisturbed one.
 
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <span>
 #include <stop_token>
@@ -33,13 +34,24 @@ struct OptimOptions {
   double clip = 1.0;           // global gradient norm
   double dropout = 0.1;
   double label_smoothing = 0.1;
-  double lm_weight = 0.0;  // weight of next-token prediction over the prompt's own tokens
-  double ema = 0.0;        // decay of the averaged weights that are saved; 0: the last weights
+  double lm_weight = 0.0;    // weight of next-token prediction over the prompt's own tokens
+  double consistency = 0.0;  // weight of the divergence between two passes with other dropout masks (R-Drop,
+                             // Liang et al. 2021); doubles a step's work
+  double ema = 0.0;          // decay of the averaged weights that are saved; 0: the last weights
   uint64_t seed = 1;
   AugmentOptions augment;
 };
 /// Errors: kInvalidArgument naming the field, the value and the range.
 Status check(const OptimOptions& options);
+
+/// What another classifier says of a text: it becomes a part of what a model learns to say.
+struct Opinion {
+  /// One probability for each label, of `text`, which is `examples[item]`'s or a variation of it. Called from
+  /// several threads.
+  std::function<std::vector<float>(size_t item, std::string_view text)> ask;
+  double share = 0;   // of the target; 0: nobody is asked
+  std::string print;  // what it was made from, so that a checkpoint belongs to one opinion
+};
 
 class Peers;
 
@@ -82,10 +94,10 @@ Status adapt_base(const std::string& base, const TaskText& text, const std::stri
 /// a new decoder of `shape` (its vocab_size is set from the tokenizer) on labelled examples and writes
 /// `job.out`. Errors: kInvalidArgument (empty data, an unlabelled example, a text longer than the context:
 /// line, tokens, limit; vocabulary); kCorrupt for a checkpoint of other options; kNoSpace; kInternal for a
-/// loss that is not finite (step, learning rate).
+/// loss that is not finite (step, learning rate). Part of the target is `opinion`'s, where it has a share.
 Result<JobReport> train_classifier(std::span<const formats::Example> examples, const TaskText& text,
                                    model::Config shape, const OptimOptions& options, const JobOptions& job,
-                                   const std::string& start = "");
+                                   const std::string& start = "", const Opinion& opinion = {});
 
 struct DistillOptions {
   OptimOptions optim;
@@ -99,10 +111,12 @@ struct DistillOptions {
 /// Trains `student` (a GGUF to start from, or when empty a random decoder of `shape`) on the answers of
 /// `teacher`, and writes job.out. Both must share the tokenizer (kInvalidArgument with the two sizes
 /// otherwise). The teacher's answers are kept in `transfer_file` and reused when they were made by the same
-/// teacher from the same examples and options.
+/// teacher from the same examples and options. With an opinion that has a share, the teacher is both: the
+/// answers are the mixture of their probabilities.
 Result<JobReport> distill(std::span<const formats::Example> examples, const std::string& teacher,
                           const std::string& student, model::Config shape, const DistillOptions& options,
-                          const std::string& transfer_file, const JobOptions& job);
+                          const std::string& transfer_file, const JobOptions& job,
+                          const Opinion& opinion = {});
 
 /// The shape to prune to; each at most the model's own. Widths must be multiples of the quantisation block
 /// (32).

@@ -107,6 +107,42 @@ TEST_F(TrainTest, LearnsOrderAndTheEngineAgrees) {
   EXPECT_FALSE(fs::exists(path("m.gguf.checkpoint")));
 }
 
+TEST_F(TrainTest, AnOpinionIsLearnedByItsShare) {
+  auto text = prepare_task("order", kLabels, examples_, 320);
+  ASSERT_TRUE(text);
+  // It holds that every label is the next one, and says so of the example that it is asked about.
+  const auto next = [&](size_t item) {
+    std::vector<float> p(3);
+    p[static_cast<size_t>(examples_[item].label + 1) % 3] = 1;
+    return p;
+  };
+  std::vector<Example> shifted = ordered_words(200, 2);
+  for (auto& example : shifted) example.label = (example.label + 1) % 3;
+  const Opinion whole{
+      .ask = [&](size_t item, std::string_view) { return next(item); }, .share = 1, .print = "next"};
+  OptimOptions options = quick(10);
+  options.consistency = 0.5;
+  ASSERT_TRUE(
+      train_classifier(examples_, *text, shape(), options, {.out = path("t.gguf"), .threads = 1}, "", whole));
+  EXPECT_GT(accuracy(path("t.gguf"), shifted), 0.9);
+  // A teacher and an opinion that outweighs it: the student says what the opinion says.
+  ASSERT_TRUE(
+      train_classifier(examples_, *text, shape(), quick(10), {.out = path("own.gguf"), .threads = 1}));
+  DistillOptions how;
+  how.optim = quick(10);
+  how.hard_weight = 0;
+  how.variants = 2;
+  const Opinion most{.ask = whole.ask, .share = 0.9, .print = "next"};
+  ASSERT_TRUE(distill(examples_, path("own.gguf"), "", shape(), how, path("answers"),
+                      {.out = path("s.gguf"), .threads = 1}, most));
+  EXPECT_GT(accuracy(path("s.gguf"), shifted), 0.9);
+  // Answers belong to the opinion they were made with.
+  const auto other = distill(examples_, path("own.gguf"), "", shape(), how, path("answers"),
+                             {.out = path("o.gguf"), .threads = 1});
+  ASSERT_FALSE(other);
+  EXPECT_THAT(other.error().message, HasSubstr("answers to other data or by another teacher"));
+}
+
 TEST_F(TrainTest, AStoppedRunEndsInTheSameFile) {
   ASSERT_TRUE(train(path("whole.gguf"), 2));
   int sittings = 0;

@@ -368,6 +368,7 @@ Status check(const OptimOptions& o) {
   BANTAM_TRY(need(o.label_smoothing >= 0 && o.label_smoothing < 1, "label_smoothing", o.label_smoothing,
                   "0 to below 1"));
   BANTAM_TRY(need(o.lm_weight >= 0 && o.lm_weight <= 100, "lm_weight", o.lm_weight, "0 to 100"));
+  BANTAM_TRY(need(o.consistency >= 0 && o.consistency <= 100, "consistency", o.consistency, "0 to 100"));
   BANTAM_TRY(need(o.ema >= 0 && o.ema < 1, "ema", o.ema, "0 to below 1"));
   return check(o.augment);
 }
@@ -377,11 +378,16 @@ std::string describe(const AugmentOptions& a) {
                      a.bpe_dropout);
 }
 
+std::string describe(const Opinion& o) {
+  return o.share > 0 ? fmt::format(" opinion={} of {}", o.share, o.print) : "";
+}
+
 std::string describe(const OptimOptions& o) {
   return fmt::format(
-      "epochs={} batch={} lr={} wd={} warmup={} clip={} dropout={} smooth={} lm={} ema={} seed={} {}",
+      "epochs={} batch={} lr={} wd={} warmup={} clip={} dropout={} smooth={} lm={}{} ema={} seed={} {}",
       o.epochs, o.batch, o.learning_rate, o.weight_decay, o.warmup, o.clip, o.dropout, o.label_smoothing,
-      o.lm_weight, o.ema, o.seed, describe(o.augment));
+      o.lm_weight, o.consistency > 0 ? fmt::format(" consistency={}", o.consistency) : "", o.ema, o.seed,
+      describe(o.augment));
 }
 
 std::string describe(const model::Config& c) {

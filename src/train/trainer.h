@@ -76,6 +76,7 @@ void remove_checkpoint(const JobOptions& job);
 /// A stable text of the options for fingerprints.
 std::string describe(const OptimOptions& options);
 std::string describe(const AugmentOptions& options);
+std::string describe(const Opinion& opinion);  // empty without a share
 std::string describe(const model::Config& config);
 /// SHA-256 over texts and labels.
 std::string hash_examples(std::span<const formats::Example> examples);
