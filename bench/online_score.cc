@@ -7,10 +7,10 @@
 #include <unistd.h>
 
 #include <cstdio>
-#include <filesystem>
 
 #include "base/file.h"
 #include "cli/interrupt.h"
+#include "cli/output.h"
 #include "cli/progress_bar.h"
 #include "cli/training_environment.h"
 #include "train/online.h"
@@ -52,9 +52,6 @@ int main(int argc, char** argv) {
                score.bits_per_byte(), score.tokens, score.bytes, score.job.cpu_seconds);
     return {};
   };
-  if (auto done = run(); !done) {
-    fmt::print(stderr, "online_score: {}\n", done.error().message);
-    return 1;
-  }
-  return 0;
+  const auto done = run();
+  return done ? 0 : cli::report(done.error());
 }

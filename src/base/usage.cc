@@ -8,9 +8,16 @@
 #include <unistd.h>
 
 #include <cstdio>
+#include <mutex>
 
 // There in programs that are linked with mimalloc (BANTAM_MIMALLOC); null in others.
-extern "C" void mi_collect(bool force) __attribute__((weak));
+#if __has_include(<mimalloc.h>)
+#include <mimalloc.h>
+#pragma weak mi_collect
+#pragma weak mi_option_get
+#pragma weak mi_option_set
+#define BANTAM_MIMALLOC_KNOWN
+#endif
 
 namespace bantam {
 namespace {
@@ -42,13 +49,44 @@ uint64_t current_rss_bytes() {
 }
 
 void give_back_free_memory() {
+#ifdef BANTAM_MIMALLOC_KNOWN
   if (mi_collect != nullptr) {
     mi_collect(true);
     return;
   }
+#endif
 #if defined(__GLIBC__)
   ::malloc_trim(0);
 #endif
 }
+
+#ifdef BANTAM_MIMALLOC_KNOWN
+
+namespace {
+std::mutex at_once_mutex;
+int at_once_count = 0;
+long usual_delay = 0;
+}  // namespace
+
+GiveBackAtOnce::GiveBackAtOnce() {
+  if (mi_option_set == nullptr) return;
+  const std::lock_guard lock(at_once_mutex);
+  if (at_once_count++ > 0) return;
+  usual_delay = mi_option_get(mi_option_decommit_delay);
+  mi_option_set(mi_option_decommit_delay, 0);
+}
+
+GiveBackAtOnce::~GiveBackAtOnce() {
+  if (mi_option_set == nullptr) return;
+  const std::lock_guard lock(at_once_mutex);
+  if (--at_once_count == 0) mi_option_set(mi_option_decommit_delay, usual_delay);
+}
+
+#else
+
+GiveBackAtOnce::GiveBackAtOnce() = default;
+GiveBackAtOnce::~GiveBackAtOnce() = default;
+
+#endif
 
 }  // namespace bantam

@@ -14,4 +14,14 @@ uint64_t current_rss_bytes();
 /// Gives memory that this process has freed back to the system, as far as its allocator can.
 void give_back_free_memory();
 
+/// While one lives, an allocator that keeps freed memory for a moment gives it back at once: for loading,
+/// whose garbage is large and never wanted again. Answering does better without.
+class GiveBackAtOnce {
+ public:
+  GiveBackAtOnce();
+  ~GiveBackAtOnce();
+  GiveBackAtOnce(const GiveBackAtOnce&) = delete;
+  GiveBackAtOnce& operator=(const GiveBackAtOnce&) = delete;
+};
+
 }  // namespace bantam

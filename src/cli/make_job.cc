@@ -98,8 +98,9 @@ class Maker {
     return Made{name, stages_.path(file), result->value("cpu_seconds", 0.0)};
   }
 
-  static json cost(const train::JobReport& report) {
-    return {{"cpu_seconds", report.cpu_seconds},
+  /// Of a job, and of the opinion that was trained for it.
+  json cost(const train::JobReport& report) {
+    return {{"cpu_seconds", report.cpu_seconds + std::exchange(linear_cpu_seconds_, 0)},
             {"kept", {{"steps", report.steps}, {"tokens", report.tokens}}}};
   }
 
@@ -120,21 +121,22 @@ class Maker {
     });
   }
 
-  /// The linear baseline's word on the training part, trained when it is first asked for; nobody's without a
-  /// share.
+  /// The linear baseline's word on the training part, trained when first asked for; without a share nobody's.
   Result<train::Opinion> linear_opinion(double share) {
     if (share == 0) return train::Opinion{};
     if (!linear_) {
-      BANTAM_ASSIGN(auto trained, eval::LinearOpinion::train(parts_.train, parts_.labels.size()));
+      const double start = process_cpu_seconds();
+      BANTAM_ASSIGN(auto trained, eval::LinearOpinion::train(parts_.train, parts_.labels.size(), 5,
+                                                             options_.progress, options_.cancel));
       linear_.emplace(std::move(trained));
-      options_.say(
-          fmt::format("linear opinion: right on {:.1f} % of the training part, each example held out",
-                      100 * linear_->accuracy()));
+      linear_cpu_seconds_ = process_cpu_seconds() - start;
+      options_.say(fmt::format("linear opinion: {:.1f} % of the training part right, each example held out",
+                               100 * linear_->accuracy()));
     }
     return train::Opinion{
         .ask = [this](size_t item, std::string_view text) { return linear_->probabilities(item, text); },
         .share = share,
-        .print = fmt::format("linear, scale {}", linear_->scale())};
+        .print = fmt::format("linear, temperature {}", linear_->temperature())};
   }
   static std::string share_print(double share) { return share > 0 ? fmt::format(" linear={}", share) : ""; }
 
@@ -483,6 +485,7 @@ class Maker {
   std::string base_print_;
   Made teacher_, product_;
   std::optional<eval::LinearOpinion> linear_;
+  double linear_cpu_seconds_ = 0;  // that no stage's cost counts yet
   std::vector<Made> ablations_, finalists_;
   std::vector<std::vector<double>> student_scores_;
   json provenance_ = json::object();

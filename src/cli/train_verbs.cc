@@ -214,9 +214,10 @@ Action add_train(CLI::App& verb, const Common& common) {
       "--lm", a->language_recipe,
       "Pretrain a language model on text instead, as this recipe (.toml) says; of the other options "
       "only --data, --out and --threads count");
-  verb.add_option("--base", a->base,
-                  "Start from this language model or classifier (.gguf): its vocabulary, its shape; none: random "
-                  "weights of the shape below");
+  verb.add_option(
+      "--base", a->base,
+      "Start from this language model or classifier (.gguf): its vocabulary, its shape; none: random "
+      "weights of the shape below");
   verb.add_option("--task", a->task, "Name of the task, kept in the model")->capture_default_str();
   verb.add_option("--vocab-size", a->vocab_size, "Tokens of the vocabulary learned from the texts")
       ->capture_default_str();
@@ -230,6 +231,8 @@ Action add_train(CLI::App& verb, const Common& common) {
       "--tokens", a->tokens,
       "With --lm: where the texts are kept as tokens, for several jobs to share; none: beside the model");
   add_shape(verb, a->shape);
+  for (const char* own : {"--vocab-size", "--dim", "--layers", "--heads", "--ffn-dim", "--context-length"})
+    verb.get_option("--base")->excludes(verb.get_option(own));
   add_optim(verb, a->optim);
   add_json(verb, common);
   verb.footer(

@@ -3,34 +3,18 @@
 #include <algorithm>
 #include <cmath>
 
+#include "compress/calibrate.h"
+
 namespace bantam::eval {
 namespace {
 
-/// In place: margins to probabilities.
-void soften(std::vector<double>& margins, double scale) {
-  const double most = *std::ranges::max_element(margins);
-  double sum = 0;
-  for (double& m : margins) sum += m = std::exp(scale * (m - most));
-  for (double& m : margins) m /= sum;
-}
-
-/// Mean -ln p of the labels. A label that a part's training never saw has probability 0: it counts as one in
-/// a million.
-double surprise(const std::vector<std::vector<double>>& margins, std::span<const formats::Example> examples,
-                double scale) {
-  double sum = 0;
-  for (size_t i = 0; i < margins.size(); ++i) {
-    std::vector<double> p = margins[i];
-    soften(p, scale);
-    sum -= std::log(std::max(1e-6, p[static_cast<size_t>(examples[i].label)]));
-  }
-  return sum / static_cast<double>(margins.size());
-}
+constexpr double kLeastMargin = -1000;  // in the place of minus infinity, which the fit refuses
 
 }  // namespace
 
 Result<LinearOpinion> LinearOpinion::train(std::span<const formats::Example> examples, size_t labels,
-                                           unsigned parts) {
+                                           unsigned parts, const ProgressSink& progress,
+                                           const std::stop_token& cancel) {
   if (parts < 2)
     return fail(Code::kInvalidArgument, "linear opinion: found {} parts, expected at least 2", parts);
   LinearOpinion out;
@@ -41,6 +25,8 @@ Result<LinearOpinion> LinearOpinion::train(std::span<const formats::Example> exa
     out.part_of_.push_back(known ? seen[static_cast<size_t>(example.label)]++ % parts : 0);
   }
   for (unsigned part = 0; part < parts; ++part) {
+    if (progress) progress({"linear opinion", part, parts, ""});
+    if (cancel.stop_requested()) return fail(Code::kCancelled, "stopped at part {} of {}", part, parts);
     std::vector<formats::Example> rest;
     for (size_t i = 0; i < examples.size(); ++i) {
       if (out.part_of_[i] != part) rest.push_back(examples[i]);
@@ -48,28 +34,35 @@ Result<LinearOpinion> LinearOpinion::train(std::span<const formats::Example> exa
     BANTAM_ASSIGN(auto model, LinearBaseline::train(rest, labels));
     out.models_.push_back(std::move(model));
   }
-  std::vector<std::vector<double>> margins;
+  if (progress) progress({"linear opinion", parts, parts, ""});
+  std::vector<compress::ScoredExample> scored;
   size_t right = 0;
   for (size_t i = 0; i < examples.size(); ++i) {
-    margins.push_back(out.models_[out.part_of_[i]].decision(examples[i].text));
-    const auto best = std::ranges::max_element(margins.back()) - margins.back().begin();
-    right += best == examples[i].label ? 1 : 0;
+    const int32_t gold = examples[i].label;
+    auto margins = out.models_[out.part_of_[i]].decision(examples[i].text);
+    right += std::ranges::max_element(margins) - margins.begin() == gold ? 1 : 0;
+    // A label that a part's training never saw has no margin: nothing can be learned from its examples.
+    if (!std::isfinite(margins[static_cast<size_t>(gold)])) continue;
+    for (double& margin : margins) margin = std::max(margin, kLeastMargin);
+    scored.push_back({std::move(margins), gold, -1});
   }
   out.accuracy_ = static_cast<double>(right) / static_cast<double>(examples.size());
-  double best = surprise(margins, examples, 1);
-  for (double scale = 1.25; scale < 200; scale *= 1.25) {
-    const double here = surprise(margins, examples, scale);
-    if (here >= best) break;  // convex in the scale
-    best = here;
-    out.scale_ = scale;
-  }
+  BANTAM_ASSIGN(out.temperature_, compress::fit_temperature(scored));
   return out;
 }
 
 std::vector<float> LinearOpinion::probabilities(size_t item, std::string_view text) const {
-  std::vector<double> margins = models_[part_of_[item]].decision(text);
-  soften(margins, scale_);
-  return {margins.begin(), margins.end()};
+  const std::vector<double> margins = models_[part_of_[item]].decision(text);
+  const double most = *std::ranges::max_element(margins);
+  std::vector<float> out;
+  double sum = 0;
+  for (const double margin : margins) {
+    const double p = std::exp((margin - most) / temperature_);
+    sum += p;
+    out.push_back(static_cast<float>(p));
+  }
+  for (float& p : out) p /= static_cast<float>(sum);
+  return out;
 }
 
 }  // namespace bantam::eval

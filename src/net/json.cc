@@ -16,8 +16,8 @@ namespace {
 /// Longer texts are read the other way: a thread's parser keeps memory of several times the longest text.
 constexpr size_t kLongest = 1 << 16;
 
-/// Tells the builder what it would be told by nlohmann's parser. False when the builder wants no more, or a
-/// number is not told exactly.
+/// Tells the builder what it would be told by nlohmann's parser. False when the builder wants no more.
+/// As deep as the builder lets it.
 template <class Json>
 bool tell(simdjson::dom::element element, formats::JsonBuilder<Json>& builder) {
   using simdjson::dom::element_type;

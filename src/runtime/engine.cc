@@ -129,6 +129,7 @@ Result<tensor::DType> parse_cache_type(std::string_view text) {
 }
 
 Result<std::shared_ptr<const Engine>> Engine::load(const std::string& path, const EngineOptions& options) {
+  const GiveBackAtOnce loading;
   const uint64_t before = own_memory();
   BANTAM_ASSIGN(auto file, formats::GgufFile::open(path));
   return make(std::move(file), options, before);
@@ -136,6 +137,7 @@ Result<std::shared_ptr<const Engine>> Engine::load(const std::string& path, cons
 
 Result<std::shared_ptr<const Engine>> Engine::load(std::span<const std::byte> bytes, std::string name,
                                                    const EngineOptions& options) {
+  const GiveBackAtOnce loading;
   const uint64_t before = own_memory();
   BANTAM_ASSIGN(auto file, formats::GgufFile::parse(bytes, std::move(name)));
   return make(std::move(file), options, before);

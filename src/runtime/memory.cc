@@ -8,6 +8,7 @@
 #include <string>
 
 #include "base/file.h"
+#include "base/usage.h"
 
 namespace bantam::runtime {
 namespace {
@@ -58,6 +59,7 @@ std::optional<uint64_t> available_memory() {
 }
 
 uint64_t own_memory() {
+  give_back_free_memory();
   const auto text = read_file("/proc/self/statm", 4096);  // pages: all, resident, of files, …
   if (!text) return 0;
   std::array<uint64_t, 3> pages{};

@@ -35,7 +35,7 @@ class OnlineReader {
                           .final_share = 1,  // the text's end is as new as its beginning
                           .weight_decay = 0,
                           .beta2 = 0.95,
-                          .muon = options_.muon,
+                          .muon = true,
                           .seed = options_.seed};
     const Hooks hooks{.restored = [&](uint64_t next) { return log_.cut(next); },
                       .after_step = [&](const StepReport& s) { return add(s); }};

@@ -19,7 +19,6 @@ struct OnlineOptions {
   uint32_t replay =
       1;  // windows of the text so far, drawn at random, that each step learns from beside the last one
   double learning_rate = 1e-3;
-  bool muon = true;
   uint64_t seed = 1;
 };
 /// Errors: kInvalidArgument naming the field, the value and the range.

@@ -46,7 +46,7 @@ class OnlineTest : public testing::Test {
 
   std::string path(const std::string& name) const { return (folder_ / name).string(); }
   static OnlineOptions options(double learning_rate) {
-    return {.window = 32, .stride = 16, .replay = 1, .learning_rate = learning_rate, .muon = true, .seed = 1};
+    return {.window = 32, .stride = 16, .replay = 1, .learning_rate = learning_rate, .seed = 1};
   }
 
   fs::path folder_;

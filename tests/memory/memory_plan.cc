@@ -55,7 +55,6 @@ Result<std::string> measure(const std::string& path, const std::string& kv, uint
   bantam::give_back_free_memory();
   const uint64_t before = resident();
   BANTAM_ASSIGN(const auto running, run(path, kv, context));
-  bantam::give_back_free_memory();
   const uint64_t after = resident();
   const MemoryPlan plan = running.first->memory();
   return fmt::format(R"({{"weights":{},"text":{},"kv_cache":{},"buffers":{},"plan":{},"grew":{}}})",

@@ -19,6 +19,8 @@ echo "600 messages: from the language model $first (one epoch: $short), one epoc
 awk -v a="$first" -v b="$second" -v c="$short" 'BEGIN { exit !(a > 0.3 && b > 0.3 && b >= c) }' || fail "too little was learned"
 if train "$work/none.gguf" 1 "$work/x.gguf" 2>"$work/err"; then fail "a base that is not there"; fi
 grep -q "none.gguf" "$work/err" || fail "said $(cat "$work/err")"
+if "$bin/bantam" train --base "$work/base/model.gguf" --dim 128 --data "$work/data.csv" --label intent --out "$work/x.gguf" 2>"$work/err"; then fail "a shape beside a base"; fi
+grep -q -- "--dim" "$work/err" || fail "said $(cat "$work/err")"
 recipe "$work/plain.toml" 5000 1
 "$bin/bantam" train --lm "$work/plain.toml" --data "$work" --out "$work/plain" --threads 1 --quiet >/dev/null
 if train "$work/plain/model.gguf" 1 "$work/x.gguf" 2>"$work/err"; then fail "a base without the answer's token"; fi
