@@ -2,7 +2,7 @@
 #   make run      everything: set-up, build, the main job on the embedded tickets, comparison, report (SERVE=1: then serve)
 #   make test     set-up, build, all tests
 .DEFAULT_GOAL := help
-.PHONY: help run test build arm64 bench fuzz format lint setup setup-test setup-bench setup-fuzz setup-lint configure edge
+.PHONY: help run test build arm64 wasm bench fuzz format lint setup setup-test setup-bench setup-fuzz setup-lint configure edge
 
 PRESET ?= release
 JOBS ?= $(shell nproc)
@@ -44,6 +44,16 @@ arm64: setup ## Cross-build for 64-bit ARM, run its tests under QEMU, compare it
 	cmake --preset arm64
 	cmake --build build/arm64 -j $(JOBS) --target bantam greedy_tokens $(foreach layer,$(ARM64_TESTS),$(layer)_test)
 	tests/targets/arm64.sh build/native/bin build/arm64/bin build/sysroot/arm64 build/arm64/scratch
+
+wasm: setup ## The engine as a WebAssembly module and a page (build/wasm/page) that runs a model in a browser; tests both in Node and Chromium
+	@packaging/setup.sh wasm
+	@wasm/sources.sh build/wasm-sources
+	cmake -S wasm --toolchain ../cmake/wasm.cmake -B build/wasm -G Ninja -DCMAKE_BUILD_TYPE=Release
+	cmake --build build/wasm -j $(JOBS) --target bantam kernels_test
+	wasm/page.sh build/wasm/bantam.wasm build/wasm/page-source build/wasm/page
+	cmake --preset release -DBANTAM_TRAIN=OFF -B build/native
+	cmake --build build/native -j $(JOBS) --target greedy_tokens
+	tests/targets/wasm.sh build/native/bin build/wasm build/wasm/page build/wasm/node build/wasm/scratch
 
 bench: setup-bench build ## Build and run the measurements of bench/
 	@for program in $(BIN)/*_bench; do echo "== $$program"; $$program || exit 1; done

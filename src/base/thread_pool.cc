@@ -63,6 +63,9 @@ bool look(const Ready& ready) {
 
 ThreadPool::ThreadPool(unsigned threads) {
   if (threads == 0) threads = std::max(1U, std::thread::hardware_concurrency());
+#if defined(__wasm__)
+  threads = 1;  // a page's module has one
+#endif
   for (unsigned index = 1; index < threads; ++index) workers_.emplace_back([this] { work(); });
 }
 

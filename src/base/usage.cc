@@ -35,8 +35,12 @@ double thread_cpu_seconds() { return clock_seconds(CLOCK_THREAD_CPUTIME_ID); }
 double wall_seconds() { return clock_seconds(CLOCK_MONOTONIC); }
 
 uint64_t peak_rss_bytes() {
+#if defined(__wasm__)
+  return uint64_t{__builtin_wasm_memory_size(0)} << 16;  // which never shrinks
+#else
   rusage usage{};
   return ::getrusage(RUSAGE_SELF, &usage) == 0 ? static_cast<uint64_t>(usage.ru_maxrss) * 1024 : 0;
+#endif
 }
 
 uint64_t current_rss_bytes() {

@@ -15,7 +15,7 @@ namespace {
 using tensor::DType;
 
 class Attend : public ForEachIsa {};
-INSTANTIATE_TEST_SUITE_P(Isa, Attend, kIsas);
+INSTANTIATE_TEST_SUITE_P(Isa, Attend, kIsas, isa_name);
 
 /// Keys and values in pages that lie apart, from the `skip`'th of a sequence of random ones on.
 struct AttentionCase {

@@ -45,12 +45,14 @@ constexpr Isa kIsas[] = {
     {"neon_i8mm", "int8 matrix products (FEAT_I8MM)", has_i8mm, arm_neon::i8mm},
     {"neon_dotprod", "int8 dot products (FEAT_DotProd)", has_dotprod, arm_neon::dotprod},
     {"neon", "NEON", [] { return true; }, arm_neon::plain},
+#elif defined(__wasm_simd128__)
+    {"wasm_simd", "SIMD128", [] { return true; }, wasm_simd::table},
 #endif
     {"ref", "nothing", [] { return true; }, ref::table},
 };
 /// Of all builds.
-constexpr std::string_view kNames[] = {"ref",          "avx2",      "avx512",   "neon",
-                                       "neon_dotprod", "neon_i8mm"};
+constexpr std::string_view kNames[] = {"ref",          "avx2",      "avx512",    "neon",
+                                       "neon_dotprod", "neon_i8mm", "wasm_simd"};
 
 Result<const Table*> choose() {
   const char* forced = std::getenv("BANTAM_ISA");

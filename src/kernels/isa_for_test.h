@@ -3,6 +3,7 @@
 
 #include <gtest/gtest.h>
 
+#include <string>
 #include <vector>
 
 #include "base/rng.h"
@@ -22,7 +23,8 @@ class ForEachIsa : public testing::TestWithParam<const char*> {
     isa = *table;
   }
 };
-inline const auto kIsas = testing::Values("avx2", "avx512", "neon", "neon_dotprod", "neon_i8mm");
+inline const auto kIsas = testing::Values("avx2", "avx512", "neon", "neon_dotprod", "neon_i8mm", "wasm_simd");
+inline std::string isa_name(const testing::TestParamInfo<const char*>& info) { return info.param; }
 
 inline std::vector<float> random_floats(size_t n, uint64_t seed, float size = 1.0F) {
   Rng rng(seed);

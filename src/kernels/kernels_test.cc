@@ -23,10 +23,10 @@ class Matmul : public ForEachIsa {};
 class Pack : public ForEachIsa {};
 class Elementwise : public ForEachIsa {};
 class Rope : public ForEachIsa {};
-INSTANTIATE_TEST_SUITE_P(Isa, Matmul, kIsas);
-INSTANTIATE_TEST_SUITE_P(Isa, Pack, kIsas);
-INSTANTIATE_TEST_SUITE_P(Isa, Elementwise, kIsas);
-INSTANTIATE_TEST_SUITE_P(Isa, Rope, kIsas);
+INSTANTIATE_TEST_SUITE_P(Isa, Matmul, kIsas, isa_name);
+INSTANTIATE_TEST_SUITE_P(Isa, Pack, kIsas, isa_name);
+INSTANTIATE_TEST_SUITE_P(Isa, Elementwise, kIsas, isa_name);
+INSTANTIATE_TEST_SUITE_P(Isa, Rope, kIsas, isa_name);
 
 /// A float array that begins one element after a vector boundary: the odd alignment.
 class Odd {

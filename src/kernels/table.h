@@ -161,5 +161,8 @@ const Table& plain();
 const Table& dotprod();
 const Table& i8mm();
 }  // namespace arm_neon
+namespace wasm_simd {
+const Table& table();
+}
 
 }  // namespace bantam::kernels

@@ -24,7 +24,8 @@ Result<MatrixView> TensorReader::matrix(const std::string& name, uint64_t rows, 
     return fail(Code::kCorrupt, "{}: {}: found rows of {} values, expected whole blocks of {}", file_.path(),
                 name, columns, tensor::block_elements(tensor->type));
   }
-  return MatrixView{tensor->type, rows, columns, file_.data(*tensor).data()};
+  // They fit: the file holds so many values.
+  return MatrixView{tensor->type, static_cast<size_t>(rows), static_cast<size_t>(columns), file_.data(*tensor).data()};
 }
 
 Result<std::vector<float>> TensorReader::vector(const std::string& name, uint64_t size) {

@@ -38,7 +38,7 @@ class TensorReader {
 };
 
 /// Rows begin .. begin + count - 1 of a matrix.
-inline tensor::MatrixView rows_of(const tensor::MatrixView& matrix, uint64_t begin, uint64_t count) {
+inline tensor::MatrixView rows_of(const tensor::MatrixView& matrix, size_t begin, size_t count) {
   return {matrix.type, count, matrix.columns, matrix.data + begin * matrix.row_bytes()};
 }
 

@@ -70,7 +70,7 @@ void give_back(const formats::GgufFile& file) {
   for (const auto& tensor : file.tensors()) file.forget(file.data(tensor));
   if (!file.tensors().empty()) {
     const auto& first = file.tensors().front();
-    file.forget({file.data(first).data() - first.offset, first.offset});  // the head of the file
+    file.forget({file.data(first).data() - first.offset, static_cast<size_t>(first.offset)});  // the head of the file
   }
   give_back_free_memory();
 }

@@ -168,7 +168,7 @@ std::string fingerprint(const formats::GgufFile& file) {
       add(data.subspan(at, std::min(kSample, data.size() - at)));
     }
   }
-  if (begin != nullptr) add({begin, data_at});
+  if (begin != nullptr) add({begin, static_cast<size_t>(data_at)});
   return sha256_hex(bytes);
 }
 

@@ -5,8 +5,6 @@
 #include <cstdlib>
 #include <limits>
 
-#include "base/checked.h"
-
 namespace bantam::tensor {
 
 namespace {
@@ -14,7 +12,11 @@ namespace {
 // From here on blocks are mapped, as glibc's malloc begins to: a block's pages are zero and untouched, and
 // gone when it is freed. Other allocators keep them for a while, and what a model is said to take would not
 // be what it takes.
+#if defined(__wasm__)
+constexpr uint64_t kMapped = std::numeric_limits<uint64_t>::max();  // a map there is a block of malloc's
+#else
 constexpr uint64_t kMapped = uint64_t{1} << 17;
+#endif
 
 }  // namespace
 
@@ -39,8 +41,8 @@ Result<Storage> Storage::allocate(uint64_t bytes) {
     out.bytes_ = bytes;
     return out;
   }
-  const auto padded = checked_add<uint64_t>(bytes, kAlignment);
-  out.memory_.reset(padded ? std::calloc(*padded, 1) : nullptr);
+  const bool fits = bytes <= std::numeric_limits<size_t>::max() - kAlignment;
+  out.memory_.reset(fits ? std::calloc(static_cast<size_t>(bytes) + kAlignment, 1) : nullptr);
   if (out.memory_ == nullptr) return fail(Code::kLimit, "no memory for {} bytes", bytes);
   const auto address = reinterpret_cast<uintptr_t>(out.memory_.get());
   out.data_ = static_cast<std::byte*>(out.memory_.get()) + (kAlignment - address % kAlignment) % kAlignment;

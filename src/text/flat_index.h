@@ -48,7 +48,7 @@ class TextIndex {
     TokenId id;
   };
   static uint32_t hash_of(std::string_view text) {
-    const size_t hash = std::hash<std::string_view>()(text);
+    const uint64_t hash = std::hash<std::string_view>()(text);  // of 32 bits on WebAssembly
     return static_cast<uint32_t>(hash ^ hash >> 32);
   }
   std::vector<Slot> slots_;

@@ -1,5 +1,5 @@
 #pragma once
-// Eight floats as two vectors of 128 bits. The instruction sets that have such vectors
+// Eight floats as two vectors of 128 bits. The instruction sets that have such vectors (arm_neon, wasm_simd)
 // share the kernels of this folder: templates over N, a struct with the operations on one vector
 // (arm_neon/simd.h), which has internal linkage, and so has everything made of it: code compiled for a newer
 // instruction set is never the copy that the linker keeps for the rest of the program.
