@@ -32,6 +32,7 @@ struct Plan {
   std::vector<Ids> choices;          // what the model says for each
   std::vector<std::string> stop;     // of the model's chat template
   double temperature = 1;            // of the choice's calibration
+  std::vector<double> prior;         // of the choices, where the task has one
   std::vector<std::string> notes;
   const CallStyle* style = nullptr;    // where tools may be called
   std::unique_ptr<CallReader> reader;  // likewise
@@ -241,7 +242,9 @@ class Local final : public LocalModel {
     }
     plan.temperature = engine_->task()->calibration.temperature;
     auto choices = engine_->task_choices();
+    const std::vector<double> prior = engine_->task_prior(last->content);
     if (request.choices.empty()) {
+      plan.prior = prior;
       plan.answers = info_->labels;
       plan.choices.assign(choices.begin(), choices.end());
     }
@@ -253,7 +256,9 @@ class Local final : public LocalModel {
                     info_->labels.size(), name());
       }
       plan.answers.push_back(wanted);
-      plan.choices.push_back(choices[static_cast<size_t>(label - info_->labels.begin())]);
+      const auto index = static_cast<size_t>(label - info_->labels.begin());
+      plan.choices.push_back(choices[index]);
+      if (!prior.empty()) plan.prior.push_back(prior[index]);
     }
     BANTAM_TRY(check_choice(request, plan));
     return plan;
@@ -321,7 +326,7 @@ class Local final : public LocalModel {
     size_t longest = 0;
     for (const Ids& choice : plan->choices) longest = std::max(longest, choice.size());
     const auto job = [call, plan](Result<runtime::Session*> session) {
-      auto choice = session ? (*session)->choose(plan->prompt, plan->choices, plan->temperature, call->stop())
+      auto choice = session ? (*session)->choose(plan->prompt, plan->choices, plan->temperature, call->stop(), plan->prior)
                             : std::unexpected(std::move(session).error());
       if (!choice) return call->finish(std::unexpected(std::move(choice).error()));
       Reply reply;

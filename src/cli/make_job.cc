@@ -5,11 +5,12 @@
 
 #include "base/hash.h"
 #include "base/usage.h"
+#include "cli/make_compare.h"
 #include "cli/make_stages.h"
 #include "compress/calibrate.h"
 #include "compress/quantize.h"
-#include "eval/linear_baseline.h"
 #include "eval/linear_opinion.h"
+#include "eval/ngram_trainer.h"
 #include "runtime/engine.h"
 
 namespace bantam::cli {
@@ -18,22 +19,6 @@ namespace {
 using formats::Example;
 using nlohmann::json;
 namespace fs = std::filesystem;
-
-struct Parts {
-  std::vector<std::string> labels;
-  std::vector<Example> train, calibration, validation;
-  std::string sha256;
-};
-
-std::string shape_text(const model::Config& c) {
-  return fmt::format("{} layers x {}, {} heads, FFN {}", c.layers, c.dim, c.heads, c.ffn_dim);
-}
-
-/// A model of the comparison: its file and what making it cost.
-struct Made {
-  std::string name, file;
-  double cpu_seconds = 0;
-};
 
 class Maker {
  public:
@@ -46,7 +31,7 @@ class Maker {
     BANTAM_TRY(make_students());
     BANTAM_TRY(choose_student());
     BANTAM_TRY(calibrate_student());
-    return compare();
+    return compare(recipe_, options_, parts_, {teacher_, product_, ablations_});
   }
 
  private:
@@ -160,8 +145,10 @@ class Maker {
       }
       const std::string print =
           fmt::format("{} {}{}", from, optim_print(r.teacher_train), share_print(r.teacher_linear_share));
+      const bool alone = r.ngrams.buckets == 0;
       BANTAM_ASSIGN(
-          teacher_, stage("teacher", "teacher.gguf", print, [&](const std::string& path) -> Result<json> {
+          teacher_, stage(alone ? "teacher" : "teacher without n-grams",
+                          alone ? "teacher.gguf" : "teacher-without-ngrams.gguf", print, [&](const std::string& path) -> Result<json> {
             BANTAM_ASSIGN(auto text,
                           start.file.empty()
                               ? train::prepare_task(r.task, parts_.labels, parts_.train, r.vocab_size)
@@ -174,7 +161,45 @@ class Maker {
     }
     BANTAM_ASSIGN(auto bytes, MappedFile::open(teacher_.file));
     base_print_ += " teacher " + sha256_hex(bytes.bytes());
+    if (recipe_.ngrams.buckets == 0 || !recipe_.teacher_file.empty()) return {};
+    ablations_.push_back(teacher_);
+    BANTAM_ASSIGN(teacher_, with_ngrams("teacher", "teacher.gguf", teacher_));
     return {};
+  }
+
+  /// The model with the n-gram part that the recipe asks for, which is trained when first asked for.
+  Result<Made> with_ngrams(const std::string& name, const std::string& file, const Made& from) {
+    BANTAM_ASSIGN(auto bytes, MappedFile::open(from.file));
+    const model::NgramShape& shape = recipe_.ngrams;
+    const std::string print =
+        fmt::format("{} ngrams {} {} {} {} {}", sha256_hex(bytes.bytes()), shape.buckets, shape.word_min,
+                    shape.word_max, shape.char_min, shape.char_max);
+    auto made = stage(name, file, print, [&](const std::string& path) -> Result<json> {
+      const double start = process_cpu_seconds();
+      if (!ngrams_) {
+        BANTAM_ASSIGN(ngrams_, eval::train_ngrams(parts_.train, parts_.labels.size(), shape, options_.progress,
+                                                  options_.cancel));
+      }
+      BANTAM_ASSIGN(auto source, formats::GgufFile::open(from.file));
+      BANTAM_TRY(copy_with(source, path, [&](formats::GgufWriter& to) {
+        model::write_ngrams(*ngrams_, parts_.labels.size(), to);
+      }));
+      return json{{"cpu_seconds", process_cpu_seconds() - start},
+                  {"kept", {{"from", fs::path(from.file).filename().string()}, {"buckets", shape.buckets}, {"scale", ngrams_->scale}}}};
+    });
+    if (made) made->cpu_seconds += from.cpu_seconds;
+    return made;
+  }
+
+  /// `source` under another name, with the keys that `change` sets.
+  static Status copy_with(const formats::GgufFile& source, const std::string& path,
+                          const std::function<void(formats::GgufWriter&)>& change) {
+    formats::GgufWriter file;
+    file.copy_metadata(source);
+    change(file);
+    for (const auto& tensor : source.tensors())
+      BANTAM_TRY(file.borrow_tensor(tensor.name, tensor.type, tensor.shape, source.data(tensor)));
+    return file.write(path);
   }
 
   Result<Made> quantized(const std::string& name, const std::string& file, const Made& from) {
@@ -268,21 +293,17 @@ class Maker {
     return {};
   }
 
-  Result<std::shared_ptr<const runtime::Engine>> engine(const Made& model) const {
-    return runtime::Engine::load(model.file, {.threads = 1, .context_length = 0, .batch = 256});
-  }
-
   /// Scores of every label for each example, for selection and calibration.
   Result<std::vector<std::vector<double>>> scores(const Made& model,
                                                   std::span<const Example> examples) const {
-    BANTAM_ASSIGN(auto loaded, engine(model));
+    BANTAM_ASSIGN(auto loaded, load_made(model));
     BANTAM_ASSIGN(auto session, loaded->new_session());
     std::vector<std::vector<double>> out;
     for (const auto& example : examples) {
       if (options_.cancel.stop_requested())
         return fail(Code::kCancelled, "stopped while scoring {}", model.name);
       BANTAM_ASSIGN(auto prompt, loaded->task_prompt(example.text));
-      BANTAM_ASSIGN(auto choice, session->choose(prompt, loaded->task_choices()));
+      BANTAM_ASSIGN(auto choice, session->choose(prompt, loaded->task_choices(), 1.0, {}, loaded->task_prior(example.text)));
       out.push_back(std::move(choice.scores));
       if (options_.progress && out.size() % 64 == 0)
         options_.progress({"score " + model.name, out.size(), examples.size(), ""});
@@ -298,6 +319,12 @@ class Maker {
   /// Of two finalists the one that is right more often on the calibration part; the validation part is never
   /// looked at for this.
   Status choose_student() {
+    for (Made& finalist : finalists_) {
+      if (recipe_.ngrams.buckets == 0) break;
+      ablations_.push_back(finalist);
+      const std::string stem = fs::path(finalist.file).stem().string();
+      BANTAM_ASSIGN(finalist, with_ngrams(finalist.name + " + n-grams", stem + "-ngrams.gguf", finalist));
+    }
     size_t best = 0, most = 0;
     for (size_t i = 0; i < finalists_.size(); ++i) {
       BANTAM_ASSIGN(auto found, scores(finalists_[i], parts_.calibration));
@@ -370,12 +397,7 @@ class Maker {
               {"made_by", product_.name},
               {"steps",
                provenance_}}.dump();
-          formats::GgufWriter file;
-          file.copy_metadata(source);
-          model::write_task(*task, file);
-          for (const auto& tensor : source.tensors())
-            BANTAM_TRY(file.add_tensor(tensor.name, tensor.type, tensor.shape, source.data(tensor)));
-          BANTAM_TRY(file.write(path));
+          BANTAM_TRY(copy_with(source, path, [&](formats::GgufWriter& to) { model::write_task(*task, to); }));
           return json::object();
         }));
     made.cpu_seconds = product_.cpu_seconds;
@@ -384,83 +406,6 @@ class Maker {
     product_ = made;
     product_.name = "student";
     return {};
-  }
-
-  Result<eval::Candidate> candidate(const Made& model) {
-    BANTAM_ASSIGN(auto loaded, engine(model));
-    eval::Candidate out;
-    out.name = model.name;
-    out.detail = shape_text(loaded->config());
-    out.parameters = model::parameter_count(loaded->config());
-    out.file_bytes = loaded->file_bytes();
-    out.memory_bytes = loaded->memory().computed();
-    out.training_cpu_seconds = model.cpu_seconds;
-    auto step = [&](const Progress& p) {
-      if (options_.progress) options_.progress({"validate " + model.name, p.done, p.total, p.note});
-    };
-    BANTAM_ASSIGN(out.predictions, eval::predict_all(*loaded, parts_.validation, step));
-    return out;
-  }
-
-  Result<eval::Candidate> linear_baseline() {
-    const double start = process_cpu_seconds();
-    BANTAM_ASSIGN(auto model, eval::LinearBaseline::train(parts_.train, parts_.labels.size()));
-    eval::Candidate out;
-    out.name = "linear baseline";
-    out.detail = "TF-IDF words 1-2, characters 2-5, linear SVM";
-    out.parameters = model.parameters();
-    out.file_bytes = out.memory_bytes = model.bytes();
-    out.training_cpu_seconds = process_cpu_seconds() - start;
-    out.predictions = eval::predict_all(model, parts_.validation);
-    return out;
-  }
-
-  Result<eval::Comparison> compare() {
-    eval::Comparison out;
-    out.task = recipe_.task;
-    out.data = fs::path(recipe_.file).filename().string() + ", validation part";
-    out.n = parts_.validation.size();
-    out.cost = recipe_.cost;
-    out.labels = parts_.labels;
-    for (const auto& example : parts_.validation) out.gold.push_back(example.label);
-    BANTAM_ASSIGN(auto llm, candidate(teacher_));
-    BANTAM_ASSIGN(auto slm, candidate(product_));
-    out.candidates = {std::move(llm), std::move(slm)};
-    out.llm = 0;
-    out.slm = 1;
-    if (recipe_.ablations) {
-      for (const auto& model : ablations_) {
-        BANTAM_ASSIGN(auto row, candidate(model));
-        out.candidates.push_back(std::move(row));
-      }
-    }
-    BANTAM_ASSIGN(auto linear, linear_baseline());
-    out.candidates.push_back(std::move(linear));
-    BANTAM_ASSIGN(auto file, formats::GgufFile::open(product_.file));
-    BANTAM_ASSIGN(auto task, model::read_task(file));
-    out.threshold = task->calibration.threshold;
-    out.target = task->calibration.target;
-    if (task->certificate) {
-      out.error = task->certificate->error;
-      out.confidence = task->certificate->confidence;
-    }
-    BANTAM_TRY(write_file(stages_.path("report.txt"), eval::to_text(out)));
-    BANTAM_TRY(write_file(stages_.path("report.json"), eval::to_json(out)));
-    BANTAM_TRY(write_file(stages_.path("report.html"), eval::to_html(out)));
-    BANTAM_TRY(write_file(stages_.path("serve.toml"), serve_config()));
-    return out;
-  }
-
-  /// A configuration for `bantam serve` with both models and their team.
-  std::string serve_config() const {
-    const std::string teacher =
-        recipe_.teacher_file.empty() ? "teacher.gguf" : fs::absolute(teacher_.file).string();
-    return fmt::format(
-        "# Both models and their team, for: bantam serve --config serve.toml\n\n"
-        "[[models]]\nname = \"{0}-slm\"\npath = \"student.gguf\"\n\n"
-        "[[models]]\nname = \"{0}-llm\"\npath = \"{1}\"\n\n"
-        "[[teams]]\nname = \"{0}\"\nstrategy = \"cascade\"\nslm = \"{0}-slm\"\nllm = \"{0}-llm\"\n",
-        recipe_.task, teacher);
   }
 
   static std::string augment_print(const train::AugmentOptions& a) {
@@ -484,6 +429,7 @@ class Maker {
   Parts parts_;
   std::string base_print_;
   Made teacher_, product_;
+  std::optional<model::NgramWeights> ngrams_;
   std::optional<eval::LinearOpinion> linear_;
   double linear_cpu_seconds_ = 0;  // that no stage's cost counts yet
   std::vector<Made> ablations_, finalists_;

@@ -9,6 +9,7 @@
 #include "formats/gguf.h"
 #include "formats/toml_reader.h"
 #include "model/config.h"
+#include "model/ngram_part.h"
 #include "train/train.h"
 
 namespace bantam::cli {
@@ -40,6 +41,8 @@ struct Recipe {
   bool has_student = false, has_prune = false;
   std::string start =
       "best";  // "prune", "scratch" or "best": the better one on the calibration part, after quantization
+  // [ngrams]: of teacher and student
+  model::NgramShape ngrams = {.buckets = 0};  // none
   compress::Mix quantize = compress::pure_mix(formats::GgmlType::kQ8_0);
   // [calibrate]
   double target = 0.99;      // 0 where `error` is set

@@ -1,6 +1,7 @@
 // The linear baseline of a build without it: every training says so.
 
 #include "eval/linear_baseline.h"
+#include "eval/ngram_trainer.h"
 
 namespace bantam::eval {
 
@@ -23,5 +24,10 @@ std::vector<double> LinearBaseline::decision(std::string_view) const { return {}
 uint64_t LinearBaseline::features() const { return 0; }
 uint64_t LinearBaseline::parameters() const { return 0; }
 uint64_t LinearBaseline::bytes() const { return 0; }
+
+Result<model::NgramWeights> train_ngrams(std::span<const formats::Example>, size_t, const model::NgramShape&,
+                                         const ProgressSink&, const std::stop_token&) {
+  return fail(Code::kUnsupported, "an n-gram part cannot be trained by this program: it was built with BANTAM_LINEAR=OFF");
+}
 
 }  // namespace bantam::eval

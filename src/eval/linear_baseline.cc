@@ -1,15 +1,12 @@
 #include "eval/linear_baseline.h"
 
-#include <linear.h>
-
 #include <algorithm>
 #include <cmath>
-#include <cstdlib>
 #include <limits>
-#include <mutex>
 #include <unordered_map>
 
-#include "eval/ngrams.h"
+#include "eval/linear_solver.h"
+#include "text/ngrams.h"
 
 namespace bantam::eval {
 namespace {
@@ -24,12 +21,6 @@ struct Equal {
 };
 using Vocabulary = std::unordered_map<std::string, uint32_t, Hash, Equal>;
 
-struct Weighted {
-  uint32_t index;
-  double value;
-};
-using Sparse = std::vector<Weighted>;  // indices ascending and unique
-
 /// The n-grams of one kind: their indices and their weights.
 struct Block {
   Vocabulary vocabulary;
@@ -39,7 +30,7 @@ struct Block {
 
 enum Kind : size_t { kWords, kCharacters, kKinds };
 
-void each_ngram(const LowerText& text, Kind kind, const LinearOptions& options, const LowerText::Sink& sink) {
+void each_ngram(const text::LowerText& text, Kind kind, const LinearOptions& options, const text::LowerText::Sink& sink) {
   if (kind == kWords) {
     text.word_ngrams(options.word_min, options.word_max, sink);
   } else {
@@ -62,7 +53,7 @@ Sparse count(std::vector<uint32_t>& indices) {
 }
 
 /// Collects the n-grams of one kind that occur in enough examples, numbered from `first` by first appearance.
-Block learn(std::span<const LowerText> texts, Kind kind, const LinearOptions& options, uint32_t first) {
+Block learn(std::span<const text::LowerText> texts, Kind kind, const LinearOptions& options, uint32_t first) {
   struct Seen {
     uint32_t examples = 0, order = 0;
     size_t last = std::numeric_limits<size_t>::max();
@@ -96,7 +87,7 @@ Block learn(std::span<const LowerText> texts, Kind kind, const LinearOptions& op
 }
 
 /// The TF-IDF vector of one text: each block scaled to length 1, the blocks one after the other.
-Sparse vectorize(const LowerText& text, std::span<const Block> blocks, const LinearOptions& options) {
+Sparse vectorize(const text::LowerText& text, std::span<const Block> blocks, const LinearOptions& options) {
   Sparse all;
   std::vector<uint32_t> indices;
   for (Kind kind : {kWords, kCharacters}) {
@@ -119,69 +110,6 @@ Sparse vectorize(const LowerText& text, std::span<const Block> blocks, const Lin
   return all;
 }
 
-void silent(const char*) {}
-
-/// liblinear numbers features from 1 and ends a vector with index -1; the bias is a feature of its own after
-/// the others.
-struct Problem {
-  std::vector<std::vector<feature_node>> rows;
-  std::vector<feature_node*> pointers;
-  std::vector<double> gold;
-};
-
-Problem make_problem(std::span<const LowerText> texts, std::span<const formats::Example> examples,
-                     std::span<const Block> blocks, uint32_t features, const LinearOptions& options) {
-  Problem problem;
-  for (size_t i = 0; i < texts.size(); ++i) {
-    auto& row = problem.rows.emplace_back();
-    for (const auto& entry : vectorize(texts[i], blocks, options)) {
-      row.push_back({static_cast<int>(entry.index) + 1, entry.value});
-    }
-    row.push_back({static_cast<int>(features) + 1, 1.0});
-    row.push_back({-1, 0.0});
-    problem.gold.push_back(examples[i].label);
-  }
-  for (auto& row : problem.rows) problem.pointers.push_back(row.data());
-  return problem;
-}
-
-struct Weights {
-  std::vector<float> values;      // [features + 1][columns], the bias last
-  std::vector<int32_t> label_of;  // of a column
-};
-
-/// Trains; two labels give one column in liblinear, which is written here as two, so that each label has its
-/// margin.
-Weights solve(Problem& problem, uint32_t features, double c) {
-  static std::mutex turn;  // liblinear draws from rand() and prints through a global function
-  const std::lock_guard lock(turn);
-  ::set_print_string_function(&silent);
-  ::srand(1);
-  // No bias term for liblinear: it is a feature already, so that the weights of all lie in one array.
-  ::problem input{.l = static_cast<int>(problem.rows.size()),
-                  .n = static_cast<int>(features) + 1,
-                  .y = problem.gold.data(),
-                  .x = problem.pointers.data(),
-                  .bias = -1};
-  ::parameter options{};
-  options.solver_type = L2R_L2LOSS_SVC_DUAL;
-  options.eps = 0.1;  // liblinear's own default for this solver
-  options.C = c;
-  ::model* trained = ::train(&input, &options);
-  const auto columns = static_cast<size_t>(trained->nr_class);
-  Weights weights;
-  weights.label_of.assign(trained->label, trained->label + columns);
-  weights.values.resize((features + size_t{1}) * columns);
-  for (size_t f = 0; f <= features; ++f) {
-    for (size_t k = 0; k < columns; ++k) {
-      const double w = columns == 2 ? (k == 0 ? trained->w[f] : -trained->w[f]) : trained->w[f * columns + k];
-      weights.values[f * columns + k] = static_cast<float>(w);
-    }
-  }
-  ::free_and_destroy_model(&trained);
-  return weights;
-}
-
 Status check(std::span<const formats::Example> examples, size_t labels, const LinearOptions& options) {
   if (options.word_min < 1 || options.word_max < options.word_min || options.char_min < 1 ||
       options.char_max < options.char_min || options.min_df < 1 || !(options.c > 0)) {
@@ -192,22 +120,7 @@ Status check(std::span<const formats::Example> examples, size_t labels, const Li
                 options.word_min, options.word_max, options.char_min, options.char_max, options.min_df,
                 options.c);
   }
-  if (examples.empty()) return fail(Code::kInvalidArgument, "linear baseline: found no training examples");
-  std::vector<bool> present(labels);
-  for (const auto& example : examples) {
-    if (example.label < 0 || static_cast<size_t>(example.label) >= labels) {
-      return fail(Code::kInvalidArgument,
-                  "linear baseline: the example of line {} has label {}, expected 0 to {}", example.line,
-                  example.label, static_cast<int64_t>(labels) - 1);
-    }
-    present[static_cast<size_t>(example.label)] = true;
-  }
-  if (std::count(present.begin(), present.end(), true) < 2) {
-    return fail(Code::kInvalidArgument,
-                "linear baseline: all {} training examples have one label, expected at least two",
-                examples.size());
-  }
-  return {};
+  return check_linear_examples(examples, labels);
 }
 
 }  // namespace
@@ -215,7 +128,7 @@ Status check(std::span<const formats::Example> examples, size_t labels, const Li
 struct LinearBaseline::Impl {
   LinearOptions options;
   std::vector<Block> blocks;
-  Weights weights;
+  LinearWeights weights;
   size_t labels = 0;
   uint32_t features = 0;
 };
@@ -228,7 +141,7 @@ LinearBaseline::~LinearBaseline() = default;
 Result<LinearBaseline> LinearBaseline::train(std::span<const formats::Example> examples, size_t labels,
                                              const LinearOptions& options) {
   BANTAM_TRY(check(examples, labels, options));
-  std::vector<LowerText> texts;
+  std::vector<text::LowerText> texts;
   texts.reserve(examples.size());
   for (const auto& example : examples) texts.emplace_back(example.text);
   auto impl = std::make_unique<Impl>();
@@ -242,8 +155,10 @@ Result<LinearBaseline> LinearBaseline::train(std::span<const formats::Example> e
     return fail(Code::kInvalidArgument, "linear baseline: no n-gram occurs in {} of the {} texts",
                 options.min_df, examples.size());
   }
-  Problem problem = make_problem(texts, examples, impl->blocks, impl->features, options);
-  impl->weights = solve(problem, impl->features, options.c);
+  std::vector<Sparse> rows;
+  rows.reserve(texts.size());
+  for (const auto& text : texts) rows.push_back(vectorize(text, impl->blocks, options));
+  impl->weights = solve_linear(std::move(rows), examples, impl->features, options.c);
   return LinearBaseline(std::move(impl));
 }
 
@@ -252,7 +167,7 @@ std::vector<double> LinearBaseline::decision(std::string_view text) const {
   const size_t columns = weights.label_of.size();
   const float* bias = &weights.values[impl_->features * columns];
   std::vector<double> sums(bias, bias + columns);
-  for (const auto& entry : vectorize(LowerText(text), impl_->blocks, impl_->options)) {
+  for (const auto& entry : vectorize(text::LowerText(text), impl_->blocks, impl_->options)) {
     const float* row = &weights.values[entry.index * columns];
     for (size_t k = 0; k < columns; ++k) sums[k] += entry.value * row[k];
   }

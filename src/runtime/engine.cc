@@ -84,6 +84,7 @@ Status load_task(Engine::Impl& engine) {
   auto choices = model::encode_choices(*engine.task, *engine.tokenizer);
   if (!choices) return std::unexpected(std::move(choices).error().in(engine.file.path()));
   engine.choices = std::move(*choices);
+  BANTAM_ASSIGN(engine.ngrams, model::NgramPart::read(engine.file, engine.task->labels.size()));
   return {};
 }
 
@@ -248,9 +249,14 @@ Result<std::vector<TokenId>> Engine::task_prompt(std::string_view input) const {
   return impl_->prompt->encode(input);
 }
 
+std::vector<double> Engine::task_prior(std::string_view input) const {
+  return impl_->ngrams ? impl_->ngrams->scores(input) : std::vector<double>();
+}
+
 Result<Choice> Engine::classify(Session& session, std::string_view input, std::stop_token cancel) const {
   BANTAM_ASSIGN(auto prompt, task_prompt(input));
-  return session.choose(prompt, task_choices(), task()->calibration.temperature, std::move(cancel));
+  return session.choose(prompt, task_choices(), task()->calibration.temperature, std::move(cancel),
+                        task_prior(input));
 }
 
 }  // namespace bantam::runtime

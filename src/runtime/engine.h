@@ -138,9 +138,11 @@ class Session {
   /// Errors: kLimit when the prompt does not fit the context (message: tokens found, tokens allowed); nothing
   /// is ever cut.
   Result<Generation> generate(std::span<const TokenId> prompt, const GenerateOptions& options);
-  /// Errors: kLimit as above; kInvalidArgument for no choices or an empty one.
+  /// `prior`, where there is one, is added to the choices' scores. Errors: kLimit as above; kInvalidArgument
+  /// for no choices or an empty one, or a prior of another length.
   Result<Choice> choose(std::span<const TokenId> prompt, std::span<const std::vector<TokenId>> choices,
-                        double temperature = 1.0, std::stop_token cancel = {});
+                        double temperature = 1.0, std::stop_token cancel = {},
+                        std::span<const double> prior = {});
   /// The text's vector [C], of length 1: the mean of the last hidden states, or the first or last one where
   /// the file's pooling_type says so. Starts afresh. Errors: as generate; kCancelled.
   Result<std::vector<float>> embed(std::span<const TokenId> tokens, std::stop_token cancel = {});
@@ -216,7 +218,9 @@ class Engine {
   Result<std::vector<TokenId>> task_prompt(std::string_view input) const;
   /// The task's choices, tokenised once at load.
   std::span<const std::vector<TokenId>> task_choices() const;
-  /// task_prompt + choose with the calibration's temperature, in a session of the caller's.
+  /// What the n-gram part of the classifier (model/ngram_part.h) adds to the choices' scores; empty where it has none.
+  std::vector<double> task_prior(std::string_view input) const;
+  /// task_prompt + choose with task_prior and the calibration's temperature, in a session of the caller's.
   Result<Choice> classify(Session& session, std::string_view input, std::stop_token cancel = {}) const;
 
   struct Impl;

@@ -214,12 +214,17 @@ void Session::continue_greedily(std::span<const TokenId> tokens, size_t most, st
 }
 
 Result<Choice> Session::choose(std::span<const TokenId> prompt, std::span<const std::vector<TokenId>> choices,
-                               double temperature, std::stop_token cancel) {
+                               double temperature, std::stop_token cancel,
+                               std::span<const double> prior) {
   auto& state = *state_;
   BANTAM_TRY(state.check_decoder());
   if (choices.empty()) return fail(Code::kInvalidArgument, "choices: found none, expected at least one");
   if (!(temperature > 0 && std::isfinite(temperature))) {
     return fail(Code::kInvalidArgument, "temperature: found {}, expected a positive number", temperature);
+  }
+  if (!prior.empty() && prior.size() != choices.size()) {
+    return fail(Code::kInvalidArgument, "prior: found {} numbers, expected one for each of {} choices",
+                prior.size(), choices.size());
   }
   size_t longest = 0;
   for (const auto& choice : choices) {
@@ -234,6 +239,7 @@ Result<Choice> Session::choose(std::span<const TokenId> prompt, std::span<const 
   Choice out;
   out.prompt_tokens = static_cast<uint32_t>(prompt.size());
   BANTAM_ASSIGN(out.scores, score_choices(state, choices, cancel));
+  for (size_t i = 0; i < prior.size(); ++i) out.scores[i] += prior[i];
   const auto& scores = out.scores;
   if (std::ranges::any_of(scores, [](double score) { return std::isnan(score); })) {
     return fail(Code::kCorrupt, "{}: the weights give logits that are not numbers",

@@ -10,6 +10,7 @@
 #include "base/thread_pool.h"
 #include "model/adapters.h"
 #include "model/encoder.h"
+#include "model/ngram_part.h"
 #include "model/task_prompt.h"
 #include "model/transformer.h"
 #include "runtime/engine.h"
@@ -60,6 +61,7 @@ struct Engine::Impl {
   std::optional<model::Task> task;
   std::optional<model::TaskPrompt> prompt;
   std::vector<std::vector<TokenId>> choices;
+  std::optional<model::NgramPart> ngrams;  // borrows from the file
   std::string chat_template;
   Pooling pooling = Pooling::kMean;
   MemoryPlan plan;

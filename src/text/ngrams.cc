@@ -1,8 +1,8 @@
-#include "eval/ngrams.h"
+#include "text/ngrams.h"
 
 #include <utf8proc.h>
 
-namespace bantam::eval {
+namespace bantam::text {
 namespace {
 
 bool is_space(utf8proc_int32_t c) {
@@ -98,4 +98,4 @@ void LowerText::char_ngrams(int min, int max, const Sink& sink) const {
   }
 }
 
-}  // namespace bantam::eval
+}  // namespace bantam::text

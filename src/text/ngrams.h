@@ -7,7 +7,7 @@
 #include <string_view>
 #include <vector>
 
-namespace bantam::eval {
+namespace bantam::text {
 
 /// Text in lower case (simple case mapping of Unicode) with the place of each code point. A broken UTF-8 byte
 /// becomes U+FFFD.
@@ -35,4 +35,4 @@ class LowerText {
   std::vector<Point> points_;  // one more at the end, for its offset
 };
 
-}  // namespace bantam::eval
+}  // namespace bantam::text
