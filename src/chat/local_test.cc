@@ -43,6 +43,22 @@ TEST(LocalTask, AnswersWithALabelAndItsProbability) {
   EXPECT_TRUE(reply->notes.empty());
 }
 
+TEST(LocalTask, AddsWhatTheNgramPartSays) {
+  model::NgramWeights certain{.shape = {.buckets = 8}, .idf = std::vector<float>(8, 1.0F), .scale = 100};
+  certain.values.assign(8 * 3, 0.0F);
+  certain.bias = {-1, 0, 1};  // in the labels' order, whatever the text
+  auto model = *make_local(runtime::random_engine({.labels = {"refund", "login", "other"}, .ngrams = certain}),
+                           {.name = "small"});
+  auto reply = answer(*model, ask("anything"));
+  ASSERT_TRUE(reply) << reply.error().message;
+  EXPECT_EQ(reply->text, "other");
+  Request r = ask("anything");
+  r.choices = {"login", "refund"};
+  EXPECT_EQ(answer(*model, r)->text, "login");
+  r.choices = {"refund"};
+  EXPECT_EQ(answer(*model, r)->text, "refund");
+}
+
 TEST(LocalTask, SaysWhatHadNoEffectAndRefusesWhatCannotHold) {
   auto model = *make_local(engine({"refund", "login"}), {.name = "small"});
   Request r;

@@ -11,6 +11,7 @@ namespace {
 
 constexpr double kC = 1.0;  // as the linear baseline's
 constexpr unsigned kParts = 5;
+constexpr double kUntestedScale = 4;  // where no label has two examples; about what it is on public intent sets
 constexpr float kNever = -3.0F;  // the margin of a label without examples: below where the others' end
 
 /// The smoothed inverse document frequency of each bucket (as LinearBaseline's of an n-gram).
@@ -32,8 +33,11 @@ Result<model::NgramWeights> train_ngrams(std::span<const formats::Example> examp
                                          const model::NgramShape& shape, const ProgressSink& progress,
                                          const std::stop_token& cancel) {
   BANTAM_TRY(check_linear_examples(examples, labels));
-  BANTAM_ASSIGN(const auto opinion, LinearOpinion::train(examples, labels, kParts, progress, cancel));
-  model::NgramWeights out{.shape = shape, .idf = inverse_frequencies(examples, shape), .scale = 1 / opinion.temperature()};
+  const auto opinion = LinearOpinion::train(examples, labels, kParts, progress, cancel);
+  if (!opinion && opinion.error().code != Code::kInvalidArgument) return std::unexpected(opinion.error());
+  model::NgramWeights out{.shape = shape,
+                          .idf = inverse_frequencies(examples, shape),
+                          .scale = opinion ? 1 / opinion->temperature() : kUntestedScale};
   std::vector<Sparse> rows;
   for (const auto& example : examples) {
     auto& row = rows.emplace_back();

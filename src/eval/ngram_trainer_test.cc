@@ -57,6 +57,12 @@ TEST(NgramTrainer, LearnsAndIsDeterministic) {
   std::filesystem::remove(path);
 }
 
+TEST(NgramTrainer, OneExampleOfEachLabelIsEnough) {
+  const auto weights = train_ngrams(texts_of_three(3, 1), 3, {.buckets = 64});
+  ASSERT_TRUE(weights) << weights.error().message;
+  EXPECT_EQ(weights->scale, 4);
+}
+
 TEST(NgramTrainer, ErrorsAreThoseOfTheExamples) {
   EXPECT_THAT(train_ngrams({}, 2, {}).error().message, HasSubstr("found no training examples"));
   auto examples = texts_of_three(9, 1);
