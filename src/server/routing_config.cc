@@ -8,7 +8,7 @@ namespace {
 using collab::routing::Policy;
 using collab::routing::Router;
 
-collab::RoutingRule read_rule(formats::TomlTable table) {
+collab::RoutingRule read_routing_rule(formats::TomlTable table) {
   collab::RoutingRule out;
   out.model = table.text("model", "");
   if (out.model.empty()) table.reject("model", "found none, expected a name");
@@ -57,7 +57,7 @@ RoutingConfig read_routing(formats::TomlTable& table, const std::string& directo
     table.reject("models", "found more than one of accuracy, cost and quality");
   if (router.empty() && (out.accuracy || out.budget || out.quality))
     table.reject("router", "found none, which accuracy, cost and quality need");
-  for (auto& rule : table.tables("rules")) out.options.rules.push_back(read_rule(std::move(rule)));
+  for (auto& rule : table.tables("rules")) out.options.rules.push_back(read_routing_rule(std::move(rule)));
   if (router.empty() && out.options.rules.empty()) table.reject("router", "found neither a router nor rules");
   auto& options = out.options;
   options.otherwise = table.text("otherwise", "");
