@@ -17,7 +17,6 @@ using chat::Awaitable;
 using chat::EventSink;
 using chat::Reply;
 using chat::Request;
-using routing::Conversations;
 
 using Models = std::vector<std::shared_ptr<chat::ChatModel>>;
 
@@ -97,7 +96,7 @@ class Routing final : public chat::ChatModel {
  private:
   /// The model for the request, and the conversation's entry brought up to date.
   Choice decide(const Request& request) {
-    const auto now = Conversations::Clock::now();
+    const auto now = routing::Conversations::Clock::now();
     const std::string key = key_of(request);
     const uint64_t needs = needs_of(request);
     const auto before = key.empty() ? std::nullopt : last_choice(key, now);
@@ -120,7 +119,8 @@ class Routing final : public chat::ChatModel {
     return choice;
   }
 
-  std::optional<Conversations::Entry> last_choice(const std::string& key, Conversations::Clock::time_point now) {
+  std::optional<routing::Conversations::Entry> last_choice(const std::string& key,
+                                                           routing::Conversations::Clock::time_point now) {
     std::lock_guard lock(mutex_);
     return conversations_.find(key, now);
   }
@@ -181,7 +181,7 @@ class Routing final : public chat::ChatModel {
   std::vector<size_t> rules_;   // the team's model for each rule
   size_t otherwise_;
   std::mutex mutex_;
-  Conversations conversations_;  // guarded by it
+  routing::Conversations conversations_;  // guarded by it
 };
 
 }  // namespace

@@ -5,8 +5,8 @@
 namespace bantam::server {
 namespace {
 
-using collab::routing::Policy;
 using collab::routing::Router;
+using RoutingPolicy = collab::routing::Policy;
 
 collab::RoutingRule read_routing_rule(formats::TomlTable table) {
   collab::RoutingRule out;
@@ -26,9 +26,9 @@ std::optional<double> optional_number(formats::TomlTable& table, const char* key
   return table.number(key, 0, 0, high);
 }
 
-Result<Policy> policy_of(const RoutingConfig& config, const Router& router) {
-  if (config.quality) return Policy{Policy::Kind::kQuality, *config.quality};
-  if (!config.accuracy && !config.budget) return Policy{Policy::Kind::kQuality, 1};
+Result<RoutingPolicy> policy_of(const RoutingConfig& config, const Router& router) {
+  if (config.quality) return RoutingPolicy{RoutingPolicy::Kind::kQuality, *config.quality};
+  if (!config.accuracy && !config.budget) return RoutingPolicy{RoutingPolicy::Kind::kQuality, 1};
   if (router.curve().empty()) {
     return fail(Code::kInvalidArgument,
                 "accuracy, cost: the router was trained without costs; use quality instead");
@@ -39,7 +39,7 @@ Result<Policy> policy_of(const RoutingConfig& config, const Router& router) {
     return fail(Code::kInvalidArgument, "cost: found {}, but the cheapest operating point costs more",
                 *config.budget);
   }
-  return Policy{Policy::Kind::kPrice, *price};
+  return RoutingPolicy{RoutingPolicy::Kind::kPrice, *price};
 }
 
 }  // namespace
