@@ -65,9 +65,10 @@ fuzz: setup-fuzz ## FUZZ_RUNS (1,000,000) executions of each parser under ASan a
 format: setup-lint ## Rewrite the C++ sources in the project's style
 	clang-format -i $(SOURCES)
 
-lint: setup-lint configure ## Style and clang-tidy
+lint: setup setup-lint ## Style and clang-tidy; in a build without unity files, whose commands name each source
 	clang-format --dry-run -Werror $(SOURCES)
-	git ls-files 'src/*.cc' | grep -v '^src/train/' | xargs -P $(JOBS) -n 4 clang-tidy-19 -p $(BUILD) --quiet
+	cmake --preset dev
+	git ls-files 'src/*.cc' | grep -v '^src/train/' | xargs -P $(JOBS) -n 4 clang-tidy-19 -p build/dev --quiet
 
 setup:
 	@packaging/setup.sh build

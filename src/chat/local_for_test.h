@@ -8,6 +8,7 @@
 
 #include "chat/events.h"
 #include "chat/local.h"
+#include "chat/request_for_test.h"
 #include "runtime/random_engine_for_test.h"
 
 namespace bantam::chat {
@@ -20,12 +21,6 @@ inline std::shared_ptr<const runtime::Engine> engine(const std::vector<std::stri
                                  .labels = labels,
                                  .chat_template = chat_template,
                                  .options = {.threads = 1, .context_length = context}});
-}
-
-inline Request ask(std::string text) {
-  Request r;
-  r.messages = {{"user", std::move(text)}};
-  return r;
 }
 
 /// The answer, awaited on this thread.

@@ -27,7 +27,7 @@ TEST(LocalChat, AdaptersOfARequest) {
   ASSERT_TRUE(loaded && bare);
   auto model = *make_local(*loaded, {.name = "tuned"});
   auto plain = *make_local(*bare, {.name = "plain"});
-  Request r = ask("the quick");
+  Request r = user("the quick");
   r.max_tokens = 12;
   const std::string without = answer(*plain, r)->text, with = answer(*model, r)->text;
   EXPECT_NE(with, without);
@@ -44,7 +44,7 @@ TEST(LocalChat, AdaptersOfARequest) {
 
 TEST(LocalChat, ContextShiftOnlyWhereAllowed) {
   const auto small = engine({}, 64);
-  Request r = ask("the quick");
+  Request r = user("the quick");
   r.max_tokens = 200;
   r.sampling.logit_bias = {{0, -100.0F}};  // no end
   auto strict = *make_local(small, {.name = "strict"});
@@ -63,7 +63,7 @@ TEST(LocalChat, ItsStateToAFileAndBack) {
   const std::string path = model::adapter_scratch("state");
   auto first = *make_local(shared, {.name = "first"});
   EXPECT_FALSE(first->save_state(path));
-  Request r = ask("the quick brown fox jumps over");
+  Request r = user("the quick brown fox jumps over");
   r.max_tokens = 5;
   const auto before = answer(*first, r);
   ASSERT_TRUE(before);

@@ -26,7 +26,7 @@ TEST(LocalTask, AnswersWithALabelAndItsProbability) {
   ASSERT_NE((*model)->task(), nullptr);
   EXPECT_THAT((*model)->task()->labels, ElementsAre("refund", "login", "other"));
   std::vector<std::string> streamed;
-  auto reply = answer(**model, ask("I want my money back"), [&](std::string_view t) {
+  auto reply = answer(**model, user("I want my money back"), [&](std::string_view t) {
     streamed.emplace_back(t);
     return true;
   });
@@ -67,27 +67,27 @@ TEST(LocalTask, SaysWhatHadNoEffectAndRefusesWhatCannotHold) {
   auto reply = answer(*model, r);
   ASSERT_TRUE(reply);
   EXPECT_THAT(reply->notes, ElementsAre(HasSubstr("last user message"), HasSubstr("sampling")));
-  EXPECT_EQ(reply->text, answer(*model, ask("second"))->text);
-  r = ask("x");
+  EXPECT_EQ(reply->text, answer(*model, user("second"))->text);
+  r = user("x");
   r.choices = {"login"};
   EXPECT_EQ(answer(*model, r)->text, "login");
   r.choices = {"payment"};
   EXPECT_THAT(answer(*model, r).error().message, StartsWith("guided_choice: found 'payment'"));
-  r = ask("x");
+  r = user("x");
   r.stop = {"a"};
   EXPECT_THAT(answer(*model, r).error().message, StartsWith("stop: "));
-  r = ask("x");
+  r = user("x");
   r.max_tokens = 0;
   EXPECT_THAT(answer(*model, r).error().message, StartsWith("max_tokens: "));
   r.messages = {{"system", "x"}};
   EXPECT_EQ(answer(*model, r).error().code, Code::kInvalidArgument);
-  EXPECT_EQ(answer(*model, ask(std::string(5000, 'x'))).error().code, Code::kLimit);
+  EXPECT_EQ(answer(*model, user(std::string(5000, 'x'))).error().code, Code::kLimit);
 }
 
 TEST(LocalChat, ContinuesAndChoosesWithoutATask) {
   auto model = *make_local(engine({}), {.name = "plain"});
   EXPECT_EQ(model->task(), nullptr);
-  Request r = ask("the quick");
+  Request r = user("the quick");
   r.max_tokens = 5;
   std::string streamed;
   auto reply = answer(*model, r, [&](std::string_view t) {
@@ -109,7 +109,7 @@ TEST(LocalChat, ContinuesAndChoosesWithoutATask) {
 
 TEST(LocalChat, StopsForTheCallerTheTokenAndTheDeadline) {
   auto model = *make_local(engine({}, 1U << 16), {.name = "plain", .sessions = 1});
-  Request r = ask("the quick");
+  Request r = user("the quick");
   r.sampling.temperature = 1;
   r.sampling.seed = 5;
   int pieces = 0;
@@ -122,7 +122,7 @@ TEST(LocalChat, StopsForTheCallerTheTokenAndTheDeadline) {
   EXPECT_EQ(answer(*model, r).error().code, Code::kCancelled);
   // A prompt that takes long to read keeps the only session busy past the deadline; the second call waits for
   // it in vain.
-  r = ask(std::string(60'000, 'x'));
+  r = user(std::string(60'000, 'x'));
   r.deadline = std::chrono::steady_clock::now() + 50ms;
   double start = wall_seconds();
   std::jthread other([&] {
@@ -138,13 +138,13 @@ TEST(LocalChat, StopsForTheCallerTheTokenAndTheDeadline) {
 
 TEST(LocalChat, RefusesWhenAsManyWaitAsMay) {
   auto model = *make_local(engine({}, 1U << 16), {.name = "plain", .sessions = 1, .max_waiting = 1});
-  Request r = ask(std::string(60'000, 'x'));
+  Request r = user(std::string(60'000, 'x'));
   std::stop_source stop;
   r.cancel = stop.get_token();
   std::vector<std::jthread> threads;
   for (int i = 0; i < 2; ++i) threads.emplace_back([&] { EXPECT_FALSE(answer(*model, r)); });
   while (model->load().running + model->load().waiting < 2) std::this_thread::sleep_for(1ms);
-  auto refused = answer(*model, ask("x"));
+  auto refused = answer(*model, user("x"));
   ASSERT_FALSE(refused);
   EXPECT_EQ(refused.error().code, Code::kBusy);
   stop.request_stop();
@@ -153,7 +153,7 @@ TEST(LocalChat, RefusesWhenAsManyWaitAsMay) {
 TEST(LocalChat, RefusesWhatTheEngineDoesNotDo) {
   auto model = *make_local(engine({}), {.name = "plain"});
   auto code = [&](auto change) {
-    Request r = ask("x");
+    Request r = user("x");
     change(r);
     return answer(*model, r).error().message;
   };
@@ -178,7 +178,7 @@ TEST(LocalChat, RefusesWhatTheEngineDoesNotDo) {
               AllOf(StartsWith("response_format: "), HasSubstr("contains")));
   EXPECT_THAT(code([](Request& r) { r.sampling.logit_bias = {{300, 1.0F}}; }), StartsWith("logit_bias: "));
   auto task = *make_local(engine({"refund", "login"}), {.name = "task"});
-  Request r = ask("x");
+  Request r = user("x");
   r.logprobs = true;
   EXPECT_THAT(answer(*task, r).error().message, StartsWith("logprobs: "));
   r.logprobs = false;
@@ -188,7 +188,7 @@ TEST(LocalChat, RefusesWhatTheEngineDoesNotDo) {
 
 TEST(LocalChat, KeepsToAFormat) {
   auto model = *make_local(engine({}, 2048), {.name = "plain"});
-  Request r = ask("the quick");
+  Request r = user("the quick");
   r.format.kind = ResponseFormat::Kind::kJsonSchema;
   r.format.schema =
       R"({"type":"object","properties":{"answer":{"enum":["yes","no"]},"n":{"type":"integer","minimum":1,
@@ -213,7 +213,7 @@ TEST(LocalChat, KeepsToAFormat) {
 
 TEST(LocalChat, TellsLogProbabilitiesWithTheText) {
   auto model = *make_local(engine({}), {.name = "plain"});
-  Request r = ask("the quick");
+  Request r = user("the quick");
   r.max_tokens = 8;
   r.logprobs = true;
   r.top_logprobs = 3;
@@ -259,7 +259,7 @@ TEST(Local, EmbedsTexts) {
   EXPECT_EQ(wait(model->embed(r)).error().code, Code::kLimit);
 }
 
-const std::vector<Tool> kTools{
+const std::vector<Tool> kOfferedTools{
     {"add", "", R"({"type":"object","properties":{"a":{"type":"integer","maximum":99,"minimum":0}},
     "required":["a"],"additionalProperties":false})"},
     {"stop"}};
@@ -277,8 +277,8 @@ TEST(LocalTools, CallsAreValidInEveryMode) {
   for (const char* chat_template : {"", kTemplate}) {
     auto model = *make_local(engine({}, 2048, chat_template), {.name = "plain"});
     for (uint64_t seed = 0; seed < 12; ++seed) {
-      Request r = ask("the quick");
-      r.tools = kTools;
+      Request r = user("the quick");
+      r.tools = kOfferedTools;
       r.sampling.temperature = 1.0F;
       r.sampling.seed = seed;
       r.max_tokens = 300;
@@ -316,8 +316,8 @@ TEST(LocalTools, CallsAreValidInEveryMode) {
 
 TEST(LocalTools, AutoLeavesTextAsItIsAndNoneForbidsCalls) {
   auto model = *make_local(engine({}, 512, kTemplate), {.name = "plain"});
-  Request r = ask("the quick");
-  r.tools = kTools;
+  Request r = user("the quick");
+  r.tools = kOfferedTools;
   r.max_tokens = 30;
   r.logprobs = true;
   std::string streamed;
@@ -340,8 +340,8 @@ TEST(LocalTools, EarlierCallsArePartOfThePrompt) {
   for (const char* chat_template : {"", kTemplate}) {
     auto model = *make_local(engine({}, 2048, chat_template), {.name = "plain"});
     TokenizeRequest r;
-    r.prompt = ask("What is 1 + 2?");
-    r.prompt.tools = kTools;
+    r.prompt = user("What is 1 + 2?");
+    r.prompt.tools = kOfferedTools;
     r.prompt.messages.push_back({.role = "assistant", .tool_calls = {{"c1", "add", R"({"a":12})"}}});
     r.prompt.messages.push_back({.role = "tool", .content = "three", .tool_call_id = "c1"});
     auto tokens = wait(model->tokenize(r));
@@ -361,8 +361,8 @@ TEST(LocalTools, WhatTheTemplateRefusesIsToldInText) {
   one_call.replace(one_call.find(more), more.size(),
                    "{% if not loop.last %}{{ raise_exception('one call') }}{% endif %}");
   auto model = *make_local(engine({}, 2048, one_call), {.name = "plain"});
-  Request r = ask("What?");
-  r.tools = kTools;
+  Request r = user("What?");
+  r.tools = kOfferedTools;
   r.max_tokens = 4;
   auto reply = answer(*model, r);
   ASSERT_TRUE(reply) << reply.error().message;
@@ -377,7 +377,7 @@ TEST(LocalTools, WhatTheTemplateRefusesIsToldInText) {
 
 TEST(LocalTools, ASchemaThatIsNotImplementedIsSaidWhereItIsNotStrict) {
   auto model = *make_local(engine({}, 2048), {.name = "plain"});
-  Request r = ask("x");
+  Request r = user("x");
   r.tools = {{"f", "", R"({"type":"object","properties":{"a":{"type":"array","contains":{}}}})"}};
   r.tool_choice.mode = ToolChoice::Mode::kRequired;
   r.max_tokens = 40;
@@ -390,8 +390,8 @@ TEST(LocalTools, ASchemaThatIsNotImplementedIsSaidWhereItIsNotStrict) {
 
 TEST(LocalTools, AFormatOrCalls) {
   auto model = *make_local(engine({}, 2048), {.name = "plain"});
-  Request r = ask("x");
-  r.tools = kTools;
+  Request r = user("x");
+  r.tools = kOfferedTools;
   r.format.kind = ResponseFormat::Kind::kJsonSchema;
   r.format.schema = R"({"enum": ["yes", "no"]})";
   r.max_tokens = 100;
@@ -410,7 +410,7 @@ TEST(LocalTools, AFormatOrCalls) {
 
 TEST(LocalChat, GivesLogProbabilitiesThatSpellTheText) {
   auto model = *make_local(engine({}), {.name = "plain"});
-  Request r = ask("Once");
+  Request r = user("Once");
   r.max_tokens = 6;
   r.logprobs = true;
   r.top_logprobs = 2;
@@ -430,12 +430,12 @@ TEST(LocalChat, GivesLogProbabilitiesThatSpellTheText) {
 TEST(Local, RunsManyCallsAtOnceWithTheSameAnswers) {
   auto model = *make_local(engine({"refund", "login", "other"}), {.name = "small", .sessions = 3});
   std::vector<std::string> expected;
-  for (int i = 0; i < 8; ++i) expected.push_back(answer(*model, ask("text " + std::to_string(i)))->text);
+  for (int i = 0; i < 8; ++i) expected.push_back(answer(*model, user("text " + std::to_string(i)))->text);
   std::vector<std::jthread> threads;
   for (int t = 0; t < 6; ++t) {
     threads.emplace_back([&] {
       for (int i = 0; i < 8; ++i)
-        EXPECT_EQ(answer(*model, ask("text " + std::to_string(i)))->text, expected[static_cast<size_t>(i)]);
+        EXPECT_EQ(answer(*model, user("text " + std::to_string(i)))->text, expected[static_cast<size_t>(i)]);
     });
   }
 }

@@ -8,14 +8,14 @@ namespace bantam::chat {
 namespace {
 
 // Ordered: in the order of a schema's members a model writes its answer's.
-using json = nlohmann::ordered_json;
+using OrderedJson = nlohmann::ordered_json;
 using net::JsonText;
 
-json choice_schema(const std::vector<std::string>& choices) {
-  json schema = {{"type", "object"},
-                 {"properties", {{kChoiceField, {{"type", "string"}, {"enum", choices}}}}},
-                 {"required", {kChoiceField}},
-                 {"additionalProperties", false}};
+OrderedJson choice_schema(const std::vector<std::string>& choices) {
+  OrderedJson schema = {{"type", "object"},
+                        {"properties", {{kChoiceField, {{"type", "string"}, {"enum", choices}}}}},
+                        {"required", {kChoiceField}},
+                        {"additionalProperties", false}};
   return {{"type", "json_schema"},
           {"json_schema", {{"name", "choice"}, {"strict", true}, {"schema", std::move(schema)}}}};
 }
@@ -64,7 +64,7 @@ void write_choices(JsonText& out, ChoiceMode mode, const std::vector<std::string
 }
 
 /// A schema that came as text. Errors: kInvalidArgument.
-Result<json> schema_json(const std::string& text, const std::string& what) {
+Result<OrderedJson> schema_json(const std::string& text, const std::string& what) {
   auto parsed = net::parse_ordered_json(text, what);
   if (!parsed) return fail(Code::kInvalidArgument, "{}", parsed.error().message);
   return parsed;
@@ -72,10 +72,10 @@ Result<json> schema_json(const std::string& text, const std::string& what) {
 
 Status write_tools(JsonText& out, const Request& request) {
   if (request.tools.empty()) return {};
-  json tools = json::array();
+  OrderedJson tools = OrderedJson::array();
   for (size_t i = 0; i < request.tools.size(); ++i) {
     const Tool& tool = request.tools[i];
-    json function = {{"name", tool.name}};
+    OrderedJson function = {{"name", tool.name}};
     if (!tool.description.empty()) function["description"] = tool.description;
     if (!tool.parameters.empty()) {
       BANTAM_ASSIGN(function["parameters"],
@@ -103,11 +103,11 @@ Status write_format(JsonText& out, const ResponseFormat& format) {
   if (format.kind == ResponseFormat::Kind::kJsonObject)
     out.key("response_format").raw(R"({"type":"json_object"})");
   if (format.kind != ResponseFormat::Kind::kJsonSchema) return {};
-  json schema = {{"name", format.name.empty() ? "answer" : format.name}};
+  OrderedJson schema = {{"name", format.name.empty() ? "answer" : format.name}};
   if (!format.description.empty()) schema["description"] = format.description;
   if (format.strict) schema["strict"] = true;
   BANTAM_ASSIGN(schema["schema"], schema_json(format.schema, "response_format: json_schema.schema"));
-  json written = {{"type", "json_schema"}, {"json_schema", std::move(schema)}};
+  OrderedJson written = {{"type", "json_schema"}, {"json_schema", std::move(schema)}};
   out.key("response_format").raw(net::ordered_text(written));
   return {};
 }
@@ -198,7 +198,7 @@ Result<std::string> completion_body(const RemoteOptions& options, const Request&
 }
 
 std::string embed_body(const RemoteOptions& options, const EmbedRequest& request) {
-  json body = {{"model", options.model}, {"input", request.inputs}, {"encoding_format", "float"}};
+  OrderedJson body = {{"model", options.model}, {"input", request.inputs}, {"encoding_format", "float"}};
   if (request.dimensions) body["dimensions"] = *request.dimensions;
   return net::ordered_text(body);
 }

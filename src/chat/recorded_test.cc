@@ -5,6 +5,7 @@
 
 #include "base/usage.h"
 #include "chat/events.h"
+#include "chat/request_for_test.h"
 
 namespace bantam::chat {
 namespace {
@@ -27,7 +28,7 @@ std::shared_ptr<ChatModel> model(double pace = 0) {
   return *made;
 }
 
-Result<Reply> ask(ChatModel& m, Request request, std::vector<std::string>* pieces = nullptr) {
+Result<Reply> ask_model(ChatModel& m, Request request, std::vector<std::string>* pieces = nullptr) {
   EventSink sink;
   if (pieces) {
     sink = text_sink([&](std::string_view piece) {
@@ -37,51 +38,46 @@ Result<Reply> ask(ChatModel& m, Request request, std::vector<std::string>* piece
   }
   return wait(m.generate(request, sink));
 }
-Request user(std::string text) {
-  Request r;
-  r.messages = {{"user", std::move(text)}};
-  return r;
-}
 
 TEST(Recorded, GivesTheTakesOfAPromptInTurnWithTheirCosts) {
   auto m = model();
   std::vector<std::string> pieces;
-  auto first = ask(*m, user("hi"), &pieces);
+  auto first = ask_model(*m, user("hi"), &pieces);
   ASSERT_TRUE(first) << first.error().message;
   EXPECT_EQ(first->text, "hello to you");
   EXPECT_THAT(pieces, ElementsAre("hello", " to", " you"));
   EXPECT_DOUBLE_EQ(first->cost, (10 * 1 + 4 * 2) * 1e-6);
-  auto second = ask(*m, user("hi"));
+  auto second = ask_model(*m, user("hi"));
   EXPECT_EQ(second->text, "good day");
   EXPECT_EQ(second->cost, 0.25);
   EXPECT_EQ(second->confidence, 0.5);
-  EXPECT_EQ(ask(*m, user("hi"))->text, "hello to you");
+  EXPECT_EQ(ask_model(*m, user("hi"))->text, "hello to you");
   Request whole = user("hi");
   whole.messages.insert(whole.messages.begin(), {"system", "be brief"});
-  EXPECT_EQ(ask(*m, whole)->text, "hi");
+  EXPECT_EQ(ask_model(*m, whole)->text, "hi");
   Request prompt;
   prompt.prompt = "hi";
   prompt.max_tokens = 5;
-  EXPECT_THAT(ask(*m, prompt)->notes, ElementsAre(HasSubstr("replays a recording")));
+  EXPECT_THAT(ask_model(*m, prompt)->notes, ElementsAre(HasSubstr("replays a recording")));
 }
 
 TEST(Recorded, FailsAsRecordedAndOnWhatWasNot) {
   auto m = model();
-  EXPECT_EQ(ask(*m, user("broken")).error().message, "large: overloaded");
-  EXPECT_EQ(ask(*m, user("unknown")).error().code, Code::kNotFound);
+  EXPECT_EQ(ask_model(*m, user("broken")).error().message, "large: overloaded");
+  EXPECT_EQ(ask_model(*m, user("unknown")).error().code, Code::kNotFound);
   Request choice = user("hi");
   choice.choices = {"a", "b"};
-  EXPECT_EQ(ask(*m, choice).error().code, Code::kUnavailable);
+  EXPECT_EQ(ask_model(*m, choice).error().code, Code::kUnavailable);
 }
 
 TEST(Recorded, KeepsToTheLatenciesAndTheDeadline) {
   double start = wall_seconds();
   std::vector<std::string> pieces;
-  ASSERT_TRUE(ask(*model(1), user("hi"), &pieces));
+  ASSERT_TRUE(ask_model(*model(1), user("hi"), &pieces));
   EXPECT_GE(wall_seconds() - start, 0.03);
   Request late = user("hi");
   late.deadline = std::chrono::steady_clock::now() + 50ms;
-  auto reply = ask(*model(1000), late);
+  auto reply = ask_model(*model(1000), late);
   ASSERT_FALSE(reply);
   EXPECT_EQ(reply.error().code, Code::kCancelled);
   EXPECT_LT(wall_seconds() - start, 5);

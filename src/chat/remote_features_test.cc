@@ -2,13 +2,12 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
-#include <mutex>
 #include <thread>
 
 #include "base/usage.h"
 #include "chat/events.h"
-#include "chat/remote.h"
-#include "net/raw_socket_for_test.h"
+#include "chat/remote_for_test.h"
+#include "chat/request_for_test.h"
 
 namespace bantam::chat {
 namespace {
@@ -19,62 +18,10 @@ using testing::HasSubstr;
 using testing::Not;
 using testing::StartsWith;
 
-std::string http(std::string_view status, std::string_view body, std::string_view more = "") {
-  return fmt::format("HTTP/1.1 {}\r\n{}content-length: {}\r\nconnection: close\r\n\r\n{}", status, more,
-                     body.size(), body);
-}
 std::string chat_answer(std::string_view message, std::string_view more = "") {
   return http("200 OK", fmt::format(R"({{"choices":[{{"message":{},"finish_reason":"stop"{}}}],)"
                                     R"("usage":{{"prompt_tokens":1000,"completion_tokens":500}}}})",
                                     message, more));
-}
-
-/// An API that gives its answers in turn, and keeps what it was asked.
-class Api {
- public:
-  explicit Api(std::vector<std::string> answers, bool keep_open = false)
-      : answers_(std::move(answers)),
-        keep_open_(keep_open),
-        server_([this](net::RawSocket& s) { serve(s); }) {}
-  RemoteOptions options() const {
-    RemoteOptions o;
-    o.name = "large";
-    o.base_url = server_.url("/v1");
-    o.model = "llm-1";
-    o.prices = {2, 10};
-    return o;
-  }
-  std::vector<std::string> asked() {
-    std::lock_guard lock(mutex_);
-    return asked_;
-  }
-
- private:
-  void serve(net::RawSocket& s) {
-    std::string request = s.read_request(), answer;
-    {
-      std::lock_guard lock(mutex_);
-      answer = asked_.size() < answers_.size() ? answers_[asked_.size()] : "";
-      asked_.push_back(std::move(request));
-    }
-    s.send(answer);
-    if (keep_open_) s.read_all(30'000);
-  }
-  std::mutex mutex_;
-  std::vector<std::string> answers_, asked_;
-  bool keep_open_;
-  net::RawServer server_;
-};
-
-Request user(std::string text = "hi") {
-  Request r;
-  r.messages = {{"user", std::move(text)}};
-  return r;
-}
-Result<Reply> ask(const RemoteOptions& options, const Request& r, EventSink sink = {}) {
-  auto model = make_remote(options);
-  if (!model) return std::unexpected(model.error());
-  return wait((*model)->generate(r, std::move(sink)));
 }
 
 TEST(RemoteFeatures, SendsToolsAndFormatsAndReadsCalls) {

@@ -4,12 +4,12 @@
 #include <gtest/gtest.h>
 
 #include <cstdlib>
-#include <mutex>
+#include <thread>
 
 #include "base/usage.h"
 #include "chat/events.h"
 #include "chat/openai_wire.h"
-#include "net/raw_socket_for_test.h"
+#include "chat/remote_for_test.h"
 #include "net/retry.h"
 
 namespace bantam::chat {
@@ -20,53 +20,9 @@ using testing::ElementsAre;
 using testing::HasSubstr;
 using testing::StartsWith;
 
-std::string http(std::string_view status, std::string_view body, std::string_view more = "") {
-  return fmt::format("HTTP/1.1 {}\r\n{}content-length: {}\r\nconnection: close\r\n\r\n{}", status, more,
-                     body.size(), body);
-}
 constexpr const char* kWhole =
     R"({"choices":[{"index":0,"message":{"role":"assistant","content":"hello"},"finish_reason":"stop"}],)"
     R"("usage":{"prompt_tokens":1000,"completion_tokens":500,"total_tokens":1500}})";
-
-/// An API that gives its answers in turn, and keeps what it was asked.
-class Api {
- public:
-  explicit Api(std::vector<std::string> answers)
-      : answers_(std::move(answers)), server_([this](net::RawSocket& s) { serve(s); }) {}
-  RemoteOptions options() const {
-    RemoteOptions o;
-    o.name = "large";
-    o.base_url = server_.url("/v1/");
-    o.model = "llm-1";
-    o.prices = {2, 10};
-    return o;
-  }
-  std::vector<std::string> asked() {
-    std::lock_guard lock(mutex_);
-    return asked_;
-  }
-
- private:
-  void serve(net::RawSocket& s) {
-    std::string request = s.read_until("\r\n\r\n");
-    if (request.find("content-length: ") == std::string::npos) return;  // the client left before it asked
-    size_t length = std::stoul(request.substr(request.find("content-length: ") + 16));
-    size_t have = request.size() - request.find("\r\n\r\n") - 4;
-    while (have < length) {
-      std::string more = s.read_until("}");
-      if (more.empty()) break;
-      have += more.size();
-      request += more;
-    }
-    std::lock_guard lock(mutex_);
-    std::string answer = asked_.size() < answers_.size() ? answers_[asked_.size()] : "";
-    asked_.push_back(std::move(request));
-    s.send(answer);
-  }
-  std::mutex mutex_;
-  std::vector<std::string> answers_, asked_;
-  net::RawServer server_;
-};
 
 Request request(std::vector<std::string> choices = {}) {
   Request r;
@@ -75,18 +31,13 @@ Request request(std::vector<std::string> choices = {}) {
   return r;
 }
 
-Result<Reply> ask(const RemoteOptions& options, const Request& r,
-                  std::vector<std::string>* pieces = nullptr) {
-  auto model = make_remote(options);
-  if (!model) return std::unexpected(model.error());
-  EventSink sink;
-  if (pieces) {
-    sink = text_sink([pieces](std::string_view text) {
-      pieces->emplace_back(text);
-      return true;
-    });
-  }
-  return wait((*model)->generate(r, sink));
+/// The pieces of the answer's text go to `pieces`.
+Result<Reply> ask_in_pieces(const RemoteOptions& options, const Request& r,
+                            std::vector<std::string>& pieces) {
+  return ask(options, r, text_sink([&pieces](std::string_view text) {
+               pieces.emplace_back(text);
+               return true;
+             }));
 }
 
 TEST(Remote, SendsTheRequestAndCountsTheCost) {
@@ -126,7 +77,7 @@ TEST(Remote, StreamsAndReadsTheUsageAtTheEnd) {
       "data: {\"choices\":[],\"usage\":{\"prompt_tokens\":3,\"completion_tokens\":2}}\n\ndata: [DONE]\n\n",
       "content-type: text/event-stream\r\n")});
   std::vector<std::string> pieces;
-  auto reply = ask(api.options(), request(), &pieces);
+  auto reply = ask_in_pieces(api.options(), request(), pieces);
   ASSERT_TRUE(reply) << reply.error().message;
   EXPECT_THAT(pieces, ElementsAre("hel", "lo"));
   EXPECT_EQ(reply->text, "hello");
@@ -142,7 +93,7 @@ TEST(Remote, ABrokenStreamIsAnErrorAndIsNotAskedAgain) {
                                   std::string("data: {\"error\":{\"message\":\"overloaded\"}}\n\n")}) {
     Api api({http("200 OK", begin + rest)});
     std::vector<std::string> pieces;
-    auto reply = ask(api.options(), request(), &pieces);
+    auto reply = ask_in_pieces(api.options(), request(), pieces);
     ASSERT_FALSE(reply) << rest;
     EXPECT_EQ(reply.error().code, Code::kUnavailable) << reply.error().message;
     EXPECT_THAT(reply.error().message, StartsWith("remote model 'large': "));
@@ -213,7 +164,7 @@ TEST(Remote, ChoicesInEachModeAndOnlyChoices) {
     RemoteOptions options = api.options();
     options.choice_mode = c.mode;
     std::vector<std::string> pieces;
-    auto reply = ask(options, request({"red", "blue"}), &pieces);
+    auto reply = ask_in_pieces(options, request({"red", "blue"}), pieces);
     ASSERT_TRUE(reply) << reply.error().message;
     EXPECT_EQ(reply->text, "blue");
     EXPECT_THAT(pieces, ElementsAre("blue"));

@@ -9,7 +9,7 @@
 namespace bantam::chat {
 namespace {
 
-using json = nlohmann::ordered_json;
+using OrderedJson = nlohmann::ordered_json;
 using text::CallForm;
 using text::kIdSlot;
 
@@ -67,7 +67,7 @@ std::string tools_text(const std::vector<Tool>& tools, const ToolChoice& choice,
   std::string out = "You can call these functions:\n";
   for (const Tool& tool : tools) {
     if (!may_be_called(tool, choice)) continue;
-    json line = {{"name", tool.name}};
+    OrderedJson line = {{"name", tool.name}};
     if (!tool.description.empty()) line["description"] = tool.description;
     auto parameters = net::parse_ordered_json(tool.parameters, "parameters");
     if (parameters) line["parameters"] = std::move(*parameters);

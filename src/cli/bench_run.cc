@@ -46,8 +46,8 @@ Result<double> time_to_first(const runtime::Engine& engine, std::span<const text
   return generation.prefill_seconds;
 }
 
-Status measure(const runtime::Engine& engine, std::span<const text::TokenId> prompt, uint32_t gen,
-               Series& out) {
+Status measure_once(const runtime::Engine& engine, std::span<const text::TokenId> prompt, uint32_t gen,
+                    Series& out) {
   BANTAM_ASSIGN(const double short_seconds,
                 time_to_first(engine, prompt.first(std::min<size_t>(prompt.size(), kShortPrompt))));
   out.first_seconds.push_back(short_seconds);
@@ -156,10 +156,10 @@ Result<Json> bench(const BenchOptions& options, const ProgressSink& progress) {
                 time_to_first(*engine, std::span(prompt).first(std::min(options.prompt, kShortPrompt))));
   ours.load_to_first_seconds.push_back(ours.load_seconds.back() + first);
   Series warm_up;
-  BANTAM_TRY(measure(*engine, prompt, std::min(options.gen, 8U), warm_up));
+  BANTAM_TRY(measure_once(*engine, prompt, std::min(options.gen, 8U), warm_up));
   // Taking turns: a machine that slows down meets both alike.
   for (uint32_t i = 0; i < options.repetitions; ++i) {
-    BANTAM_TRY(measure(*engine, prompt, options.gen, ours));
+    BANTAM_TRY(measure_once(*engine, prompt, options.gen, ours));
     if (!options.rival.empty()) {
       BANTAM_ASSIGN(Json result, run_rival(options));
       BANTAM_TRY(add_rival(result, rival));

@@ -10,7 +10,7 @@
 namespace bantam::cli {
 namespace {
 
-struct Options {
+struct MakeVerbOptions {
   std::string recipe, data, out;
   int64_t seed = -1;
   unsigned threads = 0;
@@ -18,7 +18,7 @@ struct Options {
   bool no_ablations = false;
 };
 
-int make_model(const Options& options, const Common& common) {
+int make_model(const MakeVerbOptions& options, const Common& common) {
   Interrupt interrupt;
   auto recipe = read_recipe(options.recipe);
   if (!recipe) return report(recipe.error());
@@ -54,7 +54,7 @@ int make_model(const Options& options, const Common& common) {
 }  // namespace
 
 Action add_make(CLI::App& verb, const Common& common) {
-  auto options = std::make_shared<Options>();
+  auto options = std::make_shared<MakeVerbOptions>();
   verb.add_option("RECIPE", options->recipe, "What to make and how (.toml)")->required();
   verb.add_option("--data", options->data,
                   "Labelled examples (.csv or .jsonl), in place of the recipe's data.file");

@@ -73,8 +73,8 @@ Status check_sizes(const PerplexityOptions& options, uint32_t context, uint32_t 
 }
 
 /// Adds the scores of one window to `out`.
-Status score(runtime::Session& session, const text::Tokenizer& tokenizer, const Window& window,
-             Perplexity& out) {
+Status score_window(runtime::Session& session, const text::Tokenizer& tokenizer, const Window& window,
+                    Perplexity& out) {
   const auto& tokens = window.tokens;
   BANTAM_TRY(session.logits(tokens, [&](size_t t, std::span<const float> logits) {
     if (t + 1 < window.first_scored || t + 1 >= tokens.size()) return;
@@ -120,7 +120,7 @@ Result<Perplexity> perplexity(const runtime::Engine& engine, std::string_view te
   for (size_t i = 0; i < windows.size(); ++i) {
     if (cancel.stop_requested())
       return fail(Code::kCancelled, "interrupted after {} of {} windows", i, windows.size());
-    BANTAM_TRY(score(*session, tokenizer, windows[i], out));
+    BANTAM_TRY(score_window(*session, tokenizer, windows[i], out));
     if (progress) {
       double so_far = std::exp(out.nll / static_cast<double>(out.scored));
       progress({"perplexity", i + 1, windows.size(), fmt::format("{:.3f}", so_far)});

@@ -7,9 +7,18 @@
 
 namespace bantam::cli {
 
-using namespace collab::routing;
-
 namespace {
+
+using collab::routing::choose;
+using collab::routing::Estimate;
+using collab::routing::GradedRow;
+using collab::routing::ModelFigures;
+using collab::routing::pair_figures;
+using collab::routing::Policy;
+using collab::routing::price_for_budget;
+using collab::routing::price_for_quality;
+using collab::routing::Router;
+using collab::routing::team_figures;
 
 /// The position of the strong one of two models.
 size_t strong_of(std::span<const ModelFigures> models) {
@@ -156,7 +165,7 @@ std::vector<TeamRow> team_rows(const CrossPredictions& seen, std::span<const Gra
   return out;
 }
 
-Json as_json(const RouteReport& report) {
+Json report_json(const RouteReport& report) {
   Json out{{"data", report.data}, {"requests", report.requests}, {"folds", report.folds}};
   for (const auto& m : report.models)
     out["models"].push_back({{"name", m.name}, {"quality", m.quality}, {"cost", m.cost}});
@@ -181,7 +190,7 @@ Json as_json(const RouteReport& report) {
   return out;
 }
 
-std::string as_text(const RouteReport& report) {
+std::string report_text(const RouteReport& report) {
   std::string out = fmt::format("{}: {} requests, {}-fold cross-validation, 95 % intervals by bootstrap\n\n",
                                 report.data, report.requests, report.folds);
   std::vector<std::vector<std::string>> models{{"model", "quality", "cost per 1000"}};
@@ -216,7 +225,7 @@ std::string as_text(const RouteReport& report) {
   return out;
 }
 
-Json as_json(const Router& router) {
+Json router_json(const Router& router) {
   Json out{{"models", Json::array()}, {"parts", Json::object()}, {"curve", Json::array()}};
   for (const auto& m : router.models())
     out["models"].push_back({{"name", m.name}, {"quality", m.quality}, {"cost", m.cost}});
@@ -228,7 +237,7 @@ Json as_json(const Router& router) {
   return out;
 }
 
-std::string as_text(const Router& router) {
+std::string router_text(const Router& router) {
   std::vector<std::vector<std::string>> models{{"model", "quality", "cost per 1000"}};
   for (const auto& m : router.models()) {
     models.push_back(

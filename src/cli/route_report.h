@@ -47,9 +47,9 @@ std::vector<TeamRow> team_rows(const CrossPredictions& seen, std::span<const col
                                std::span<const std::vector<float>> costs,
                                std::span<const collab::routing::ModelFigures> models, uint64_t seed);
 
-Json as_json(const RouteReport& report);
-std::string as_text(const RouteReport& report);
-Json as_json(const collab::routing::Router& router);
-std::string as_text(const collab::routing::Router& router);
+Json report_json(const RouteReport& report);
+std::string report_text(const RouteReport& report);
+Json router_json(const collab::routing::Router& router);
+std::string router_text(const collab::routing::Router& router);
 
 }  // namespace bantam::cli

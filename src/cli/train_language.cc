@@ -18,7 +18,7 @@ std::string beside(const std::string& folder, const std::string& file) {
   return file.empty() || fs::path(file).is_absolute() ? file : (fs::path(folder) / file).string();
 }
 
-void read_data(TomlTable table, const std::string& folder, train::PretrainData& out) {
+void read_text_data(TomlTable table, const std::string& folder, train::PretrainData& out) {
   out.held_back_one_in =
       static_cast<uint32_t>(table.whole("held_back_one_in", out.held_back_one_in, 0, 1 << 20));
   for (TomlTable& part : table.tables("parts")) {
@@ -129,7 +129,7 @@ Result<LanguageRecipe> read_language_recipe(const std::string& path, const std::
   const std::string own = fs::path(path).parent_path().string();
   out.name = file.text("name", fs::path(path).stem().string());
   out.options.seed = file.whole("seed", 1, 0, uint64_t{1} << 62);
-  read_data(file.table("data"), folder.empty() ? own : folder, out.data);
+  read_text_data(file.table("data"), folder.empty() ? own : folder, out.data);
   TomlTable tokenizer = file.table("tokenizer");
   out.data.vocab_size = static_cast<uint32_t>(tokenizer.whole("vocab_size", out.data.vocab_size, 300, 65536));
   out.data.tokenizer_bytes = tokenizer.whole("megabytes", out.data.tokenizer_bytes >> 20, 1, 1 << 20) << 20;

@@ -7,7 +7,7 @@
 namespace bantam::cli {
 namespace {
 
-struct Options {
+struct AuditVerbOptions {
   std::string action, file, ledger, head;
 };
 
@@ -24,7 +24,7 @@ Result<collab::AuditHead> parse_head(const std::string& text) {
 }
 
 /// The anchor to hold the file against: given by hand, from the ledger, or none.
-Result<std::optional<collab::AuditHead>> anchor(const Options& options) {
+Result<std::optional<collab::AuditHead>> anchor(const AuditVerbOptions& options) {
   BANTAM_ASSIGN(std::string name, collab::audit_log_name(options.file));
   if (!options.head.empty()) {
     BANTAM_ASSIGN(collab::AuditHead head, parse_head(options.head));
@@ -76,7 +76,7 @@ int print_check(const std::string& file, const collab::AuditCheck& check,
   return print_text(out);
 }
 
-int verify(const Options& options, const Common& common) {
+int verify(const AuditVerbOptions& options, const Common& common) {
   auto head = anchor(options);
   if (!head) return report(head.error());
   auto check = collab::verify_audit(options.file, *head);
@@ -85,7 +85,7 @@ int verify(const Options& options, const Common& common) {
   return check->findings.empty() ? printed : kFailed;
 }
 
-int show_head(const Options& options, const Common& common) {
+int show_head(const AuditVerbOptions& options, const Common& common) {
   if (options.ledger.empty()) return report_misuse("audit", "head needs --ledger");
   auto head = anchor(options);
   if (!head) return report(head.error());
@@ -97,7 +97,7 @@ int show_head(const Options& options, const Common& common) {
 }  // namespace
 
 Action add_audit(CLI::App& verb, const Common& common) {
-  auto options = std::make_shared<Options>();
+  auto options = std::make_shared<AuditVerbOptions>();
   verb.add_option("ACTION", options->action, "verify: check the whole chain; head: print its anchor")
       ->required()
       ->check(CLI::IsMember({"verify", "head"}));

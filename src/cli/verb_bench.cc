@@ -8,7 +8,7 @@
 namespace bantam::cli {
 namespace {
 
-struct Options {
+struct BenchVerbOptions {
   std::vector<std::string> models;
   std::vector<unsigned> threads = {0};
   std::vector<uint32_t> batches = {runtime::EngineOptions{}.batch};
@@ -38,7 +38,7 @@ std::vector<std::string> row(const std::string& name, const Json& one) {
       one.contains("peak_bytes") ? human_bytes(static_cast<uint64_t>(one["peak_bytes"].get<double>())) : "-"};
 }
 
-std::string as_text(const Json& json) {
+std::string bench_text(const Json& json) {
   std::vector<std::vector<std::string>> rows = {
       {"median", "prefill tokens/s", "decode tokens/s", "first token", "load", "peak memory"}};
   rows.push_back(row("bantam", json["bantam"]));
@@ -67,7 +67,7 @@ std::string as_text(const Json& json) {
 }
 
 /// Every model at every number of threads and batch.
-Result<std::vector<Json>> bench_all(const Options& options, const Common& common) {
+Result<std::vector<Json>> bench_all(const BenchVerbOptions& options, const Common& common) {
   ProgressBar bar(common.quiet);
   std::vector<Json> out;
   const bool alone = options.models.size() * options.threads.size() * options.batches.size() == 1;
@@ -87,7 +87,7 @@ Result<std::vector<Json>> bench_all(const Options& options, const Common& common
   return out;
 }
 
-void add_options(CLI::App& verb, Options& options) {
+void add_options(CLI::App& verb, BenchVerbOptions& options) {
   verb.add_option("MODEL", options.models, "Models: files (.gguf) or names of the store")->required();
   verb.add_option("-t,--threads", options.threads,
                   "Threads of the engine (0: one per hardware thread), one or several numbers")
@@ -119,7 +119,7 @@ void add_options(CLI::App& verb, Options& options) {
 }  // namespace
 
 Action add_bench(CLI::App& verb, const Common& common) {
-  auto options = std::make_shared<Options>();
+  auto options = std::make_shared<BenchVerbOptions>();
   add_options(verb, *options);
   takes_models(verb, common, options->models);
   add_json(verb, common);
@@ -136,7 +136,7 @@ Action add_bench(CLI::App& verb, const Common& common) {
     if (!result) return report(result.error());
     if (common.json) return print_json(result->size() == 1 ? result->front() : Json(*result));
     std::string text;
-    for (const Json& one : *result) text += (text.empty() ? "" : "\n") + as_text(one);
+    for (const Json& one : *result) text += (text.empty() ? "" : "\n") + bench_text(one);
     return print_text(text);
   };
 }

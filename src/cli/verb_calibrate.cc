@@ -14,7 +14,7 @@ namespace {
 
 using runtime::Engine;
 
-struct Options {
+struct CalibrateVerbOptions {
   std::string model, llm, data, out, input = "text", label = "label";
   compress::CalibrateOptions calibrate;
   runtime::EngineOptions engine;
@@ -80,7 +80,7 @@ Result<std::vector<compress::ScoredExample>> score_all(const Engine& slm, const 
 }
 
 /// The same model with another calibration. A learned confidence was made of the old one.
-Status write_calibrated(const Options& options, const compress::CalibrationReport& report) {
+Status write_calibrated(const CalibrateVerbOptions& options, const compress::CalibrationReport& report) {
   return rewrite_model(options.model, options.out,
                        [&](formats::GgufFile& file, formats::GgufWriter& writer) -> Status {
                          BANTAM_ASSIGN(auto task, model::read_task(file));
@@ -101,7 +101,7 @@ Result<std::shared_ptr<const Engine>> load_with_task(const std::string& path,
   return engine;
 }
 
-Result<compress::CalibrationReport> calibrate(const Options& options, const Common& common) {
+Result<compress::CalibrationReport> calibrate(const CalibrateVerbOptions& options, const Common& common) {
   BANTAM_ASSIGN(auto slm, load_with_task(options.model, options.engine));
   std::shared_ptr<const Engine> llm;
   if (!options.llm.empty()) {
@@ -170,7 +170,7 @@ std::string as_text(const compress::CalibrationReport& report) {
   return rows.size() > 1 ? out + text_table(rows) : out;
 }
 
-void add_options(CLI::App& verb, Options& options) {
+void add_options(CLI::App& verb, CalibrateVerbOptions& options) {
   verb.add_option("MODEL", options.model,
                   "Small model to calibrate (.gguf; made for a task, unless --learned)")
       ->required();
@@ -202,7 +202,7 @@ void add_options(CLI::App& verb, Options& options) {
       ->type_name("FILE");
 }
 
-void add_learned(CLI::App& verb, Options& options) {
+void add_learned(CLI::App& verb, CalibrateVerbOptions& options) {
   auto& how = options.learned.how;
   auto* learn = verb.add_flag(
       "--learned", options.learn,
@@ -237,7 +237,7 @@ void add_learned(CLI::App& verb, Options& options) {
 }
 
 /// Of --learned; `target_given`: it has no such threshold.
-int run_learned(const Options& o, bool target_given, const Common& common) {
+int run_learned(const CalibrateVerbOptions& o, bool target_given, const Common& common) {
   if (!o.llm.empty() || o.by_llm() || target_given)
     return report_misuse("calibrate",
                          "--learned goes with --error, not with --llm, --reference llm or --target");
@@ -251,7 +251,7 @@ int run_learned(const Options& o, bool target_given, const Common& common) {
 }  // namespace
 
 Action add_calibrate(CLI::App& verb, const Common& common) {
-  auto options = std::make_shared<Options>();
+  auto options = std::make_shared<CalibrateVerbOptions>();
   add_options(verb, *options);
   takes_model(verb, common, options->model);
   takes_model(verb, common, options->llm);

@@ -16,14 +16,14 @@ namespace {
 
 using runtime::Engine;
 
-struct Options {
+struct CompareVerbOptions {
   std::string slm, llm, data, train, html, input = "text", label = "label";
   eval::CostModel cost;
   double slm_training_cpu = 0, llm_training_cpu = 0;
   runtime::EngineOptions engine{.threads = 1};
 };
 
-Result<std::shared_ptr<const Engine>> load_for(const std::string& path, const Options& options) {
+Result<std::shared_ptr<const Engine>> load_for(const std::string& path, const CompareVerbOptions& options) {
   BANTAM_ASSIGN(auto engine, Engine::load(path, options.engine));
   if (!engine->task())
     return fail(Code::kInvalidArgument, "{}: has no task (bantam.task.kind) to compare on", path);
@@ -39,9 +39,10 @@ void translate(std::vector<eval::Prediction>& predictions, const std::vector<std
   }
 }
 
-Result<eval::Candidate> measure(const std::string& path, const Engine& engine,
-                                const formats::LabelledData& data, const std::vector<std::string>& labels,
-                                const ProgressSink& progress) {
+Result<eval::Candidate> measure_candidate(const std::string& path, const Engine& engine,
+                                          const formats::LabelledData& data,
+                                          const std::vector<std::string>& labels,
+                                          const ProgressSink& progress) {
   const model::Config& config = engine.config();
   eval::Candidate out;
   out.name = std::filesystem::path(path).filename().string();
@@ -62,7 +63,7 @@ Result<eval::Candidate> measure(const std::string& path, const Engine& engine,
 }
 
 /// Trained on --train here and now, and measured on the same examples as the models.
-Result<eval::Candidate> linear_baseline(const Options& options, const formats::LabelledData& data,
+Result<eval::Candidate> linear_baseline(const CompareVerbOptions& options, const formats::LabelledData& data,
                                         const std::vector<std::string>& labels) {
   BANTAM_ASSIGN(auto train, formats::load_labelled(options.train, options.input, options.label, labels));
   double start = process_cpu_seconds();
@@ -83,7 +84,7 @@ Result<eval::Candidate> linear_baseline(const Options& options, const formats::L
   return out;
 }
 
-Result<eval::Comparison> compare(const Options& options, const Common& common) {
+Result<eval::Comparison> compare(const CompareVerbOptions& options, const Common& common) {
   BANTAM_ASSIGN(auto slm, load_for(options.slm, options));
   BANTAM_ASSIGN(auto llm, load_for(options.llm, options));
   const auto& labels = slm->task()->labels;
@@ -96,8 +97,8 @@ Result<eval::Comparison> compare(const Options& options, const Common& common) {
   out.labels = labels;
   for (const formats::Example& example : data.examples) out.gold.push_back(example.label);
   ProgressBar bar(common.quiet);
-  BANTAM_ASSIGN(auto small, measure(options.slm, *slm, data, labels, bar.sink()));
-  BANTAM_ASSIGN(auto large, measure(options.llm, *llm, data, labels, bar.sink()));
+  BANTAM_ASSIGN(auto small, measure_candidate(options.slm, *slm, data, labels, bar.sink()));
+  BANTAM_ASSIGN(auto large, measure_candidate(options.llm, *llm, data, labels, bar.sink()));
   bar.finish();
   small.training_cpu_seconds = options.slm_training_cpu;
   large.training_cpu_seconds = options.llm_training_cpu;
@@ -117,7 +118,7 @@ Result<eval::Comparison> compare(const Options& options, const Common& common) {
   return out;
 }
 
-int run_compare(const Options& options, const Common& common) {
+int run_compare(const CompareVerbOptions& options, const Common& common) {
   auto comparison = compare(options, common);
   if (!comparison) return report(comparison.error());
   if (!options.html.empty()) {
@@ -131,7 +132,7 @@ int run_compare(const Options& options, const Common& common) {
 }  // namespace
 
 Action add_compare(CLI::App& verb, const Common& common) {
-  auto options = std::make_shared<Options>();
+  auto options = std::make_shared<CompareVerbOptions>();
   verb.add_option("SLM", options->slm, "Small model (.gguf, made for a task)")->required();
   verb.add_option("LLM", options->llm, "Large model (.gguf, made for the same task)")->required();
   takes_model(verb, common, options->slm);

@@ -7,14 +7,14 @@
 namespace bantam::cli {
 namespace {
 
-struct Options {
+struct EmbedVerbOptions {
   std::string model, text, file;
   CLI::Option* text_given = nullptr;
   runtime::EngineOptions engine;
 };
 
 /// The texts: the argument, or the lines of a file or pipe that are not empty.
-Result<std::vector<std::string>> read_texts(const Options& options) {
+Result<std::vector<std::string>> read_texts(const EmbedVerbOptions& options) {
   if (options.text_given->count() > 0) return std::vector{options.text};
   BANTAM_ASSIGN(std::string all, read_file(options.file.empty() ? "/dev/stdin" : options.file));
   std::vector<std::string> out;
@@ -28,7 +28,7 @@ Result<std::vector<std::string>> read_texts(const Options& options) {
   return out;
 }
 
-Status embed(const Options& options) {
+Status embed(const EmbedVerbOptions& options) {
   BANTAM_ASSIGN(auto texts, read_texts(options));
   BANTAM_ASSIGN(auto engine, runtime::Engine::load(options.model, options.engine));
   BANTAM_ASSIGN(auto session, engine->new_session());
@@ -47,7 +47,7 @@ Status embed(const Options& options) {
 }  // namespace
 
 Action add_embed(CLI::App& verb, const Common& common) {
-  auto options = std::make_shared<Options>();
+  auto options = std::make_shared<EmbedVerbOptions>();
   verb.add_option("MODEL", options->model, "Model: a file (.gguf) or a name of the store")->required();
   takes_model(verb, common, options->model);
   options->text_given = verb.add_option("TEXT", options->text, "The text (default: lines of standard input)");

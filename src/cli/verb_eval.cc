@@ -13,7 +13,7 @@
 namespace bantam::cli {
 namespace {
 
-struct Options {
+struct EvalVerbOptions {
   std::string model, data, text, input = "text", label = "label";
   PerplexityOptions perplexity;
   runtime::EngineOptions engine;
@@ -57,7 +57,7 @@ Json as_json(const Scores& scores, const std::string& data, size_t labels) {
           {"cpu_seconds_per_request", scores.cpu / static_cast<double>(n)}};
 }
 
-std::string as_text(const Json& json) {
+std::string scores_text(const Json& json) {
   auto percent = [](const Json& value) { return fmt::format("{:.2f} %", 100 * value.get<double>()); };
   auto ms = [](const Json& value) { return fmt::format("{:.3f} ms", 1000 * value.get<double>()); };
   return text_table({{"data", json["data"].get<std::string>()},
@@ -71,7 +71,8 @@ std::string as_text(const Json& json) {
                      {"CPU time each", ms(json["cpu_seconds_per_request"])}});
 }
 
-Result<Json> eval_labelled(const runtime::Engine& engine, const Options& options, const Common& common) {
+Result<Json> eval_labelled(const runtime::Engine& engine, const EvalVerbOptions& options,
+                           const Common& common) {
   if (!engine.task()) {
     return fail(Code::kInvalidArgument,
                 "{}: has no task (bantam.task.kind); labelled data needs a model made for one",
@@ -85,7 +86,7 @@ Result<Json> eval_labelled(const runtime::Engine& engine, const Options& options
   return as_json(score(predictions, data.examples), options.data, data.labels.size());
 }
 
-Result<Json> eval_text(const runtime::Engine& engine, const Options& options, const Common& common) {
+Result<Json> eval_text(const runtime::Engine& engine, const EvalVerbOptions& options, const Common& common) {
   BANTAM_ASSIGN(std::string text, read_file(options.text));
   ProgressBar bar(common.quiet);
   BANTAM_ASSIGN(Perplexity result,
@@ -114,7 +115,7 @@ std::string text_of_perplexity(const Json& json) {
        {"tokens/s", fmt::format("{:.0f}", json["tokens"].get<double>() / json["seconds"].get<double>())}});
 }
 
-int run_eval(const Options& options, const Common& common) {
+int run_eval(const EvalVerbOptions& options, const Common& common) {
   if (options.data.empty() == options.text.empty())
     return report_misuse("eval", "expected either --data or --text");
   Interrupt interrupt;
@@ -124,13 +125,13 @@ int run_eval(const Options& options, const Common& common) {
   auto result = labelled ? eval_labelled(**engine, options, common) : eval_text(**engine, options, common);
   if (!result) return report(result.error());
   if (common.json) return print_json(*result);
-  return print_text(labelled ? as_text(*result) : text_of_perplexity(*result));
+  return print_text(labelled ? scores_text(*result) : text_of_perplexity(*result));
 }
 
 }  // namespace
 
 Action add_eval(CLI::App& verb, const Common& common) {
-  auto options = std::make_shared<Options>();
+  auto options = std::make_shared<EvalVerbOptions>();
   verb.add_option("MODEL", options->model, "Model: a file (.gguf) or a name of the store")->required();
   takes_model(verb, common, options->model);
   auto* data =

@@ -7,7 +7,7 @@
 namespace bantam::cli {
 namespace {
 
-struct Options {
+struct ExportVerbOptions {
   std::string model, directory, type;
   model::ExportOptions how;
 };
@@ -31,7 +31,7 @@ std::string as_text(const model::ExportReport& report) {
   return out;
 }
 
-int export_model(Options& options, const Common& common) {
+int export_model(ExportVerbOptions& options, const Common& common) {
   if (!options.type.empty()) {
     auto type = formats::ggml_type_from_name(options.type);
     if (!type) return report_misuse("export", type.error().message);
@@ -48,7 +48,7 @@ int export_model(Options& options, const Common& common) {
 }  // namespace
 
 Action add_export(CLI::App& verb, const Common& common) {
-  auto options = std::make_shared<Options>();
+  auto options = std::make_shared<ExportVerbOptions>();
   verb.add_option("MODEL", options->model, "Model: a file (.gguf) or a name of the store")->required();
   takes_model(verb, common, options->model);
   verb.add_option("DIRECTORY", options->directory, "Folder to write; it must not exist or be empty")

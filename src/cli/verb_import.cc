@@ -7,7 +7,7 @@
 namespace bantam::cli {
 namespace {
 
-struct Options {
+struct ImportVerbOptions {
   std::string directory, out;
 };
 
@@ -30,7 +30,7 @@ std::string as_text(const model::ImportReport& report) {
   return out;
 }
 
-int import(const Options& options, const Common& common) {
+int import(const ImportVerbOptions& options, const Common& common) {
   auto result = model::import_hf(options.directory, options.out);
   if (!result) return report(result.error());
   return common.json ? print_json(as_json(*result)) : print_text(as_text(*result));
@@ -39,7 +39,7 @@ int import(const Options& options, const Common& common) {
 }  // namespace
 
 Action add_import(CLI::App& verb, const Common& common) {
-  auto options = std::make_shared<Options>();
+  auto options = std::make_shared<ImportVerbOptions>();
   verb.add_option("DIRECTORY", options->directory,
                   "Hugging Face directory: config.json, *.safetensors, tokenizer.json")
       ->required();

@@ -9,7 +9,7 @@ namespace {
 using collab::KeyRow;
 using collab::Ledger;
 
-struct Options {
+struct KeyVerbOptions {
   std::string action, name, ledger;
   std::vector<std::string> teams;
   std::optional<double> money;
@@ -24,7 +24,7 @@ Json limit_json(const collab::Limit& limit) {
   return out;
 }
 
-int add(const Options& options, const Common& common, Ledger& ledger) {
+int create_key(const KeyVerbOptions& options, const Common& common, Ledger& ledger) {
   auto made = collab::make_key();
   if (!made) return report(made.error());
   KeyRow row{options.name, made->id, made->hash, options.teams, {}, collab::now_microseconds()};
@@ -37,7 +37,7 @@ int add(const Options& options, const Common& common, Ledger& ledger) {
   return print_text(made->key + "\n");
 }
 
-int list(const Common& common, Ledger& ledger) {
+int list_keys(const Common& common, Ledger& ledger) {
   auto keys = ledger.keys();
   if (!keys) return report(keys.error());
   Json out = Json::array();
@@ -57,28 +57,28 @@ int list(const Common& common, Ledger& ledger) {
   return common.json ? print_json(out) : print_text(text_table(rows));
 }
 
-int remove(const Options& options, Ledger& ledger) {
+int remove_key(const KeyVerbOptions& options, Ledger& ledger) {
   auto removed = ledger.remove_key(options.name);
   if (!removed) return report(removed.error());
   if (!*removed) return report({Code::kNotFound, fmt::format("there is no key '{}'", options.name)});
   return kDone;
 }
 
-int run(const Options& options, const Common& common) {
+int run_key(const KeyVerbOptions& options, const Common& common) {
   if ((options.action == "ls") != options.name.empty())
     return report_misuse("key",
                          options.action == "ls" ? "ls takes no name" : options.action + " needs a name");
   auto ledger = Ledger::open(options.ledger);
   if (!ledger) return report(ledger.error());
-  if (options.action == "add") return add(options, common, *ledger);
-  if (options.action == "rm") return remove(options, *ledger);
-  return list(common, *ledger);
+  if (options.action == "add") return create_key(options, common, *ledger);
+  if (options.action == "rm") return remove_key(options, *ledger);
+  return list_keys(common, *ledger);
 }
 
 }  // namespace
 
 Action add_key(CLI::App& verb, const Common& common) {
-  auto options = std::make_shared<Options>();
+  auto options = std::make_shared<KeyVerbOptions>();
   verb.add_option("ACTION", options->action, "add, ls or rm")
       ->required()
       ->check(CLI::IsMember({"add", "ls", "rm"}));
@@ -99,7 +99,7 @@ Action add_key(CLI::App& verb, const Common& common) {
       "  bantam key ls --ledger ledger.db\n"
       "  bantam key rm ci --ledger ledger.db\n"
       "A running server takes notice within seconds.");
-  return [options, &common] { return run(*options, common); };
+  return [options, &common] { return run_key(*options, common); };
 }
 
 }  // namespace bantam::cli

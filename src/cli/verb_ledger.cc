@@ -6,7 +6,7 @@
 namespace bantam::cli {
 namespace {
 
-struct Options {
+struct LedgerVerbOptions {
   std::string ledger;
   collab::SumQuery query{{"day", "key", "team"}, "", ""};
 };
@@ -58,7 +58,7 @@ std::string as_text(const std::vector<collab::SumRow>& sums, const std::vector<s
   return text_table(rows);
 }
 
-int run(const Options& options, const Common& common) {
+int run_ledger(const LedgerVerbOptions& options, const Common& common) {
   auto ledger = collab::Ledger::open_existing(options.ledger);
   if (!ledger) return report(ledger.error());
   auto sums = ledger->sums(options.query);
@@ -74,7 +74,7 @@ int run(const Options& options, const Common& common) {
 }  // namespace
 
 Action add_ledger(CLI::App& verb, const Common& common) {
-  auto options = std::make_shared<Options>();
+  auto options = std::make_shared<LedgerVerbOptions>();
   verb.add_option("LEDGER", options->ledger, "An SQLite file or a postgresql:// URL")
       ->required()
       ->type_name("URL");
@@ -89,7 +89,7 @@ Action add_ledger(CLI::App& verb, const Common& common) {
       "Examples:\n"
       "  bantam ledger ledger.db\n"
       "  bantam ledger ledger.db --by team,answered_by --since 2026-11-01 --json");
-  return [options, &common] { return run(*options, common); };
+  return [options, &common] { return run_ledger(*options, common); };
 }
 
 }  // namespace bantam::cli

@@ -9,7 +9,7 @@
 namespace bantam::cli {
 namespace {
 
-struct Options {
+struct LsVerbOptions {
   std::string filter;
 };
 
@@ -41,12 +41,12 @@ std::string time_text(int64_t seconds) {
   return {text, std::strftime(text, sizeof text, "%Y-%m-%d %H:%M", &local)};
 }
 
-bool wanted(const Options& options, const std::string& name) {
+bool wanted(const LsVerbOptions& options, const std::string& name) {
   return options.filter.empty() || name.find(options.filter) != std::string::npos;
 }
 
-Json as_json(const Options& options, const std::string& root, const std::vector<store::StoredModel>& models,
-             const std::vector<store::PartialFile>& partials) {
+Json as_json(const LsVerbOptions& options, const std::string& root,
+             const std::vector<store::StoredModel>& models, const std::vector<store::PartialFile>& partials) {
   Json out{{"store", root}, {"models", Json::array()}, {"interrupted", Json::array()}};
   for (const auto& model : models) {
     if (!wanted(options, model.name)) continue;
@@ -70,7 +70,7 @@ Json as_json(const Options& options, const std::string& root, const std::vector<
   return out;
 }
 
-std::string as_text(const Options& options, const std::vector<store::StoredModel>& models,
+std::string as_text(const LsVerbOptions& options, const std::vector<store::StoredModel>& models,
                     const std::vector<store::PartialFile>& partials) {
   std::vector<std::vector<std::string>> rows = {{"name", "size", "type", "family", "modified"}};
   for (const auto& model : models) {
@@ -90,7 +90,7 @@ std::string as_text(const Options& options, const std::vector<store::StoredModel
   return rows.size() == 1 ? std::string() : text_table(rows);
 }
 
-int list(const Options& options, const Common& common) {
+int list_models(const LsVerbOptions& options, const Common& common) {
   const store::Store store(common.store);
   const auto models = store.models();
   if (!models) return report(models.error());
@@ -105,12 +105,12 @@ int list(const Options& options, const Common& common) {
 }  // namespace
 
 Action add_ls(CLI::App& verb, const Common& common) {
-  auto options = std::make_shared<Options>();
+  auto options = std::make_shared<LsVerbOptions>();
   verb.add_option("TEXT", options->filter, "Only names that have it in them");
   add_store(verb, common);
   add_json(verb, common);
   verb.footer("Example:\n  bantam ls");
-  return [options, &common] { return list(*options, common); };
+  return [options, &common] { return list_models(*options, common); };
 }
 
 }  // namespace bantam::cli

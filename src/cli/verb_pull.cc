@@ -10,7 +10,7 @@
 namespace bantam::cli {
 namespace {
 
-struct Options {
+struct PullVerbOptions {
   std::string what, token_env = "BANTAM_TOKEN", proxy, no_proxy;
   CLI::Option* token_given = nullptr;
   double max_wait = 300;
@@ -22,7 +22,7 @@ std::string environment(const char* name) {
   return value ? value : "";
 }
 
-Status read_token(Options& options) {
+Status read_token(PullVerbOptions& options) {
   options.pull.token = environment(options.token_env.c_str());
   if (options.pull.token.empty() && options.token_given->count() > 0) {
     return fail(Code::kNotFound, "--token-env: found no environment variable {}, expected one with the token",
@@ -36,7 +36,7 @@ Status read_token(Options& options) {
   return {};
 }
 
-Status read_proxy(Options& options) {
+Status read_proxy(PullVerbOptions& options) {
   net::ProxyRules& rules = options.pull.http.proxies;
   if (options.proxy == "none") return {};
   if (options.proxy.empty()) {
@@ -76,7 +76,7 @@ std::string as_text(const store::PullReport& report) {
   return out + fmt::format("bantam run {}\n", report.name);
 }
 
-int pull(Options& options, const Common& common) {
+int pull(PullVerbOptions& options, const Common& common) {
   if (auto status = read_token(options); !status) return report(status.error());
   if (auto status = read_proxy(options); !status) return report(status.error());
   Interrupt interrupt;
@@ -96,7 +96,7 @@ int pull(Options& options, const Common& common) {
   return common.json ? print_json(as_json(*result)) : print_text(as_text(*result));
 }
 
-void add_network(CLI::App& verb, Options& o) {
+void add_network(CLI::App& verb, PullVerbOptions& o) {
   verb.add_option("--registry", o.pull.registry, "Base URL of the registry that names are looked up in")
       ->type_name("URL");
   verb.add_option("--revision", o.pull.revision, "Branch, tag or commit there")->capture_default_str();
@@ -125,7 +125,7 @@ void add_network(CLI::App& verb, Options& o) {
 }  // namespace
 
 Action add_pull(CLI::App& verb, const Common& common) {
-  auto options = std::make_shared<Options>();
+  auto options = std::make_shared<PullVerbOptions>();
   verb.add_option("MODEL", options->what, "OWNER/NAME[:QUANT or :FILE] in the registry, or a URL")
       ->required();
   verb.add_option("--as", options->pull.as, "Keep a URL's file as OWNER/NAME")->type_name("NAME");

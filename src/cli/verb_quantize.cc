@@ -7,7 +7,7 @@
 namespace bantam::cli {
 namespace {
 
-struct Options {
+struct QuantizeVerbOptions {
   std::string in, out, type = "q8_0";
   bool pure = false;
   unsigned threads = 0;
@@ -36,7 +36,7 @@ std::string as_text(const compress::QuantizeReport& report) {
   return out;
 }
 
-int quantize(const Options& options, const Common& common) {
+int quantize(const QuantizeVerbOptions& options, const Common& common) {
   auto mix = compress::mix_from_name(options.type, options.pure);
   if (!mix) return report_misuse("quantize", "--type: " + mix.error().message);
   ProgressBar bar(common.quiet);
@@ -50,7 +50,7 @@ int quantize(const Options& options, const Common& common) {
 }  // namespace
 
 Action add_quantize(CLI::App& verb, const Common& common) {
-  auto options = std::make_shared<Options>();
+  auto options = std::make_shared<QuantizeVerbOptions>();
   verb.add_option("IN", options->in, "Model to read: a file (.gguf) or a name of the store")->required();
   takes_model(verb, common, options->in);
   verb.add_option("OUT", options->out, "Model file to write")->required();

@@ -6,13 +6,13 @@
 namespace bantam::cli {
 namespace {
 
-struct Options {
+struct RmVerbOptions {
   std::vector<std::string> names;
   bool all = false, interrupted = false;
 };
 
 /// `out` tells what was removed, whatever comes of it.
-Status remove_all(const Options& options, const store::Store& store, std::vector<store::Removed>& out) {
+Status remove_all(const RmVerbOptions& options, const store::Store& store, std::vector<store::Removed>& out) {
   std::vector<store::ModelName> names;
   for (const auto& text : options.names) {  // nothing is removed where one is no name
     BANTAM_ASSIGN(auto name, store::parse_name(text));
@@ -29,7 +29,7 @@ Status remove_all(const Options& options, const store::Store& store, std::vector
   return {};
 }
 
-int remove(const Options& options, const Common& common) {
+int remove_models(const RmVerbOptions& options, const Common& common) {
   if (options.names.empty() && !options.interrupted)
     return report_misuse("rm", "expected a model's name or --interrupted");
   std::vector<store::Removed> removed;
@@ -51,14 +51,14 @@ int remove(const Options& options, const Common& common) {
 }  // namespace
 
 Action add_rm(CLI::App& verb, const Common& common) {
-  auto options = std::make_shared<Options>();
+  auto options = std::make_shared<RmVerbOptions>();
   verb.add_option("MODEL", options->names, "OWNER/NAME[:QUANT or :FILE], as `bantam ls` prints them");
   verb.add_flag("--all", options->all, "Every file of OWNER/NAME");
   verb.add_flag("--interrupted", options->interrupted, "What interrupted pulls left");
   add_store(verb, common);
   add_json(verb, common);
   verb.footer("Examples:\n  bantam rm owner/model:q4_k_m\n  bantam rm --interrupted");
-  return [options, &common] { return remove(*options, common); };
+  return [options, &common] { return remove_models(*options, common); };
 }
 
 }  // namespace bantam::cli

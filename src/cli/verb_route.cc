@@ -7,9 +7,25 @@
 namespace bantam::cli {
 namespace {
 
-using namespace collab::routing;
+using collab::routing::choose;
+using collab::routing::cross_validate;
+using collab::routing::DataOptions;
+using collab::routing::Dataset;
+using collab::routing::Example;
+using collab::routing::extract;
+using collab::routing::figures;
+using collab::routing::GradedRow;
+using collab::routing::load_graded;
+using collab::routing::ModelFigures;
+using collab::routing::Policy;
+using collab::routing::price_for_budget;
+using collab::routing::price_for_quality;
+using collab::routing::Query;
+using collab::routing::Router;
+using collab::routing::Row;
+using collab::routing::TrainOptions;
 
-struct Options {
+struct RouteVerbOptions {
   std::string action, file, out, prompt;
   DataOptions data;
   size_t folds = 5;
@@ -38,7 +54,7 @@ Result<std::unique_ptr<Prepared>> prepare(const DataOptions& options) {
   return out;
 }
 
-Result<RouteReport> evaluate(const Prepared& p, const Options& options) {
+Result<RouteReport> evaluate(const Prepared& p, const RouteVerbOptions& options) {
   const auto& models = p.data.models;
   RouteReport out{.data = options.data.data,
                   .requests = p.rows.size(),
@@ -55,15 +71,15 @@ Result<RouteReport> evaluate(const Prepared& p, const Options& options) {
   return out;
 }
 
-int run_eval(const Options& options, const Common& common) {
+int eval_route(const RouteVerbOptions& options, const Common& common) {
   auto prepared = prepare(options.data);
   if (!prepared) return report(prepared.error());
   auto result = evaluate(**prepared, options);
   if (!result) return report(result.error());
-  return common.json ? print_json(as_json(*result)) : print_text(as_text(*result));
+  return common.json ? print_json(report_json(*result)) : print_text(report_text(*result));
 }
 
-int run_train(const Options& options, const Common& common) {
+int train_route(const RouteVerbOptions& options, const Common& common) {
   if (options.out.empty()) return report_misuse("route", "train needs --out");
   auto prepared = prepare(options.data);
   if (!prepared) return report(prepared.error());
@@ -71,11 +87,11 @@ int run_train(const Options& options, const Common& common) {
       Router::train((*prepared)->graded, (*prepared)->costs, (*prepared)->data.models, options.train);
   if (!router) return report(router.error());
   if (auto saved = router->save(options.out); !saved) return report(saved.error());
-  return common.json ? print_json(as_json(*router)) : print_text(as_text(*router));
+  return common.json ? print_json(router_json(*router)) : print_text(router_text(*router));
 }
 
 /// The policy that the flags ask for: a wanted accuracy or a budget, else the best model.
-Result<Policy> policy_of(const Router& router, const Options& options) {
+Result<Policy> policy_of(const Router& router, const RouteVerbOptions& options) {
   if (options.accuracy > 0 && router.curve().empty()) return Policy{Policy::Kind::kQuality, options.accuracy};
   if (options.accuracy > 0)
     return Policy{Policy::Kind::kPrice, *price_for_quality(router.curve(), options.accuracy)};
@@ -90,7 +106,7 @@ Result<Policy> policy_of(const Router& router, const Options& options) {
   return Policy{Policy::Kind::kQuality, 1};
 }
 
-int run_ask(const Options& options, const Common& common) {
+int ask_route(const RouteVerbOptions& options, const Common& common) {
   if (options.file.empty()) return report_misuse("route", "ask needs the router's file");
   auto router = Router::load(options.file);
   if (!router) return report(router.error());
@@ -135,7 +151,7 @@ void add_data_options(CLI::App& verb, DataOptions& data) {
 }  // namespace
 
 Action add_route(CLI::App& verb, const Common& common) {
-  auto options = std::make_shared<Options>();
+  auto options = std::make_shared<RouteVerbOptions>();
   verb.add_option("ACTION", options->action, "train, eval (cross-validation) or ask")
       ->required()
       ->check(CLI::IsMember({"train", "eval", "ask"}));
@@ -158,9 +174,9 @@ Action add_route(CLI::App& verb, const Common& common) {
   return [options, &common] {
     if (!common.quiet && options->action != "ask")
       options->train.say = [](const std::string& text) { fmt::print(stderr, "{}\n", text); };
-    if (options->action == "ask") return run_ask(*options, common);
+    if (options->action == "ask") return ask_route(*options, common);
     if (options->data.data.empty()) return report_misuse("route", options->action + " needs --data");
-    return options->action == "train" ? run_train(*options, common) : run_eval(*options, common);
+    return options->action == "train" ? train_route(*options, common) : eval_route(*options, common);
   };
 }
 

@@ -11,7 +11,7 @@
 namespace bantam::cli {
 namespace {
 
-struct Options {
+struct RunVerbOptions {
   std::string model, prompt, draft;
   CLI::Option* prompt_given = nullptr;
   RunOptions run;
@@ -99,7 +99,7 @@ int converse(Responder& responder, const Common& common) {
   return kDone;
 }
 
-Result<std::shared_ptr<runtime::DraftSource>> draft_source(const Options& options,
+Result<std::shared_ptr<runtime::DraftSource>> draft_source(const RunVerbOptions& options,
                                                            const runtime::Engine& target) {
   if (options.draft.empty()) return nullptr;
   if (options.draft == "lookup") return runtime::make_lookup_source();
@@ -113,7 +113,7 @@ Result<std::shared_ptr<runtime::DraftSource>> draft_source(const Options& option
 }
 
 /// The prompt's answer, or a conversation on a terminal.
-int answer(const Options& options, Responder& responder, const Common& common) {
+int answer(const RunVerbOptions& options, Responder& responder, const Common& common) {
   if (options.prompt_given->count() > 0) return answer_once(responder, options.prompt, common);
   if (::isatty(STDIN_FILENO) == 1) return converse(responder, common);
   auto piped = read_file("/dev/stdin");
@@ -121,7 +121,7 @@ int answer(const Options& options, Responder& responder, const Common& common) {
   return answer_once(responder, *piped, common);
 }
 
-int run(Options options, const Common& common) {
+int run_model(RunVerbOptions options, const Common& common) {
   if (Status sampling = runtime::check(options.run.sampling); !sampling) {
     return report_misuse("run", sampling.error().message);
   }
@@ -174,7 +174,7 @@ void add_generation(CLI::App& verb, RunOptions& run) {
 }  // namespace
 
 Action add_run(CLI::App& verb, const Common& common) {
-  auto options = std::make_shared<Options>();
+  auto options = std::make_shared<RunVerbOptions>();
   verb.add_option("MODEL", options->model, "Model: a file (.gguf) or a name of the store")->required();
   takes_model(verb, common, options->model);
   options->prompt_given = verb.add_option(
@@ -213,7 +213,7 @@ Action add_run(CLI::App& verb, const Common& common) {
       "  bantam run stories.gguf 'Once upon a time' --max-tokens 100 --temp 0.8 --seed 7\n"
       "  cat letter.txt | bantam run model.gguf --choices complaint,praise,question\n"
       "  bantam run model.gguf 'Name, age: Ann is 31' --json-schema-file person.json");
-  return [options, &common] { return run(*options, common); };
+  return [options, &common] { return run_model(*options, common); };
 }
 
 }  // namespace bantam::cli

@@ -7,7 +7,7 @@
 namespace bantam::cli {
 namespace {
 
-struct Options {
+struct ServeVerbOptions {
   std::string config, model, host;
   uint16_t port = 0;
   CLI::Option* host_given = nullptr;
@@ -18,7 +18,7 @@ struct Options {
 };
 
 /// The file's settings, or those for one model; flags win over the file.
-Result<server::ServerConfig> settings(const Options& options, const Common& common) {
+Result<server::ServerConfig> settings(const ServeVerbOptions& options, const Common& common) {
   server::ServerConfig config;
   if (!options.config.empty()) {
     BANTAM_ASSIGN(config, server::load_config(options.config));
@@ -41,7 +41,7 @@ Result<server::ServerConfig> settings(const Options& options, const Common& comm
   return config;
 }
 
-int serve(const Options& options, const Common& common) {
+int serve(const ServeVerbOptions& options, const Common& common) {
   if (options.config.empty() == options.model.empty()) {
     return report_misuse("serve", "expected either --config or --model");
   }
@@ -58,7 +58,7 @@ int serve(const Options& options, const Common& common) {
 }  // namespace
 
 Action add_serve(CLI::App& verb, const Common& common) {
-  auto options = std::make_shared<Options>();
+  auto options = std::make_shared<ServeVerbOptions>();
   auto* config =
       verb.add_option("--config", options->config, "Models, teams and the server's settings (.toml)");
   // Not BANTAM_CONFIG: that names the file with defaults for flags, which this verb has too.
@@ -69,7 +69,8 @@ Action add_serve(CLI::App& verb, const Common& common) {
   takes_model(verb, common, options->model);
   options->host_given = verb.add_option("--host", options->host, "Address to listen on (default: 127.0.0.1)");
   options->port_given =
-      verb.add_option("--port", options->port, "Port; 0: one the system chooses (default: 8080)")->check(CLI::Range(0, 65'535));
+      verb.add_option("--port", options->port, "Port; 0: one the system chooses (default: 8080)")
+          ->check(CLI::Range(0, 65'535));
   verb.add_flag(
       "--context-shift", options->context_shift,
       "Allow requests that ask for it (\"context_shift\": true) to go on past the context's end: the oldest\n"

@@ -12,13 +12,13 @@ namespace {
 constexpr size_t kShownItems = 8;    // of an array, as text
 constexpr size_t kShownBytes = 120;  // of a string, as text
 
-struct Options {
+struct ShowVerbOptions {
   std::string model;
   bool memory = false, tensors = false;
   runtime::EngineOptions engine;
 };
 
-Json as_json(const formats::GgufValue& value) {
+Json value_json(const formats::GgufValue& value) {
   return std::visit(
       [](const auto& item) -> Json {
         if constexpr (std::is_same_v<std::decay_t<decltype(item)>, formats::GgufArray>) {
@@ -68,7 +68,7 @@ Json describe_types(const formats::GgufFile& file) {
   return out;
 }
 
-Result<Json> describe_memory(const Options& options) {
+Result<Json> describe_memory(const ShowVerbOptions& options) {
   BANTAM_ASSIGN(auto engine, runtime::Engine::load(options.model, options.engine));
   runtime::MemoryPlan plan = engine->memory();
   return Json{{"context", engine->context_length()},
@@ -79,7 +79,7 @@ Result<Json> describe_memory(const Options& options) {
               {"total", plan.total()}};
 }
 
-Result<Json> describe(const Options& options) {
+Result<Json> describe(const ShowVerbOptions& options) {
   BANTAM_ASSIGN(auto file, formats::GgufFile::open(options.model));
   BANTAM_ASSIGN(auto task, model::read_task(file));
   Json out = {{"path", file.path()}, {"bytes", file.file_bytes()}};
@@ -108,7 +108,7 @@ Result<Json> describe(const Options& options) {
     if (!provenance.is_discarded()) out["task"]["provenance"] = provenance;
   }
   Json& metadata = out["metadata"] = Json::object();
-  for (const auto& [key, value] : file.metadata()) metadata[key] = as_json(value);
+  for (const auto& [key, value] : file.metadata()) metadata[key] = value_json(value);
   out["tensors"] = describe_tensors(file);
   if (options.memory) {
     BANTAM_ASSIGN(out["memory"], describe_memory(options));
@@ -126,7 +126,7 @@ std::string memory_text(const Json& memory) {
                      {"  total", size("total")}});
 }
 
-std::string as_text(const Json& json, bool tensors) {
+std::string file_text(const Json& json, bool tensors) {
   std::string out =
       fmt::format("{}: {}", json["path"].get<std::string>(), human_bytes(json["bytes"].get<uint64_t>()));
   if (json.contains("parameters"))
@@ -156,7 +156,7 @@ std::string as_text(const Json& json, bool tensors) {
 }  // namespace
 
 Action add_show(CLI::App& verb, const Common& common) {
-  auto options = std::make_shared<Options>();
+  auto options = std::make_shared<ShowVerbOptions>();
   verb.add_option("MODEL", options->model, "Model: a file (.gguf) or a name of the store")->required();
   takes_model(verb, common, options->model);
   verb.add_flag("--memory", options->memory,
@@ -168,7 +168,7 @@ Action add_show(CLI::App& verb, const Common& common) {
   return [options, &common] {
     auto description = describe(*options);
     if (!description) return report(description.error());
-    return common.json ? print_json(*description) : print_text(as_text(*description, options->tensors));
+    return common.json ? print_json(*description) : print_text(file_text(*description, options->tensors));
   };
 }
 

@@ -10,13 +10,13 @@
 namespace bantam::cli {
 namespace {
 
-struct Options {
+struct TokenizeVerbOptions {
   std::string model, text, file;
   CLI::Option* text_given = nullptr;
   bool no_special = false, parse_special = false, task = false;
 };
 
-Result<std::string> read_text(const Options& options) {
+Result<std::string> read_text(const TokenizeVerbOptions& options) {
   if (!options.file.empty()) return read_file(options.file);
   if (options.text_given->count() > 0) return options.text;
   return read_file("/dev/stdin");
@@ -34,7 +34,7 @@ std::string as_text(const text::Tokenizer& tokenizer, const std::vector<text::To
 
 std::string as_json(const std::vector<text::TokenId>& ids) { return Json{{"ids", ids}}.dump() + "\n"; }
 
-Result<std::string> task_tokens(const Options& options, bool json) {
+Result<std::string> task_tokens(const TokenizeVerbOptions& options, bool json) {
   BANTAM_ASSIGN(auto engine, runtime::Engine::load(options.model));
   BANTAM_ASSIGN(std::string text, read_text(options));
   BANTAM_ASSIGN(auto ids, engine->task_prompt(text));
@@ -44,7 +44,7 @@ Result<std::string> task_tokens(const Options& options, bool json) {
   return Json{{"ids", ids}, {"choices", choices}}.dump() + "\n";
 }
 
-Result<std::string> tokens(const Options& options, bool json) {
+Result<std::string> tokens(const TokenizeVerbOptions& options, bool json) {
   if (options.task) return task_tokens(options, json);
   BANTAM_ASSIGN(auto file, formats::GgufFile::open(options.model));
   BANTAM_ASSIGN(auto tokenizer, text::load_tokenizer(file));
@@ -57,7 +57,7 @@ Result<std::string> tokens(const Options& options, bool json) {
 }  // namespace
 
 Action add_tokenize(CLI::App& verb, const Common& common) {
-  auto options = std::make_shared<Options>();
+  auto options = std::make_shared<TokenizeVerbOptions>();
   verb.add_option("MODEL", options->model, "Model: a file (.gguf) or a name of the store")->required();
   takes_model(verb, common, options->model);
   options->text_given = verb.add_option("TEXT", options->text, "The text (default: standard input)");

@@ -25,23 +25,23 @@ std::string folded(std::string_view text) {
   return folded;
 }
 
-enum class Kind { kLetter, kDigit, kApostrophe, kJoiner, kOther };
+enum class CharacterKind { kLetter, kDigit, kApostrophe, kJoiner, kOther };
 
-Kind kind_of(uint32_t code) {
-  if (code >= '0' && code <= '9') return Kind::kDigit;
-  if (code == '\'' || code == 0x2019) return Kind::kApostrophe;
-  if (code == '.' || code == ',' || code == ':' || code == '-' || code == '/') return Kind::kJoiner;
-  if (is_letter(code)) return Kind::kLetter;
+CharacterKind kind_of(uint32_t code) {
+  if (code >= '0' && code <= '9') return CharacterKind::kDigit;
+  if (code == '\'' || code == 0x2019) return CharacterKind::kApostrophe;
+  if (code == '.' || code == ',' || code == ':' || code == '-' || code == '/') return CharacterKind::kJoiner;
+  if (is_letter(code)) return CharacterKind::kLetter;
   switch (utf8proc_category(static_cast<utf8proc_int32_t>(code))) {
     case UTF8PROC_CATEGORY_NL:
     case UTF8PROC_CATEGORY_NO:
     case UTF8PROC_CATEGORY_SC:  // 5 $ is not 5 €
     case UTF8PROC_CATEGORY_SM:  // nor is < the same as >
-      return Kind::kLetter;
+      return CharacterKind::kLetter;
     case UTF8PROC_CATEGORY_ND:
-      return Kind::kDigit;
+      return CharacterKind::kDigit;
     default:
-      return Kind::kOther;
+      return CharacterKind::kOther;
   }
 }
 
@@ -102,16 +102,17 @@ std::vector<std::string> normal_words(std::string_view text) {
     size_t length = static_cast<size_t>(std::max(c.length, 1));
     std::string_view bytes = rest.substr(0, length);
     rest.remove_prefix(length);
-    Kind kind = c.length == 0 ? Kind::kLetter : kind_of(c.code);
-    if (kind == Kind::kApostrophe) continue;
-    if (kind == Kind::kJoiner && joiner.empty() && !word.empty() && word.back() >= '0' &&
+    CharacterKind kind = c.length == 0 ? CharacterKind::kLetter : kind_of(c.code);
+    if (kind == CharacterKind::kApostrophe) continue;
+    if (kind == CharacterKind::kJoiner && joiner.empty() && !word.empty() && word.back() >= '0' &&
         word.back() <= '9') {
       joiner = bytes;
       continue;
     }
-    if (kind == Kind::kJoiner || kind == Kind::kOther || (!joiner.empty() && kind != Kind::kDigit)) {
+    if (kind == CharacterKind::kJoiner || kind == CharacterKind::kOther ||
+        (!joiner.empty() && kind != CharacterKind::kDigit)) {
       end_word();
-      if (kind == Kind::kJoiner || kind == Kind::kOther) continue;
+      if (kind == CharacterKind::kJoiner || kind == CharacterKind::kOther) continue;
     }
     word += std::exchange(joiner, {});
     word += bytes;

@@ -32,14 +32,14 @@ ScriptedTurn broken(Code code, std::vector<std::string> parts = {}) {
   return t;
 }
 
-struct Team {
+struct CascadeTeam {
   std::shared_ptr<ScriptedModel> slm = std::make_shared<ScriptedModel>(
       "small", std::vector<ScriptedTurn>{}, chat::TaskInfo{"tickets", {"refund", "login"}, 0.8, true});
   std::shared_ptr<ScriptedModel> llm = std::make_shared<ScriptedModel>("large");
   std::shared_ptr<chat::ChatModel> model;
   std::vector<std::string> streamed;
 
-  explicit Team(double threshold = 0.8, OnLlmFailure on_failure = OnLlmFailure::kUnverified) {
+  explicit CascadeTeam(double threshold = 0.8, OnLlmFailure on_failure = OnLlmFailure::kUnverified) {
     auto made = make_cascade(slm, llm, {"team", threshold, {on_failure}});
     EXPECT_TRUE(made);
     if (made) model = *made;
@@ -53,7 +53,7 @@ struct Team {
 };
 
 TEST(Cascade, ConfidentSlmAnswersAloneAndTheLlmIsNotAsked) {
-  Team team;
+  CascadeTeam team;
   team.slm->say(turn({"ref", "und"}, 0.8, 0.001));  // exactly at the threshold
   auto reply = team.ask();
   ASSERT_TRUE(reply) << reply.error().message;
@@ -67,7 +67,7 @@ TEST(Cascade, ConfidentSlmAnswersAloneAndTheLlmIsNotAsked) {
 }
 
 TEST(Cascade, BelowTheThresholdOnlyTheLlmsTextIsStreamed) {
-  Team team;
+  CascadeTeam team;
   team.slm->say(turn({"refund"}, 0.79, 0.001));
   team.llm->say(turn({"log", "in"}, {}, 0.5));
   auto reply = team.ask();
@@ -84,7 +84,7 @@ TEST(Cascade, BelowTheThresholdOnlyTheLlmsTextIsStreamed) {
 }
 
 TEST(Cascade, TheTasksLabelsBecomeTheLlmsChoicesUnlessTheRequestHasItsOwn) {
-  Team team;
+  CascadeTeam team;
   team.slm->say(turn({"refund"}, 0.1));
   team.slm->say(turn({"refund"}, 0.1));
   team.llm->say(turn({"login"}));
@@ -98,7 +98,7 @@ TEST(Cascade, TheTasksLabelsBecomeTheLlmsChoicesUnlessTheRequestHasItsOwn) {
 }
 
 TEST(Cascade, NoConfidenceAsksTheLlm) {
-  Team team(0.0);
+  CascadeTeam team(0.0);
   team.slm->say(turn({"refund"}));
   team.llm->say(turn({"login"}));
   auto reply = team.ask();
@@ -108,7 +108,7 @@ TEST(Cascade, NoConfidenceAsksTheLlm) {
 }
 
 TEST(Cascade, WhatTheSlmCannotTakeGoesToTheLlm) {
-  Team team;
+  CascadeTeam team;
   team.slm->say(broken(Code::kLimit));
   team.llm->say(turn({"login"}));
   auto reply = team.ask();
@@ -118,7 +118,7 @@ TEST(Cascade, WhatTheSlmCannotTakeGoesToTheLlm) {
 }
 
 TEST(Cascade, ALlmThatFailsLeavesTheSlmsAnswerMarked) {
-  Team team;
+  CascadeTeam team;
   team.slm->say(turn({"refund"}, 0.5));
   team.llm->say(broken(Code::kUnavailable));
   auto reply = team.ask();
@@ -132,7 +132,7 @@ TEST(Cascade, ALlmThatFailsLeavesTheSlmsAnswerMarked) {
 }
 
 TEST(Cascade, ALlmThatFailsIsAnErrorWhereConfiguredSo) {
-  Team team(0.8, OnLlmFailure::kError);
+  CascadeTeam team(0.8, OnLlmFailure::kError);
   team.slm->say(turn({"refund"}, 0.5));
   team.llm->say(broken(Code::kUnavailable));
   auto reply = team.ask();
@@ -142,7 +142,7 @@ TEST(Cascade, ALlmThatFailsIsAnErrorWhereConfiguredSo) {
 }
 
 TEST(Cascade, NeverSplicesTheSlmsAnswerAfterStreamedText) {
-  Team team;
+  CascadeTeam team;
   team.slm->say(turn({"refund"}, 0.5));
   team.llm->say(broken(Code::kUnavailable, {"log"}));
   auto reply = team.ask();
@@ -151,7 +151,7 @@ TEST(Cascade, NeverSplicesTheSlmsAnswerAfterStreamedText) {
 }
 
 TEST(Cascade, BothFailingIsTheLlmsError) {
-  Team team;
+  CascadeTeam team;
   team.slm->say(broken(Code::kInternal));
   team.llm->say(broken(Code::kUnavailable));
   auto reply = team.ask();
@@ -160,7 +160,7 @@ TEST(Cascade, BothFailingIsTheLlmsError) {
 }
 
 TEST(Cascade, CancellationIsNotAFailureToAnswerAround) {
-  Team team;
+  CascadeTeam team;
   std::stop_source stop;
   stop.request_stop();
   Request request;
@@ -188,7 +188,7 @@ std::shared_ptr<const model::Certificate> certificate() {
   return std::make_shared<const model::Certificate>(c);
 }
 
-std::shared_ptr<chat::ChatModel> watched(const Team& team, OnDrift then) {
+std::shared_ptr<chat::ChatModel> watched(const CascadeTeam& team, OnDrift then) {
   auto made =
       make_cascade(team.slm, team.llm, {.name = "team", .threshold = 0.8, .drift = {certificate(), then}});
   EXPECT_TRUE(made) << made.error().message;
@@ -196,7 +196,7 @@ std::shared_ptr<chat::ChatModel> watched(const Team& team, OnDrift then) {
 }
 
 TEST(CascadeDrift, CertificateHoldsWhileConfidencesAreAsItsOwn) {
-  Team team;
+  CascadeTeam team;
   team.model = watched(team, OnDrift::kSendUp);
   Rng rng(3);
   for (int i = 0; i < 300; ++i) {
@@ -210,12 +210,12 @@ TEST(CascadeDrift, CertificateHoldsWhileConfidencesAreAsItsOwn) {
   ASSERT_TRUE(state);
   EXPECT_TRUE(state->holds);
   EXPECT_EQ(state->observed, 300U);
-  EXPECT_FALSE(Team().model->certificate());
+  EXPECT_FALSE(CascadeTeam().model->certificate());
 }
 
 TEST(CascadeDrift, AnswersSayThatItNoLongerHolds) {
   for (OnDrift then : {OnDrift::kWarn, OnDrift::kSendUp}) {
-    Team team;
+    CascadeTeam team;
     team.model = watched(team, then);
     Reply last;
     for (int i = 0; i < 100; ++i) {
@@ -237,7 +237,7 @@ TEST(CascadeDrift, AnswersSayThatItNoLongerHolds) {
 }
 
 TEST(CascadeDrift, ChoicesOfTheRequestsOwnAreNotWatched) {
-  Team team;
+  CascadeTeam team;
   team.model = watched(team, OnDrift::kWarn);
   Request request;
   request.choices = {"refund", "login"};

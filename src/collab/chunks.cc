@@ -10,7 +10,7 @@ namespace {
 
 bool blank(std::string_view text) { return std::ranges::all_of(text, is_space); }
 
-bool ends_sentence(std::string_view text, size_t at) {
+bool follows_sentence(std::string_view text, size_t at) {
   return at >= 2 && is_space(text[at - 1]) &&
          (text[at - 2] == '.' || text[at - 2] == '!' || text[at - 2] == '?');
 }
@@ -31,7 +31,7 @@ size_t best_border(std::string_view text, size_t low, size_t high) {
                               [&](size_t i) { return i >= 2 && text[i - 1] == '\n' && text[i - 2] == '\n'; }))
     return at;
   if (size_t at = last_border(low, high, [&](size_t i) { return text[i - 1] == '\n'; })) return at;
-  if (size_t at = last_border(low, high, [&](size_t i) { return ends_sentence(text, i); })) return at;
+  if (size_t at = last_border(low, high, [&](size_t i) { return follows_sentence(text, i); })) return at;
   if (size_t at = last_border(low, high, [&](size_t i) { return is_space(text[i - 1]); })) return at;
   return last_border(low, high, character);
 }

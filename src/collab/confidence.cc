@@ -13,8 +13,8 @@ using chat::Reply;
 using chat::Request;
 using compress::Signals;
 
-constexpr std::string_view kPlaces[] = {"request", "draft"};
-constexpr std::string_view kPrompt =
+constexpr std::string_view kSelfCheckPlaces[] = {"request", "draft"};
+constexpr std::string_view kSelfCheckPrompt =
     "{request}\n\nProposed answer:\n{draft}\n\nIs the proposed answer right? Answer yes or no.";
 
 std::optional<double> known(double signal) {
@@ -32,8 +32,8 @@ Result<ConfidenceMeter> ConfidenceMeter::make(ConfidenceOptions options) {
                 options.sample_temperature);
   if (options.agreement.measure == Measure::kJudge)
     return fail(Code::kInvalidArgument, "agreement: samples are not compared by a judge");
-  if (options.self_check_prompt.empty()) options.self_check_prompt = kPrompt;
-  auto prompt = PromptTemplate::parse(options.self_check_prompt, kPlaces, kPlaces);
+  if (options.self_check_prompt.empty()) options.self_check_prompt = kSelfCheckPrompt;
+  auto prompt = PromptTemplate::parse(options.self_check_prompt, kSelfCheckPlaces, kSelfCheckPlaces);
   if (!prompt) return std::unexpected(std::move(prompt).error().in("self_check_prompt"));
   std::optional<compress::Combination> learned;
   if (options.by == ConfidenceBy::kLearned) {

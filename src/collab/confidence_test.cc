@@ -16,13 +16,13 @@ using chat::ScriptedModel;
 using testing::ElementsAre;
 using testing::HasSubstr;
 
-struct Team {
+struct MeteredTeam {
   std::shared_ptr<ScriptedModel> slm = std::make_shared<ScriptedModel>("small");
   std::shared_ptr<ScriptedModel> llm = std::make_shared<ScriptedModel>("large");
   CascadeOptions options;
   Caller caller;
 
-  explicit Team(ConfidenceBy by) {
+  explicit MeteredTeam(ConfidenceBy by) {
     options.name = "team";
     options.threshold = 0.5;
     options.confidence.by = by;
@@ -47,23 +47,23 @@ chat::ScriptedTurn tokens() {
 }
 
 TEST(Confidence, OfTheTextsTokens) {
-  EXPECT_NEAR(Team(ConfidenceBy::kSequence).measured(tokens()), 0.0625, 1e-12);
-  EXPECT_NEAR(Team(ConfidenceBy::kMeanToken).measured(tokens()), 0.25, 1e-12);
-  EXPECT_NEAR(Team(ConfidenceBy::kLeastToken).measured(tokens()), 0.125, 1e-12);
-  EXPECT_EQ(Team(ConfidenceBy::kSequence).measured(says({"ab"})), -1) << "unknown: the LLM answers";
+  EXPECT_NEAR(MeteredTeam(ConfidenceBy::kSequence).measured(tokens()), 0.0625, 1e-12);
+  EXPECT_NEAR(MeteredTeam(ConfidenceBy::kMeanToken).measured(tokens()), 0.25, 1e-12);
+  EXPECT_NEAR(MeteredTeam(ConfidenceBy::kLeastToken).measured(tokens()), 0.125, 1e-12);
+  EXPECT_EQ(MeteredTeam(ConfidenceBy::kSequence).measured(says({"ab"})), -1) << "unknown: the LLM answers";
 }
 
 TEST(Confidence, OfTheChoices) {
   chat::ScriptedTurn t = sure("a", 0.5);
   t.choice_shares = {0.5, 0.25, 0.25};
-  EXPECT_NEAR(Team(ConfidenceBy::kModel).measured(t), 0.5, 1e-12);
-  EXPECT_NEAR(Team(ConfidenceBy::kMargin).measured(t), 0.25, 1e-9);
+  EXPECT_NEAR(MeteredTeam(ConfidenceBy::kModel).measured(t), 0.5, 1e-12);
+  EXPECT_NEAR(MeteredTeam(ConfidenceBy::kMargin).measured(t), 0.25, 1e-9);
   double entropy = (0.5 * std::log(2) + 0.5 * std::log(4)) / std::log(3);
-  EXPECT_NEAR(Team(ConfidenceBy::kEntropy).measured(t), 1 - entropy, 1e-9);
+  EXPECT_NEAR(MeteredTeam(ConfidenceBy::kEntropy).measured(t), 1 - entropy, 1e-9);
 }
 
 TEST(Confidence, OfFurtherSamples) {
-  Team team(ConfidenceBy::kSamples);
+  MeteredTeam team(ConfidenceBy::kSamples);
   team.options.confidence.samples = 4;
   team.slm->say(says({"Paris."}));
   for (const char* sample : {"paris", "Lyon", "Paris"}) team.slm->say(says({sample}));
@@ -81,7 +81,7 @@ TEST(Confidence, OfFurtherSamples) {
 }
 
 TEST(Confidence, OfASelfCheck) {
-  Team team(ConfidenceBy::kSelfCheck);
+  MeteredTeam team(ConfidenceBy::kSelfCheck);
   team.options.confidence.self_check_prompt = "{request}|{draft}";
   team.slm->say(says({"Lyon"}));
   team.slm->say(sure("no", 0.9));
@@ -105,7 +105,7 @@ TEST(Confidence, LearnedFromAllThatIsMeasured) {
   }
   auto fitted = compress::Combination::fit(signals, right);
   ASSERT_TRUE(fitted);
-  Team team(ConfidenceBy::kLearned);
+  MeteredTeam team(ConfidenceBy::kLearned);
   team.options.confidence.weights = fitted->weights();
   double high = team.measured(sure("a", 0.93)), low = team.measured(sure("a", 0.6));
   EXPECT_GT(high, 0.6);
@@ -128,7 +128,7 @@ TEST(Confidence, RefusesWhatCannotBeMeasured) {
 }
 
 TEST(Cascade, WaitsInTheQueueWhileTheLlmIsAway) {
-  Team team(ConfidenceBy::kModel);
+  MeteredTeam team(ConfidenceBy::kModel);
   team.llm = std::make_shared<ScriptedModel>("large");
   team.options.llm = {OnLlmFailure::kQueue, 1ms, 5s, 1};
   team.slm->say(sure("a", 0.1));

@@ -20,13 +20,13 @@ using testing::ElementsAre;
 using testing::HasSubstr;
 
 /// A folder that is gone afterwards.
-class Folder {
+class LedgerFolder {
  public:
-  Folder() {
+  LedgerFolder() {
     char name[] = "/tmp/bantam-ledger-XXXXXX";
     path = ::mkdtemp(name);
   }
-  ~Folder() { std::filesystem::remove_all(path); }
+  ~LedgerFolder() { std::filesystem::remove_all(path); }
   std::string operator/(std::string_view name) const { return path + "/" + std::string(name); }
   std::string path;
 };
@@ -66,7 +66,7 @@ class LedgerTest : public testing::TestWithParam<const char*> {
     EXPECT_TRUE(made) << made.error().message;
     return std::move(*made);
   }
-  Folder folder;
+  LedgerFolder folder;
   std::string url;
 };
 
@@ -297,7 +297,7 @@ TEST(Ledger, ShowsNoPassword) {
 }
 
 TEST(Ledger, RefusesWhatIsNoDatabase) {
-  Folder folder;
+  LedgerFolder folder;
   std::string path = folder / "x.db";
   FILE* file = std::fopen(path.c_str(), "w");
   std::fputs(std::string(4096, 'x').c_str(), file);

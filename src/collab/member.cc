@@ -18,7 +18,7 @@ using chat::Request;
 
 constexpr uint64_t kTokensPerMessage = 16;  // what templates add around one
 constexpr uint64_t kTokensPerRequest = 64;
-constexpr uint64_t kBytesPerToken = 64;  // no text is so well compressed throughout
+constexpr uint64_t kMostBytesPerToken = 64;  // no text is so well compressed throughout
 constexpr uint64_t kSpareBytes = 4096;
 constexpr uint64_t kUnboundedAnswer = 4096;  // of one that was lost and had no max_tokens
 constexpr uint64_t kTokensInFlight = 64;     // made by the remote side after we stopped listening
@@ -145,7 +145,7 @@ class Member final : public chat::ChatModel {
 
     Pass pass(sink, redacted, request.format.kind != chat::ResponseFormat::Kind::kText,
               limits.empty() ? std::numeric_limits<uint64_t>::max()
-                             : call.answer_most * kBytesPerToken + kSpareBytes);
+                             : call.answer_most * kMostBytesPerToken + kSpareBytes);
     chat::EventSink inner;
     if (sink) inner = [&pass](chat::Event event) { return pass.take(std::move(event)); };
     sent.on_failed_step = [&call, &request](const chat::Step& step) {

@@ -43,7 +43,7 @@ class Remote final : public chat::ChatModel {
   bool is_remote = true;
 };
 
-ScriptedTurn turn(std::vector<std::string> parts, chat::Usage usage = {10, 2}, double cost = 0.25) {
+ScriptedTurn billed_turn(std::vector<std::string> parts, chat::Usage usage = {10, 2}, double cost = 0.25) {
   ScriptedTurn t;
   t.parts = std::move(parts);
   t.usage = usage;
@@ -122,13 +122,13 @@ TEST_F(MemberTest, DenyAsksNothing) {
   EXPECT_THAT(model->embedded, IsEmpty());
   EXPECT_FALSE(m->remote());
   model->is_remote = false;  // one that runs here is none of egress's business
-  model->script.say(turn({"y"}));
+  model->script.say(billed_turn({"y"}));
   EXPECT_TRUE(ask(*m, request("x")));
 }
 
 TEST_F(MemberTest, RedactsOnTheWayUpAndRestoresOnTheWayBack) {
   policy.egress = Egress::kRedact;
-  auto answer = turn({"Mail to [EMA", "IL_1] and [EMAIL", "_2", "], not [EMAIL_3] ["});
+  auto answer = billed_turn({"Mail to [EMA", "IL_1] and [EMAIL", "_2", "], not [EMAIL_3] ["});
   answer.tool_calls = {{"call", "send", R"({"to":"[EMAIL_1]"})"}};
   model->script.say(answer);
   auto reply = ask(*member(), request("ann@x.de, bob@x.de"));
@@ -146,7 +146,7 @@ TEST_F(MemberTest, RedactsOnTheWayUpAndRestoresOnTheWayBack) {
 
 TEST_F(MemberTest, NothingToRedactChangesNothing) {
   policy.egress = Egress::kRedact;
-  model->script.say(turn({"a [EMAIL_1]"}));
+  model->script.say(billed_turn({"a [EMAIL_1]"}));
   auto reply = ask(*member(), request("hello"));
   ASSERT_TRUE(reply);
   EXPECT_EQ(reply->text, "a [EMAIL_1]");
@@ -183,7 +183,7 @@ TEST_F(MemberTest, AMoneyBudgetReservesTheWorstCaseAndSettlesAfter) {
   budget({.all = {}, .teams = {{"team", {"", {}, {}, to_nano(1.0)}}}, .keys = {}});
   auto m = make_accounted(member(), "model", policy.accounts);
   // The team's name is the member's; the accounted model goes by the model's own.
-  model->script.say(turn({"fine"}, {10, 2}, 0.25));
+  model->script.say(billed_turn({"fine"}, {10, 2}, 0.25));
   auto reply = ask(*m, request("x", 10));
   ASSERT_TRUE(reply) << reply.error().message;
   EXPECT_EQ(charged("team:team").money, to_nano(0.25));
@@ -195,7 +195,7 @@ TEST_F(MemberTest, AMoneyBudgetReservesTheWorstCaseAndSettlesAfter) {
   EXPECT_EQ(model->script.requests().size(), 1u);
   EXPECT_EQ(charged("team:team").money, to_nano(0.25));
   // Without max_tokens it gets a bound, and is told.
-  model->script.say(turn({"fine"}));
+  model->script.say(billed_turn({"fine"}));
   reply = ask(*m, request("x"));
   ASSERT_TRUE(reply);
   EXPECT_EQ(model->script.requests().at(1).max_tokens, 100u);
@@ -206,7 +206,7 @@ TEST_F(MemberTest, AMoneyBudgetReservesTheWorstCaseAndSettlesAfter) {
 
 TEST_F(MemberTest, ACallThatBreaksOffIsChargedWhatItCanHaveCost) {
   budget({.all = Limit{"", {}, {}, to_nano(10)}, .teams = {}, .keys = {}});
-  auto broken = turn({"0123456789"});
+  auto broken = billed_turn({"0123456789"});
   broken.error = Error{Code::kUnavailable, "cut"};
   model->script.say(broken);
   auto m = whole();
@@ -216,7 +216,7 @@ TEST_F(MemberTest, ACallThatBreaksOffIsChargedWhatItCanHaveCost) {
   EXPECT_EQ(sum.remote.completion_tokens, 74);  // ten bytes, and 64 on their way
   EXPECT_EQ(charged("all").money, sum.remote.cost);
   EXPECT_GT(sum.remote.cost, to_nano(0.074));
-  auto refused = turn({});
+  auto refused = billed_turn({});
   refused.error = Error{Code::kUnavailable, "503"};
   model->script.say(refused);
   EXPECT_FALSE(ask(*m, request("x", 1000)));
@@ -225,7 +225,7 @@ TEST_F(MemberTest, ACallThatBreaksOffIsChargedWhatItCanHaveCost) {
 
 TEST_F(MemberTest, AnAnswerWithoutUsageIsEstimated) {
   budget({});
-  model->script.say(turn({"four"}, {0, 0}, 0));
+  model->script.say(billed_turn({"four"}, {0, 0}, 0));
   auto reply = ask(*whole(), request("x"));
   ASSERT_TRUE(reply);
   EXPECT_GT(reply->cost, 0);
@@ -235,7 +235,7 @@ TEST_F(MemberTest, AnAnswerWithoutUsageIsEstimated) {
 
 TEST_F(MemberTest, AnAnswerThatRunsOnPastItsBoundIsCutOff) {
   budget({.all = Limit{"", {}, {}, to_nano(1)}, .teams = {}, .keys = {}});
-  model->script.say(turn(std::vector<std::string>(100, std::string(100, 'x'))));
+  model->script.say(billed_turn(std::vector<std::string>(100, std::string(100, 'x'))));
   auto reply = ask(*whole(), request("x", 5));
   ASSERT_FALSE(reply);
   EXPECT_EQ(reply.error().code, Code::kQuota);
@@ -245,7 +245,7 @@ TEST_F(MemberTest, AnAnswerThatRunsOnPastItsBoundIsCutOff) {
 TEST_F(MemberTest, RemoteCallsOfAKeyAreCountedAndEachKeyHasItsOwn) {
   budget({.all = {}, .teams = {}, .keys = {{"ci", {"", {}, 2, {}}}}});
   auto m = whole();
-  for (int i = 0; i < 4; ++i) model->script.say(turn({"y"}));
+  for (int i = 0; i < 4; ++i) model->script.say(billed_turn({"y"}));
   EXPECT_TRUE(ask(*m, request("x")));
   EXPECT_TRUE(ask(*m, request("x")));
   EXPECT_EQ(ask(*m, request("x")).error().code, Code::kQuota);
@@ -258,7 +258,7 @@ TEST_F(MemberTest, RemoteCallsOfAKeyAreCountedAndEachKeyHasItsOwn) {
 TEST_F(MemberTest, TheAuditLogHasTheCallBeforeAndTheRequestAfterAndNoText) {
   policy.egress = Egress::kRedact;
   budget({});
-  model->script.say(turn({"secret answer"}));
+  model->script.say(billed_turn({"secret answer"}));
   ASSERT_TRUE(ask(*whole(), request("secret question of ann@x.de")));
   std::string log = audit();
   size_t egress = log.find(R"("type":"egress")"), done = log.find(R"("type":"request")");
@@ -279,7 +279,7 @@ TEST_F(MemberTest, ManyAtOnceStayWithinTheBudget) {
   boost::asio::io_context io{1};
   int answered = 0, refused = 0;
   for (int i = 0; i < 40; ++i) {
-    auto t = turn({"y"}, {10, 50}, 0.05);
+    auto t = billed_turn({"y"}, {10, 50}, 0.05);
     t.delay = std::chrono::milliseconds(20);
     model->script.say(t);
   }

@@ -18,11 +18,11 @@ using chat::Reply;
 using chat::Request;
 
 constexpr std::string_view kCheckPlaces[] = {"claim", "sources"};
-constexpr std::string_view kPlaces[] = {"request", "draft", "marked", "unsupported"};
-constexpr std::string_view kNeeds[] = {"request"};
+constexpr std::string_view kMendPlaces[] = {"request", "draft", "marked", "unsupported"};
+constexpr std::string_view kMendNeeds[] = {"request"};
 constexpr std::string_view kCheckPrompt =
     "Source:\n{sources}\n\nStatement: {claim}\n\nDoes the source support the statement? Answer yes or no.";
-constexpr std::string_view kMendPrompt =
+constexpr std::string_view kUnsupportedPrompt =
     "{request}\n\n---\nA draft of the answer stands below. Nothing in the request supports these parts of "
     "it:\n"
     "{unsupported}\nWrite the answer anew, with supported statements only.\n\n{draft}";
@@ -203,11 +203,11 @@ Result<std::shared_ptr<chat::ChatModel>> make_check(std::shared_ptr<chat::ChatMo
   BANTAM_TRY(check_reading(options));
   BANTAM_TRY(check_share(options.name, "bound", options.bound));
   if (options.check_prompt.empty()) options.check_prompt = kCheckPrompt;
-  if (options.prompt.empty()) options.prompt = kMendPrompt;
+  if (options.prompt.empty()) options.prompt = kUnsupportedPrompt;
   auto context = [&](std::string_view key) { return fmt::format("team '{}': {}", options.name, key); };
   auto check = PromptTemplate::parse(options.check_prompt, kCheckPlaces, kCheckPlaces);
   if (!check) return std::unexpected(std::move(check).error().in(context("check_prompt")));
-  auto prompt = PromptTemplate::parse(options.prompt, kPlaces, kNeeds);
+  auto prompt = PromptTemplate::parse(options.prompt, kMendPlaces, kMendNeeds);
   if (!prompt) return std::unexpected(std::move(prompt).error().in(context("prompt")));
   return std::make_shared<CheckTeam>(std::move(slm), std::move(llm), std::move(options), std::move(*check),
                                      std::move(*prompt));

@@ -19,9 +19,9 @@ using chat::EventSink;
 using chat::Reply;
 using chat::Request;
 
-constexpr std::string_view kPlaces[] = {"request", "draft", "marked", "doubtful", "kept"};
-constexpr std::string_view kNeeds[] = {"request"};
-constexpr std::string_view kMendPrompt =
+constexpr std::string_view kDraftPlaces[] = {"request", "draft", "marked", "doubtful", "kept"};
+constexpr std::string_view kDraftNeeds[] = {"request"};
+constexpr std::string_view kDoubtfulPrompt =
     "{request}\n\n---\nA draft of the answer stands below. What is between ⟦ and ⟧ in it is doubtful. Check "
     "everything against the request, correct what is wrong, keep what is right, and reply with the final "
     "answer "
@@ -246,8 +246,8 @@ Result<std::shared_ptr<chat::ChatModel>> make_draft(std::shared_ptr<chat::ChatMo
   BANTAM_TRY(check_models(options.name, slm, llm));
   BANTAM_TRY(check_share(options.name, "doubt", options.doubt));
   if (options.prompt.empty())
-    options.prompt = options.finish == DraftOptions::Finish::kMend ? kMendPrompt : kCompletePrompt;
-  auto prompt = PromptTemplate::parse(options.prompt, kPlaces, kNeeds);
+    options.prompt = options.finish == DraftOptions::Finish::kMend ? kDoubtfulPrompt : kCompletePrompt;
+  auto prompt = PromptTemplate::parse(options.prompt, kDraftPlaces, kDraftNeeds);
   if (!prompt)
     return std::unexpected(std::move(prompt).error().in(fmt::format("team '{}': prompt", options.name)));
   return std::make_shared<DraftTeam>(std::move(slm), std::move(llm), std::move(options), std::move(*prompt));

@@ -17,11 +17,10 @@ using chat::Awaitable;
 using chat::EventSink;
 using chat::Reply;
 using chat::Request;
-using routing::Conversations;
 
 using Models = std::vector<std::shared_ptr<chat::ChatModel>>;
 
-std::string lower(std::string_view text) {
+std::string lower_case(std::string_view text) {
   std::string out(text);
   for (char& c : out) c = c >= 'A' && c <= 'Z' ? static_cast<char>(c + 32) : c;
   return out;
@@ -31,11 +30,11 @@ uint64_t mix(uint64_t hash, std::string_view text) {
   for (char c : text) hash = (hash ^ static_cast<unsigned char>(c)) * 1099511628211ull;  // FNV-1a, 64 bits
   return (hash ^ 0xff) * 1099511628211ull;  // an end, so that borders count
 }
-constexpr uint64_t kBasis = 14695981039346656037ull;
+constexpr uint64_t kConversationBasis = 14695981039346656037ull;
 
 /// What the request asks for beside text.
 uint64_t needs_of(const Request& request) {
-  uint64_t hash = kBasis;
+  uint64_t hash = kConversationBasis;
   for (const chat::Tool& tool : request.tools) hash = mix(hash, tool.name);
   hash = mix(hash, fmt::format("{}", static_cast<int>(request.format.kind)));
   return mix(hash, request.format.schema);
@@ -44,7 +43,7 @@ uint64_t needs_of(const Request& request) {
 /// What stays the same for a conversation; empty for a bare prompt.
 std::string key_of(const Request& request) {
   if (!request.conversation.empty()) return request.caller + '\n' + request.conversation;
-  uint64_t hash = mix(kBasis, request.caller);
+  uint64_t hash = mix(kConversationBasis, request.caller);
   for (const chat::Message& message : request.messages) {
     hash = mix(mix(hash, message.role), message.content);
     if (message.role == "user") return fmt::format("{:016x}", hash);
@@ -97,7 +96,7 @@ class Routing final : public chat::ChatModel {
  private:
   /// The model for the request, and the conversation's entry brought up to date.
   Choice decide(const Request& request) {
-    const auto now = Conversations::Clock::now();
+    const auto now = routing::Conversations::Clock::now();
     const std::string key = key_of(request);
     const uint64_t needs = needs_of(request);
     const auto before = key.empty() ? std::nullopt : last_choice(key, now);
@@ -120,7 +119,8 @@ class Routing final : public chat::ChatModel {
     return choice;
   }
 
-  std::optional<Conversations::Entry> last_choice(const std::string& key, Conversations::Clock::time_point now) {
+  std::optional<routing::Conversations::Entry> last_choice(const std::string& key,
+                                                           routing::Conversations::Clock::time_point now) {
     std::lock_guard lock(mutex_);
     return conversations_.find(key, now);
   }
@@ -147,9 +147,10 @@ class Routing final : public chat::ChatModel {
     if (rule.tools && *rule.tools != (query.tools > 0)) return false;
     if (rule.format && *rule.format != query.schema) return false;
     if (rule.contains.empty()) return true;
-    const std::string last = lower(routing::last_turn_of(request).text);
-    return std::any_of(rule.contains.begin(), rule.contains.end(),
-                       [&](const std::string& part) { return last.find(lower(part)) != std::string::npos; });
+    const std::string last = lower_case(routing::last_turn_of(request).text);
+    return std::any_of(rule.contains.begin(), rule.contains.end(), [&](const std::string& part) {
+      return last.find(lower_case(part)) != std::string::npos;
+    });
   }
 
   /// The chosen model, then the others, the best expected first (without a router the last of the list
@@ -180,7 +181,7 @@ class Routing final : public chat::ChatModel {
   std::vector<size_t> rules_;   // the team's model for each rule
   size_t otherwise_;
   std::mutex mutex_;
-  Conversations conversations_;  // guarded by it
+  routing::Conversations conversations_;  // guarded by it
 };
 
 }  // namespace

@@ -18,10 +18,28 @@
 namespace bantam::collab {
 namespace {
 
-using namespace routing;
 using chat::Request;
 using chat::ScriptedModel;
 using chat::ScriptedTurn;
+using routing::choose;
+using routing::cross_validate;
+using routing::DataOptions;
+using routing::Dataset;
+using routing::Example;
+using routing::extract;
+using routing::Features;
+using routing::GradedRow;
+using routing::load_graded;
+using routing::minimize;
+using routing::OperatingPoint;
+using routing::pair_figures;
+using routing::PairFigures;
+using routing::Policy;
+using routing::price_for_budget;
+using routing::price_for_quality;
+using routing::Query;
+using routing::Router;
+using routing::Row;
 using testing::HasSubstr;
 
 /// Requests of two kinds: sums, which only the large model can do, and greetings, which both can.
@@ -168,11 +186,11 @@ TEST(Router, SaysSoWhereThereIsTooLittleToLearnFrom) {
               HasSubstr("no grade of model 'small'"));
 }
 
-struct Folder {
+struct RouterFolder {
   std::filesystem::path path =
       std::filesystem::path(testing::TempDir()) / fmt::format("bantam-route-{}", ::getpid());
-  Folder() { std::filesystem::create_directories(path); }
-  ~Folder() { std::filesystem::remove_all(path); }
+  RouterFolder() { std::filesystem::create_directories(path); }
+  ~RouterFolder() { std::filesystem::remove_all(path); }
   std::string write(const char* name, std::string_view content) const {
     const std::string file = path / name;
     EXPECT_TRUE(write_file(file, content));
@@ -181,7 +199,7 @@ struct Folder {
 };
 
 TEST(Router, TheFilePredictsTheSameAndBrokenOnesAreRefused) {
-  const Folder folder;
+  const RouterFolder folder;
   const std::string path = folder.path / "router.gguf";
   const Router router = Learned(world(200)).router();
   ASSERT_TRUE(router.save(path));
@@ -222,7 +240,7 @@ TEST(Router, TheFilePredictsTheSameAndBrokenOnesAreRefused) {
 }
 
 TEST(GradedAnswers, FromTablesAndFromALog) {
-  const Folder folder;
+  const RouterFolder folder;
   const auto csv = folder.write("a.csv", "prompt,small,large,note\nhi,True,1,x\nho,False,,y\n");
   auto data = load_graded({.data = csv, .models = {}, .texts = {}, .outputs = {}, .prices = {}});
   ASSERT_TRUE(data) << data.error().message;
@@ -249,7 +267,7 @@ TEST(GradedAnswers, FromTablesAndFromALog) {
 }
 
 TEST(GradedAnswers, JoinsTextsOutputsAndPrices) {
-  const Folder folder;
+  const RouterFolder folder;
   DataOptions options;
   options.data = folder.write("c.csv", "id,small,large,other\nq1,1,1,0\nq2,-1,1,1\n");
   options.input = "id";
@@ -269,8 +287,8 @@ TEST(GradedAnswers, JoinsTextsOutputsAndPrices) {
 }
 
 TEST(Conversations, AreBoundedAndExpire) {
-  Conversations table(2, std::chrono::seconds(10));
-  const auto t = Conversations::Clock::now();
+  routing::Conversations table(2, std::chrono::seconds(10));
+  const auto t = routing::Conversations::Clock::now();
   table.put("a", {1, 0}, t);
   table.put("b", {2, 0}, t);
   EXPECT_EQ(table.find("a", t)->model, 1u);
@@ -281,11 +299,11 @@ TEST(Conversations, AreBoundedAndExpire) {
   EXPECT_EQ(table.find("c", t + std::chrono::seconds(10))->model, 3u);
 }
 
-struct Team {
+struct RoutedTeam {
   std::shared_ptr<ScriptedModel> small = std::make_shared<ScriptedModel>("small");
   std::shared_ptr<ScriptedModel> large = std::make_shared<ScriptedModel>("large");
   std::shared_ptr<chat::ChatModel> model;
-  explicit Team(RoutingOptions options) {
+  explicit RoutedTeam(RoutingOptions options) {
     options.name = "team";
     auto made = make_routing({small, large}, std::move(options));
     EXPECT_TRUE(made) << made.error().message;
@@ -306,7 +324,7 @@ struct Team {
   }
 };
 
-Request says(std::vector<std::string> turns) {
+Request conversation(std::vector<std::string> turns) {
   Request out;
   for (size_t i = 0; i < turns.size(); ++i) out.messages.push_back({i % 2 ? "assistant" : "user", turns[i]});
   return out;
@@ -321,20 +339,22 @@ RoutingOptions learned_options() {
 }
 
 TEST(Routing, TheRouterDecidesAndAConversationStaysUntilItsTaskChanges) {
-  Team team(learned_options());
-  EXPECT_EQ(team.ask(says({"Say hello to Ann and to Eve"})), "small");
-  EXPECT_EQ(team.ask(says({"What is 5 plus 7 times 2?"})), "large");
+  RoutedTeam team(learned_options());
+  EXPECT_EQ(team.ask(conversation({"Say hello to Ann and to Eve"})), "small");
+  EXPECT_EQ(team.ask(conversation({"What is 5 plus 7 times 2?"})), "large");
   // The dear one stays where the cheap one would do,
-  EXPECT_EQ(team.ask(says({"What is 5 plus 7 times 2?", "19", "Say hello to Ann and to Eve"})), "large");
+  EXPECT_EQ(team.ask(conversation({"What is 5 plus 7 times 2?", "19", "Say hello to Ann and to Eve"})),
+            "large");
   // and the cheap one goes where it is expected to fail.
-  EXPECT_EQ(team.ask(says({"Say hello to Ann and to Eve", "Hello!", "Say hello to Bob and to Ann"})),
+  EXPECT_EQ(team.ask(conversation({"Say hello to Ann and to Eve", "Hello!", "Say hello to Bob and to Ann"})),
             "small");
-  EXPECT_EQ(team.ask(says({"Say hello to Ann and to Eve", "Hello!", "What is 5 plus 7 times 2?"})), "large");
+  EXPECT_EQ(team.ask(conversation({"Say hello to Ann and to Eve", "Hello!", "What is 5 plus 7 times 2?"})),
+            "large");
   // By its id, whatever the messages say.
-  Request request = says({"What is 8 plus 8 times 8?"});
+  Request request = conversation({"What is 8 plus 8 times 8?"});
   request.conversation = "c1";
   EXPECT_EQ(team.ask(request), "large");
-  request.messages = says({"Say hello to Ann and to Eve"}).messages;
+  request.messages = conversation({"Say hello to Ann and to Eve"}).messages;
   EXPECT_EQ(team.ask(request), "large");
   // New needs are a new task.
   request.tools.push_back({"search"});
@@ -342,7 +362,7 @@ TEST(Routing, TheRouterDecidesAndAConversationStaysUntilItsTaskChanges) {
 }
 
 TEST(Routing, ManyThreadsAtOnce) {
-  Team team(learned_options());
+  RoutedTeam team(learned_options());
   constexpr int kThreads = 4, kRequests = 100;
   for (auto* m : {team.small.get(), team.large.get()}) {
     for (int i = 0; i < kThreads * kRequests; ++i) {
@@ -354,7 +374,7 @@ TEST(Routing, ManyThreadsAtOnce) {
   std::vector<std::jthread> threads;
   for (int t = 0; t < kThreads; ++t) {
     threads.emplace_back([&] {
-      Request request = says({"Say hello to Ann and to Eve"});
+      Request request = conversation({"Say hello to Ann and to Eve"});
       for (int i = 0; i < kRequests; ++i) {
         request.conversation = fmt::format("c{}", i);
         EXPECT_TRUE(chat::wait(team.model->generate(request, {})));
@@ -370,13 +390,13 @@ TEST(Routing, RulesComeFirst) {
   options.rules.push_back({.model = "small", .contains = {"refund", "invoice"}, .max_bytes = 100});
   options.rules.push_back({.model = "small", .tools = true});
   options.otherwise = "large";
-  Team team(options);
-  EXPECT_EQ(team.ask(says({"where is my REFUND?"})), "small");
-  EXPECT_EQ(team.ask(says({"a refund " + std::string(100, 'x')})), "large");
-  Request tools = says({"find it"});
+  RoutedTeam team(options);
+  EXPECT_EQ(team.ask(conversation({"where is my REFUND?"})), "small");
+  EXPECT_EQ(team.ask(conversation({"a refund " + std::string(100, 'x')})), "large");
+  Request tools = conversation({"find it"});
   tools.tools.push_back({"search"});
   EXPECT_EQ(team.ask(tools), "small");
-  EXPECT_EQ(team.ask(says({"a refund " + std::string(100, 'x'), "why?", "the invoice"})), "large")
+  EXPECT_EQ(team.ask(conversation({"a refund " + std::string(100, 'x'), "why?", "the invoice"})), "large")
       << "too long";
 }
 
@@ -395,7 +415,7 @@ TEST(Routing, FallsBackUnlessToldOtherwiseOrTextWasSent) {
     small->say(broken);
     large->say(fine);
     auto sink = [](chat::Event) -> chat::Awaitable<bool> { co_return true; };
-    return chat::wait(team->generate(says({"hi"}), sink));
+    return chat::wait(team->generate(conversation({"hi"}), sink));
   };
   const auto saved = fails(true, {});
   ASSERT_TRUE(saved);

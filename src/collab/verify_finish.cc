@@ -10,7 +10,7 @@ namespace bantam::collab {
 
 using chat::Awaitable;
 using chat::Reply;
-using Kind = chat::Verdict::Kind;
+using VerdictKind = chat::Verdict::Kind;
 
 Awaitable<bool> VerifyRace::write_text(std::string text) {
   if (!sink_ || text.empty()) co_return true;
@@ -19,7 +19,7 @@ Awaitable<bool> VerifyRace::write_text(std::string text) {
   co_return open;
 }
 
-Awaitable<bool> VerifyRace::write_verdict(Kind kind, std::string text, const std::string& by) {
+Awaitable<bool> VerifyRace::write_verdict(VerdictKind kind, std::string text, const std::string& by) {
   if (!typed_) co_return true;
   bool open = co_await sink_(chat::Verdict{kind, std::move(text), by});
   co_return open;
@@ -39,7 +39,7 @@ Awaitable<bool> VerifyRace::write_outbox() {
   while (!outbox_.empty()) {
     if (!drafted_) {
       drafted_ = true;
-      bool open = co_await write_verdict(Kind::kDraft, {}, parts_.slm.name());
+      bool open = co_await write_verdict(VerdictKind::kDraft, {}, parts_.slm.name());
       if (!open) co_return false;
     }
     bool open = co_await write_text(std::exchange(outbox_, {}));
@@ -80,7 +80,7 @@ Awaitable<Result<Reply>> VerifyRace::keep_slm(Outcome outcome) {
   if (sink_ && slm_text_.empty()) outbox_ = reply.text;
   bool open = co_await write_outbox();
   if (open && outcome == Outcome::kAgree)
-    open = co_await write_verdict(Kind::kVerified, {}, parts_.llm.name());
+    open = co_await write_verdict(VerdictKind::kVerified, {}, parts_.llm.name());
   if (open) open = co_await write_calls(reply);
   if (!open) co_return fail(Code::kCancelled, "{}: the caller stopped the answer", parts_.options.name);
   co_return trace_.finish(std::move(reply));
@@ -172,7 +172,7 @@ Awaitable<Result<Reply>> VerifyRace::take_llm(Outcome outcome) {
     open = co_await write_text(std::move(rest));
   }
   if (open && typed_ && drafted_) {
-    Kind kind = same ? Kind::kVerified : Kind::kRevised;
+    VerdictKind kind = same ? VerdictKind::kVerified : VerdictKind::kRevised;
     std::string text = same ? std::string() : reply.text;
     open = co_await write_verdict(kind, std::move(text), parts_.llm.name());
   }

@@ -15,13 +15,13 @@ using testing::ElementsAre;
 using testing::HasSubstr;
 using testing::IsEmpty;
 
-struct Team {
+struct VerifyTeam {
   std::shared_ptr<ScriptedModel> slm = std::make_shared<ScriptedModel>("small");
   std::shared_ptr<ScriptedModel> llm = std::make_shared<ScriptedModel>("large");
   VerifyOptions options;
   Caller caller;
 
-  Team() {
+  VerifyTeam() {
     options.name = "team";
     options.hold_back = 0;
   }
@@ -43,7 +43,7 @@ Request typed(Request request) {
 }
 
 TEST(Verify, AgreementEndsTheStream) {
-  Team team;
+  VerifyTeam team;
   team.slm->say(says({"It is ", "Paris."}, 0ms, 0.01));
   team.llm->say(says({"it is paris"}, 10ms, 0.5));
   auto reply = team.ask();
@@ -57,7 +57,7 @@ TEST(Verify, AgreementEndsTheStream) {
 }
 
 TEST(Verify, DisagreementWithinTheHoldBackLeavesNoTrace) {
-  Team team;
+  VerifyTeam team;
   team.options.hold_back = 8;
   team.slm->say(says({"It is ", "Lyon."}));
   team.llm->say(says({"It is ", "Paris."}, 10ms));
@@ -70,7 +70,7 @@ TEST(Verify, DisagreementWithinTheHoldBackLeavesNoTrace) {
 }
 
 TEST(Verify, WhatWasSentMayBeHowTheLlmsAnswerBegins) {
-  Team team;
+  VerifyTeam team;
   team.options.hold_back = 1;
   team.slm->say(says({"It is ", "Lyon."}));
   team.llm->say(says({"It is ", "Paris", "."}, 10ms));
@@ -82,7 +82,7 @@ TEST(Verify, WhatWasSentMayBeHowTheLlmsAnswerBegins) {
 }
 
 TEST(Verify, DisagreementAfterTheHoldBackIsACorrectionNotASplice) {
-  Team team;
+  VerifyTeam team;
   team.slm->say(says({"It is ", "Lyon."}));
   team.llm->say(says({"It is ", "Paris."}, 10ms));
   auto reply = team.ask();
@@ -93,7 +93,7 @@ TEST(Verify, DisagreementAfterTheHoldBackIsACorrectionNotASplice) {
 }
 
 TEST(Verify, ACallerWithoutASinkGetsTheLastWordOnly) {
-  Team team;
+  VerifyTeam team;
   team.slm->say(says({"Lyon"}));
   team.llm->say(says({"Paris"}, 5ms));
   auto made = make_verify(team.slm, team.llm, team.options);
@@ -105,7 +105,7 @@ TEST(Verify, ACallerWithoutASinkGetsTheLastWordOnly) {
 }
 
 TEST(Verify, AnEarlyDifferenceStopsTheSlm) {
-  Team team;
+  VerifyTeam team;
   team.options.hold_back.reset();
   auto slow = says({"Lyon ", "is ", "the ", "capital"});
   slow.part_delay = 10s;
@@ -118,7 +118,7 @@ TEST(Verify, AnEarlyDifferenceStopsTheSlm) {
 }
 
 TEST(Verify, AnLlmThatIsDoneFirstOvertakes) {
-  Team team;
+  VerifyTeam team;
   auto slow = says({"Paris", " it", " is"});
   slow.part_delay = 10s;
   team.slm->say(slow);
@@ -130,14 +130,14 @@ TEST(Verify, AnLlmThatIsDoneFirstOvertakes) {
 }
 
 TEST(Verify, TypedCallersSeeDraftAndVerdict) {
-  Team team;
+  VerifyTeam team;
   team.options.hold_back.reset();  // is for plain callers
   team.slm->say(says({"Par", "is"}));
   team.llm->say(says({"Paris"}, 10ms));
   ASSERT_TRUE(team.ask(typed(asks("?"))));
   EXPECT_THAT(team.caller.heard, ElementsAre("draft", "Paris", "verified"));
 
-  Team other;
+  VerifyTeam other;
   other.slm->say(says({"Lyon"}));
   other.llm->say(says({"Paris"}, 10ms));
   auto reply = other.ask(typed(asks("?")));
@@ -147,14 +147,14 @@ TEST(Verify, TypedCallersSeeDraftAndVerdict) {
 }
 
 TEST(Verify, ToolCallsWaitForTheVerdict) {
-  Team team;
+  VerifyTeam team;
   team.slm->say(calls("pay", R"({"sum":5})"));
   team.llm->say(calls("pay", R"({ "sum": 5 })", 10ms));
   auto reply = team.ask(typed(asks("pay 5")));
   ASSERT_TRUE(reply);
   EXPECT_THAT(team.caller.heard, ElementsAre("verified", "call pay"));
 
-  Team other;
+  VerifyTeam other;
   other.slm->say(calls("pay", R"({"sum":50})"));
   other.llm->say(calls("ask", R"({"what":"sum"})", 10ms));
   reply = other.ask();
@@ -164,7 +164,7 @@ TEST(Verify, ToolCallsWaitForTheVerdict) {
 }
 
 TEST(Verify, CallsOfSafeToolsStandAndTheLlmIsCancelled) {
-  Team team;
+  VerifyTeam team;
   team.options.safe_tools = {"search"};
   team.slm->say(calls("search", "{}", 30ms));
   team.llm->say(says({"never"}, 10s));
@@ -176,7 +176,7 @@ TEST(Verify, CallsOfSafeToolsStandAndTheLlmIsCancelled) {
 }
 
 TEST(Verify, AConfidentAnswerNeedsNoVerdict) {
-  Team team;
+  VerifyTeam team;
   team.options.stands_at = 0.9;
   team.slm->say(sure("Paris", 0.9));
   team.llm->say(says({"never"}, 10s));
@@ -187,7 +187,7 @@ TEST(Verify, AConfidentAnswerNeedsNoVerdict) {
 }
 
 TEST(Verify, LabelsAgreeWhenEqualAndGoToTheLlmAsChoices) {
-  Team team;
+  VerifyTeam team;
   team.slm = std::make_shared<ScriptedModel>("small", std::vector<chat::ScriptedTurn>{},
                                              chat::TaskInfo{"t", {"No", "no"}, 0.5, true});
   team.options.hold_back.reset();
@@ -200,7 +200,7 @@ TEST(Verify, LabelsAgreeWhenEqualAndGoToTheLlmAsChoices) {
 }
 
 TEST(Verify, AJudgeDecidesWhatIsNotEqual) {
-  Team team;
+  VerifyTeam team;
   team.options.agreement.measure = Measure::kJudge;
   team.slm->say(says({"The capital is Paris"}));
   team.llm->say(says({"Paris, it is"}, 5ms));
@@ -225,7 +225,7 @@ TEST(Verify, AJudgeDecidesWhatIsNotEqual) {
 }
 
 TEST(Verify, LlmFailureMarksTheSlmsAnswer) {
-  Team team;
+  VerifyTeam team;
   team.slm->say(says({"Par", "is"}, 5ms));
   team.llm->say(breaks(Code::kUnavailable));
   auto reply = team.ask();
@@ -236,7 +236,7 @@ TEST(Verify, LlmFailureMarksTheSlmsAnswer) {
 }
 
 TEST(Verify, LlmFailureIsAnErrorWhereThatIsTheRule) {
-  Team team;
+  VerifyTeam team;
   team.options.llm.on_failure = OnLlmFailure::kError;
   team.options.hold_back.reset();
   team.slm->say(says({"Paris"}, 10s));
@@ -248,7 +248,7 @@ TEST(Verify, LlmFailureIsAnErrorWhereThatIsTheRule) {
 }
 
 TEST(Verify, LlmFailureWaitsInTheQueue) {
-  Team team;
+  VerifyTeam team;
   team.options.llm = {OnLlmFailure::kQueue, 1ms, 5s, 4};
   team.slm->say(says({"Paris"}));
   team.llm->say(breaks(Code::kUnavailable));
@@ -261,7 +261,7 @@ TEST(Verify, LlmFailureWaitsInTheQueue) {
 }
 
 TEST(Verify, AnLlmThatBreaksOffBeforeAnythingWasSeenFallsBackToAWholeDraft) {
-  Team team;
+  VerifyTeam team;
   team.options.hold_back.reset();
   team.slm->say(says({"Lyon"}));
   auto cut = breaks(Code::kUnavailable, {"Par"}, 10ms);
@@ -273,7 +273,7 @@ TEST(Verify, AnLlmThatBreaksOffBeforeAnythingWasSeenFallsBackToAWholeDraft) {
 }
 
 TEST(Verify, AnLlmThatBreaksOffMidCorrectionIsAnError) {
-  Team team;
+  VerifyTeam team;
   auto slow = says({"Lyon ", "it ", "is"});
   slow.part_delay = 10s;
   team.slm->say(slow);
@@ -286,7 +286,7 @@ TEST(Verify, AnLlmThatBreaksOffMidCorrectionIsAnError) {
 }
 
 TEST(Verify, SlmFailureLeavesTheLlm) {
-  Team team;
+  VerifyTeam team;
   team.slm->say(breaks(Code::kLimit));
   team.llm->say(says({"Paris"}, 5ms));
   auto reply = team.ask();
@@ -296,7 +296,7 @@ TEST(Verify, SlmFailureLeavesTheLlm) {
 }
 
 TEST(Verify, BothFail) {
-  Team team;
+  VerifyTeam team;
   team.slm->say(breaks(Code::kLimit, {"x"}));
   team.llm->say(breaks(Code::kUnavailable));
   auto reply = team.ask();
@@ -305,7 +305,7 @@ TEST(Verify, BothFail) {
 }
 
 TEST(Verify, PatienceEndsTheWait) {
-  Team team;
+  VerifyTeam team;
   team.options.patience = 5ms;
   team.slm->say(says({"Paris"}));
   team.llm->say(says({"never"}, 10s));
@@ -322,7 +322,7 @@ TEST(Verify, PatienceEndsTheWait) {
 }
 
 TEST(Verify, ACallerWhoLeavesStopsBoth) {
-  Team team;
+  VerifyTeam team;
   auto slow = says({"Par", "is"});
   slow.part_delay = 10s;
   team.slm->say(slow);
@@ -334,7 +334,7 @@ TEST(Verify, ACallerWhoLeavesStopsBoth) {
 }
 
 TEST(Verify, CancelAndDeadlineReachBoth) {
-  Team team;
+  VerifyTeam team;
   team.slm->say(says({"never"}, 10s));
   team.llm->say(says({"never"}, 10s));
   Request request = asks("?");
@@ -363,7 +363,7 @@ TEST(Verify, CancelAndDeadlineReachBoth) {
 }
 
 TEST(Verify, RefusesWhatMakesNoSense) {
-  Team team;
+  VerifyTeam team;
   auto message = [&] {
     auto made = make_verify(team.slm, team.llm, team.options);
     return made ? std::string() : made.error().message;

@@ -15,7 +15,7 @@ namespace {
 // Of the probability of missing the target, the share spent on the LLM's accuracy; the margin hardly depends
 // on it, so it may be small.
 constexpr double kAccuracyShare = 0.1;
-constexpr size_t kLeastPart = 100;
+constexpr size_t kLeastScored = 100;
 constexpr double kLogLowest = -2.995732273553991, kLogHighest = 2.995732273553991;  // log 0.05, log 20
 
 Status check_examples(std::span<const ScoredExample> examples) {
@@ -113,20 +113,20 @@ struct Parts {
   std::vector<ScoredExample> fit, rest;
 };
 
-Result<Parts> divide(std::span<const ScoredExample> examples, const CalibrateOptions& options) {
+Result<Parts> divide_examples(std::span<const ScoredExample> examples, const CalibrateOptions& options) {
   const double share = options.temperature_share;
   if (!(share > 0) || !(share < 1)) {
     return fail(Code::kInvalidArgument, "calibration: temperature_share is {}, expected above 0 and below 1",
                 share);
   }
   const auto fitted = static_cast<size_t>(std::llround(share * static_cast<double>(examples.size())));
-  size_t least = kLeastPart;
+  size_t least = kLeastScored;
   if (options.error != 0 && options.error < 1 && options.confidence < 1) {
     least = std::max<size_t>(least, fewest_to_certify({options.error, options.confidence}));
   }
-  if (fitted < kLeastPart || examples.size() - fitted < least) {
+  if (fitted < kLeastScored || examples.size() - fitted < least) {
     return fail(Code::kInvalidArgument, "calibration: needs at least {:.0f} examples, found {}",
-                std::ceil(std::max(static_cast<double>(kLeastPart) / share,
+                std::ceil(std::max(static_cast<double>(kLeastScored) / share,
                                    static_cast<double>(least) / (1 - share))),
                 examples.size());
   }
@@ -278,7 +278,7 @@ Result<CalibrationReport> calibrate(std::span<const ScoredExample> examples,
                 "calibration: found both a target ({}) and an error ({}), expected one of them",
                 options.target, options.error);
   }
-  BANTAM_ASSIGN(const Parts parts, divide(examples, options));
+  BANTAM_ASSIGN(const Parts parts, divide_examples(examples, options));
 
   CalibrationReport report;
   BANTAM_ASSIGN(const double temperature, fit_temperature(parts.fit));

@@ -18,7 +18,7 @@ using testing::HasSubstr;
 // A simulated task with a known truth. A request of hardness z, uniform in [0, 1], gives the SLM the
 // confidence c(z); it is right with that probability, and the LLM is right with 0.985 where the SLM is, with
 // `rescue` where it is not.
-struct World {
+struct PairedWorld {
   double rescue = 0.55;
   double power = 3;  // larger: fewer hard requests
 
@@ -147,7 +147,7 @@ TEST(Threshold, RefusesNonsense) {
 // The promise: over 1,000 calibrations the truth falls short of the target in at most 5 %.
 TEST(Threshold, HoldsOnFreshData) {
   struct Case {
-    World world;
+    PairedWorld world;
     size_t n;
     double target;
     int runs;

@@ -16,7 +16,7 @@ using testing::HasSubstr;
 
 /// A task with a known truth: of hardness z, uniform in [0, 1], an answer is stated with confidence 1 - z and
 /// is wrong with probability z^power.
-struct World {
+struct JudgedWorld {
   double power = 3;
 
   Judged draw(Rng& rng) const {
@@ -41,7 +41,7 @@ TEST(Certify, NumberOfExamplesOfTheTextbook) {
 
 TEST(Certify, KeepsAnswersUpToNearTheLargestShareAllowed) {
   Rng rng(1);
-  const World world;
+  const JudgedWorld world;
   const auto fit = world.draw(rng, 5000), test = world.draw(rng, 20000);
   const auto made = certify(fit, test, {0.05, 0.95});
   ASSERT_TRUE(made) << made.error().message;
@@ -71,12 +71,12 @@ TEST(Certify, KeepsEverythingWhereNothingIsWrong) {
 
 TEST(Certify, RefusesTooFewExamplesWithTheNumberNeeded) {
   Rng rng(2);
-  const World world;
+  const JudgedWorld world;
   const auto few = certify(world.draw(rng, 100), world.draw(rng, 298), {0.01, 0.95});
   ASSERT_FALSE(few);
   EXPECT_THAT(few.error().message, HasSubstr("needs at least 299 examples to test on, found 298"));
   // Enough in all, but too few of them sure enough: the number needed is several times what is there.
-  const auto unsure = certify(World{1}.draw(rng, 200), World{1}.draw(rng, 400), {0.01, 0.95});
+  const auto unsure = certify(JudgedWorld{1}.draw(rng, 200), JudgedWorld{1}.draw(rng, 400), {0.01, 0.95});
   ASSERT_FALSE(unsure);
   EXPECT_EQ(unsure.error().code, Code::kInvalidArgument);
 }
@@ -103,7 +103,7 @@ TEST(Certify, RefusesWhatMakesNoSense) {
 /// count of violations below would be exceeded once in 10,000 times if the rate were just that.
 TEST(Certify, BreaksItsPromiseNoMoreOftenThanItSays) {
   struct Case {
-    World world;
+    JudgedWorld world;
     size_t fit, test;
     CertifyOptions options;
   };

@@ -37,7 +37,7 @@ TEST(Signals, OfASequence) {
 }
 
 /// Outcomes drawn from a logistic function of two signals, one of which is missing now and then.
-void draw(Rng& rng, size_t n, std::vector<Signals>& signals, std::vector<uint8_t>& right) {
+void draw_outcomes(Rng& rng, size_t n, std::vector<Signals>& signals, std::vector<uint8_t>& right) {
   for (size_t i = 0; i < n; ++i) {
     Signals s;
     s.mean_logprob = -rng.uniform() * 2;
@@ -53,8 +53,8 @@ TEST(Combination, TellsMoreThanItsPartsAndMeansWhatItSays) {
   Rng rng(1);
   std::vector<Signals> fit, test;
   std::vector<uint8_t> fit_right, test_right;
-  draw(rng, 3000, fit, fit_right);
-  draw(rng, 5000, test, test_right);
+  draw_outcomes(rng, 3000, fit, fit_right);
+  draw_outcomes(rng, 5000, test, test_right);
   const auto made = Combination::fit(fit, fit_right);
   ASSERT_TRUE(made) << made.error().message;
   std::vector<double> combined, alone;

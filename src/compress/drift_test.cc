@@ -11,12 +11,14 @@ namespace bantam::compress {
 namespace {
 
 /// Confidences of a model that is sure of most things; `shift` makes it less sure.
-double draw(Rng& rng, double shift = 0) { return 1 / (1 + std::exp(-(2 + 1.5 * rng.normal() - shift))); }
+double draw_confidence(Rng& rng, double shift = 0) {
+  return 1 / (1 + std::exp(-(2 + 1.5 * rng.normal() - shift)));
+}
 
 model::Certificate certificate(Rng& rng, size_t n = 1000) {
   std::vector<Judged> fit(n / 4 + 50), test(n);
-  for (auto& answer : fit) answer = {draw(rng), false};
-  for (auto& answer : test) answer = {draw(rng), false};
+  for (auto& answer : fit) answer = {draw_confidence(rng), false};
+  for (auto& answer : test) answer = {draw_confidence(rng), false};
   return certify(fit, test, {0.05, 0.95}).value();
 }
 
@@ -27,7 +29,7 @@ TEST(Drift, AlarmsWithoutDriftNoMoreOftenThanItSays) {
     Rng rng(100 + static_cast<uint64_t>(run));
     auto monitor =
         DriftMonitor::create(certificate(rng, 300), {.false_alarm = 0.05, .seed = rng.next()}).value();
-    for (int i = 0; i < kLength; ++i) monitor.observe(draw(rng));
+    for (int i = 0; i < kLength; ++i) monitor.observe(draw_confidence(rng));
     alarms += monitor.alarmed();
   }
   EXPECT_LE(alarms, 22);  // 200 at 5 %: more than 22 once in 10,000 times
@@ -37,10 +39,10 @@ TEST(Drift, NoticesAShiftSoonAndALateOneToo) {
   for (const int quiet : {0, 20000}) {
     Rng rng(5);
     auto monitor = DriftMonitor::create(certificate(rng), {.false_alarm = 0.01}).value();
-    for (int i = 0; i < quiet; ++i) monitor.observe(draw(rng));
+    for (int i = 0; i < quiet; ++i) monitor.observe(draw_confidence(rng));
     EXPECT_FALSE(monitor.alarmed());
     int until = 0;
-    while (until < 5000 && !monitor.observe(draw(rng, 1.5))) ++until;
+    while (until < 5000 && !monitor.observe(draw_confidence(rng, 1.5))) ++until;
     EXPECT_LT(until, 600) << "after " << quiet;
   }
 }

@@ -10,7 +10,7 @@
 namespace bantam::compress {
 namespace {
 
-constexpr size_t kLeastPart = 50;
+constexpr size_t kLeastMeasured = 50;
 
 struct Part {
   std::vector<Signals> signals;
@@ -34,18 +34,19 @@ struct Part {
   }
 };
 
-Status divide(std::span<const MeasuredAnswer> answers, const LearnOptions& options, Part& fit, Part& rest) {
+Status divide_answers(std::span<const MeasuredAnswer> answers, const LearnOptions& options, Part& fit,
+                      Part& rest) {
   if (!(options.fit_share > 0 && options.fit_share < 1)) {
     return fail(Code::kInvalidArgument, "confidence: fit_share is {}, expected above 0 and below 1",
                 options.fit_share);
   }
   const auto fitted = static_cast<size_t>(options.fit_share * static_cast<double>(answers.size()));
-  size_t least = kLeastPart;
+  size_t least = kLeastMeasured;
   if (options.error > 0 && options.error < 1 && options.confidence < 1)
     least = std::max<size_t>(least, fewest_to_certify({options.error, options.confidence}));
-  if (fitted < kLeastPart || answers.size() - fitted < least) {
+  if (fitted < kLeastMeasured || answers.size() - fitted < least) {
     return fail(Code::kInvalidArgument, "confidence: needs at least {:.0f} examples, found {}",
-                std::ceil(std::max(static_cast<double>(kLeastPart) / options.fit_share,
+                std::ceil(std::max(static_cast<double>(kLeastMeasured) / options.fit_share,
                                    static_cast<double>(least) / (1 - options.fit_share))),
                 answers.size());
   }
@@ -90,7 +91,7 @@ std::vector<SignalReport> compare(const Part& rest, const std::vector<double>& l
 
 Result<LearnReport> learn_confidence(std::span<const MeasuredAnswer> answers, const LearnOptions& options) {
   Part fit, rest;
-  BANTAM_TRY(divide(answers, options, fit, rest));
+  BANTAM_TRY(divide_answers(answers, options, fit, rest));
   BANTAM_ASSIGN(const Combination fitted, Combination::fit(fit.signals, fit.right));
   LearnReport out;
   // As a file holds them, so that what is tested is what will be used.

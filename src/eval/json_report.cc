@@ -11,7 +11,9 @@ namespace {
 using Json = nlohmann::ordered_json;
 
 /// value / reference, null where that is no number.
-Json ratio(double value, double reference) { return reference > 0 ? Json(value / reference) : Json(nullptr); }
+Json ratio_json(double value, double reference) {
+  return reference > 0 ? Json(value / reference) : Json(nullptr);
+}
 
 Json interval(const Interval& i) { return Json::array({i.low, i.high}); }
 
@@ -36,12 +38,14 @@ Json candidate_json(const Comparison& comparison, std::span<const Summary> summa
       {"training", {{"cpu_seconds", candidate.training_cpu_seconds}, {"cost", s.training_cost}}},
       {"cost_per_1000_requests", s.cost_per_1000},
       {"to_llm",
-       {{"parameters", ratio(static_cast<double>(candidate.parameters), static_cast<double>(llm.parameters))},
-        {"file_bytes", ratio(static_cast<double>(candidate.file_bytes), static_cast<double>(llm.file_bytes))},
+       {{"parameters",
+         ratio_json(static_cast<double>(candidate.parameters), static_cast<double>(llm.parameters))},
+        {"file_bytes",
+         ratio_json(static_cast<double>(candidate.file_bytes), static_cast<double>(llm.file_bytes))},
         {"memory_bytes",
-         ratio(static_cast<double>(candidate.memory_bytes), static_cast<double>(llm.memory_bytes))},
-        {"latency_p50", ratio(s.latency_p50, reference.latency_p50)},
-        {"cpu", ratio(s.cpu, reference.cpu)},
+         ratio_json(static_cast<double>(candidate.memory_bytes), static_cast<double>(llm.memory_bytes))},
+        {"latency_p50", ratio_json(s.latency_p50, reference.latency_p50)},
+        {"cpu", ratio_json(s.cpu, reference.cpu)},
         {"accuracy", s.to_llm.ratio},
         {"accuracy_interval_95", interval(s.to_llm.interval)},
         {"only_this_right", s.to_llm.only_a},

@@ -39,7 +39,7 @@ void each_ngram(const text::LowerText& text, Kind kind, const LinearOptions& opt
 }
 
 /// Sorts, adds up equal indices: the counts of one text.
-Sparse count(std::vector<uint32_t>& indices) {
+Sparse term_counts(std::vector<uint32_t>& indices) {
   std::sort(indices.begin(), indices.end());
   Sparse counts;
   for (uint32_t index : indices) {
@@ -97,7 +97,7 @@ Sparse vectorize(const text::LowerText& text, std::span<const Block> blocks, con
       const auto found = block.vocabulary.find(ngram);
       if (found != block.vocabulary.end()) indices.push_back(found->second);
     });
-    Sparse counts = count(indices);
+    Sparse counts = term_counts(indices);
     double squares = 0;
     for (auto& entry : counts) {
       const double tf = options.sublinear_tf ? 1 + std::log(entry.value) : entry.value;

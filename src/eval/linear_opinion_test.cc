@@ -7,7 +7,7 @@
 namespace bantam::eval {
 namespace {
 
-std::vector<formats::Example> examples() {
+std::vector<formats::Example> noisy_examples() {
   const char* words[3][4] = {{"card", "lost", "stolen", "block"},
                              {"loan", "rate", "interest", "mortgage"},
                              {"hello", "hi", "morning", "bye"}};
@@ -23,7 +23,7 @@ std::vector<formats::Example> examples() {
 }
 
 TEST(LinearOpinion, SaysWhatItWouldSayOfANewText) {
-  const auto data = examples();
+  const auto data = noisy_examples();
   const auto opinion = LinearOpinion::train(data, 3, 5);
   ASSERT_TRUE(opinion) << opinion.error().message;
   EXPECT_GT(opinion->accuracy(), 0.9);
@@ -36,7 +36,7 @@ TEST(LinearOpinion, SaysWhatItWouldSayOfANewText) {
   EXPECT_LT(own[0], other[0]);
 }
 
-TEST(LinearOpinion, NeedsTwoParts) { EXPECT_FALSE(LinearOpinion::train(examples(), 3, 1)); }
+TEST(LinearOpinion, NeedsTwoParts) { EXPECT_FALSE(LinearOpinion::train(noisy_examples(), 3, 1)); }
 
 }  // namespace
 }  // namespace bantam::eval

@@ -16,7 +16,7 @@ struct Counts {
   uint64_t n() const { return both + only_a + only_b + neither; }
 };
 
-Counts count(std::span<const uint8_t> a, std::span<const uint8_t> b) {
+Counts count_pairs(std::span<const uint8_t> a, std::span<const uint8_t> b) {
   Counts counts;
   for (size_t i = 0; i < std::min(a.size(), b.size()); ++i) {
     if (a[i] && b[i]) ++counts.both;
@@ -45,7 +45,7 @@ Counts resample(const Counts& counts, Rng& rng) {
   return drawn;
 }
 
-double ratio(const Counts& counts) {
+double success_ratio(const Counts& counts) {
   return counts.b() == 0 ? 0 : static_cast<double>(counts.a()) / static_cast<double>(counts.b());
 }
 
@@ -57,17 +57,17 @@ double mcnemar_exact(uint64_t only_a, uint64_t only_b) {
 
 PairedRatio paired_ratio(std::span<const uint8_t> a, std::span<const uint8_t> b, uint64_t seed) {
   constexpr int kResamples = 10000;
-  const Counts counts = count(a, b);
+  const Counts counts = count_pairs(a, b);
   PairedRatio result;
   result.n = counts.n();
   result.only_a = counts.only_a;
   result.only_b = counts.only_b;
-  result.ratio = ratio(counts);
+  result.ratio = success_ratio(counts);
   result.mcnemar_p = mcnemar_exact(counts.only_a, counts.only_b);
   if (counts.b() == 0) return result;
   Rng rng(seed);
   std::vector<double> ratios(kResamples);
-  for (double& r : ratios) r = ratio(resample(counts, rng));
+  for (double& r : ratios) r = success_ratio(resample(counts, rng));
   result.interval = {quantile(ratios, 0.025), quantile(ratios, 0.975)};
   return result;
 }

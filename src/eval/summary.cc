@@ -10,8 +10,8 @@ namespace {
 
 double mean(double sum, size_t n) { return n == 0 ? 0 : sum / static_cast<double>(n); }
 
-Summary summarize(const Candidate& candidate, const Comparison& comparison,
-                  std::span<const uint8_t> llm_right) {
+Summary summarize_candidate(const Candidate& candidate, const Comparison& comparison,
+                            std::span<const uint8_t> llm_right) {
   const auto right = right_answers(candidate, comparison.gold);
   Summary summary;
   summary.n = right.size();
@@ -54,7 +54,7 @@ std::vector<Summary> summarize(const Comparison& comparison) {
   const auto llm_right = right_answers(comparison.candidates[comparison.llm], comparison.gold);
   std::vector<Summary> summaries;
   for (const auto& candidate : comparison.candidates)
-    summaries.push_back(summarize(candidate, comparison, llm_right));
+    summaries.push_back(summarize_candidate(candidate, comparison, llm_right));
   return summaries;
 }
 

@@ -17,7 +17,6 @@ constexpr uint64_t kMaxKeyBytes = 65535;  // the specification's limit for keys;
 constexpr uint64_t kMinPairBytes = 8 + 4 + 1;            // key length, type, the smallest value
 constexpr uint64_t kMinTensorBytes = 8 + 4 + 8 + 4 + 8;  // name length, dimensions, one of them, type, offset
 constexpr uint64_t kDefaultAlignment = 32;
-constexpr uint32_t kArrayType = 9;
 // Strings and named things take several times their bytes in memory; real files hold less than a million.
 constexpr uint64_t kMaxStrings = uint64_t{1} << 25;
 constexpr uint64_t kMaxNamed = uint64_t{1} << 20;
@@ -152,7 +151,7 @@ Result<Out> by_type(Reader& in, uint32_t type, F read) {
 
 Result<GgufValue> read_value(Reader& in) {
   BANTAM_ASSIGN(uint32_t type, in.number<uint32_t>("value type"));
-  if (type != kArrayType) {
+  if (type != kGgufArrayType) {
     return by_type<GgufValue>(in, type, [&]<class T>() -> Result<GgufValue> {
       BANTAM_ASSIGN(T value, read_scalar<T>(in));
       return GgufValue(std::in_place_type<T>, std::move(value));
@@ -160,7 +159,7 @@ Result<GgufValue> read_value(Reader& in) {
   }
   BANTAM_ASSIGN(uint32_t element, in.number<uint32_t>("array element type"));
   BANTAM_ASSIGN(uint64_t count, in.number<uint64_t>("array length"));
-  if (element == kArrayType)
+  if (element == kGgufArrayType)
     return in.error(Code::kUnsupported, "found an array of arrays, which this version does not read");
   auto array = by_type<GgufArray>(in, element, [&]<class T>() { return read_array<T>(in, count); });
   if (!array) return std::unexpected(std::move(array).error());

@@ -61,6 +61,8 @@ using GgufArray =
                  std::vector<std::string>, std::vector<uint64_t>, std::vector<int64_t>, std::vector<double>>;
 using GgufValue = std::variant<uint8_t, int8_t, uint16_t, int16_t, uint32_t, int32_t, float, bool,
                                std::string, uint64_t, int64_t, double, GgufArray>;
+/// An array's type number in the file. That of other values: their index in GgufValue, from here on one more.
+inline constexpr uint32_t kGgufArrayType = 9;
 
 struct GgufTensor {
   std::string name;

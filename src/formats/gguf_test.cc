@@ -7,16 +7,14 @@
 #include <cstring>
 #include <filesystem>
 
+#include "formats/temporary_for_test.h"
+
 namespace bantam::formats {
 namespace {
 
 using testing::AllOf;
 using testing::ElementsAre;
 using testing::HasSubstr;
-
-std::string temporary(std::string_view name) {
-  return fmt::format("{}bantam-{}-{}", testing::TempDir(), ::getpid(), name);
-}
 
 std::span<const std::byte> bytes_of(const std::string& text) { return std::as_bytes(std::span(text)); }
 
@@ -46,7 +44,7 @@ GgufWriter small_writer() {
   return out;
 }
 
-std::string small_file() {
+std::string small_gguf() {
   std::string path = temporary("small.gguf");
   EXPECT_TRUE(small_writer().write(path));
   auto out = read_file(path);
@@ -153,7 +151,7 @@ TEST(Gguf, WriterKeepsOrderAndRefusesWrongTensors) {
 }
 
 TEST(Gguf, TruncationAtEveryByteIsAnError) {
-  std::string whole = small_file();
+  std::string whole = small_gguf();
   size_t end = 0;
   {
     auto file = GgufFile::parse(bytes_of(whole));
@@ -172,7 +170,7 @@ TEST(Gguf, TruncationAtEveryByteIsAnError) {
 }
 
 TEST(Gguf, EveryBitFlipIsAnErrorOrAValidFile) {
-  std::string whole = small_file();
+  std::string whole = small_gguf();
   for (size_t bit = 0; bit < whole.size() * 8; ++bit) {
     whole[bit / 8] = static_cast<char>(whole[bit / 8] ^ (1 << bit % 8));
     auto file = GgufFile::parse(bytes_of(whole), "flip.gguf");

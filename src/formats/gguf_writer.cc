@@ -10,7 +10,6 @@ namespace {
 constexpr uint32_t kVersion = 3;
 constexpr uint64_t kAlignment = 32;    // the default, so the key itself need not be written
 constexpr size_t kMaxTensorName = 63;  // llama.cpp refuses longer ones (GGML_MAX_NAME)
-constexpr uint32_t kArrayType = 9;
 
 template <class T>
 void put(std::string& out, const T& value) {
@@ -25,7 +24,9 @@ void put(std::string& out, const T& value) {
 }
 
 /// The file's type number of alternative `index`; "array" takes 9, between string and u64.
-uint32_t type_number(size_t index) { return static_cast<uint32_t>(index < kArrayType ? index : index + 1); }
+uint32_t type_number(size_t index) {
+  return static_cast<uint32_t>(index < kGgufArrayType ? index : index + 1);
+}
 
 void put_value(std::string& out, const GgufValue& value) {
   const auto* array = std::get_if<GgufArray>(&value);
@@ -38,7 +39,7 @@ void put_value(std::string& out, const GgufValue& value) {
         value);
     return;
   }
-  put(out, kArrayType);
+  put(out, kGgufArrayType);
   put(out, type_number(array->index()));
   std::visit(
       [&](const auto& items) {

@@ -1,10 +1,11 @@
 #include "formats/safetensors.h"
 
 #include <gmock/gmock.h>
-#include <unistd.h>
 
 #include <cstring>
 #include <filesystem>
+
+#include "formats/temporary_for_test.h"
 
 namespace bantam::formats {
 namespace {
@@ -12,10 +13,6 @@ namespace {
 using testing::AllOf;
 using testing::ElementsAre;
 using testing::HasSubstr;
-
-std::string temporary(std::string_view name) {
-  return fmt::format("{}bantam-{}-{}", testing::TempDir(), ::getpid(), name);
-}
 
 std::string with_length(std::string_view header, std::string_view data) {
   uint64_t length = header.size();
@@ -32,7 +29,7 @@ Error header_error(std::string_view header, size_t data_bytes) {
   return parse_error(with_length(header, std::string(data_bytes, 'd')));
 }
 
-std::string small_file() {
+std::string small_safetensors() {
   std::vector<float> values = {1, 2, 3, 4, 5, 6};
   std::vector<uint8_t> bytes = {9, 8, 7};
   std::vector<int64_t> scalar = {-5};
@@ -50,7 +47,7 @@ std::string small_file() {
 }
 
 TEST(SafeTensors, WhatIsWrittenIsRead) {
-  std::string bytes = small_file();
+  std::string bytes = small_safetensors();
   auto file = SafeTensorsFile::parse(std::as_bytes(std::span(bytes)));
   ASSERT_TRUE(file) << file.error().message;
   EXPECT_EQ(file->tensors().size(), 4U);
@@ -71,7 +68,7 @@ TEST(SafeTensors, WhatIsWrittenIsRead) {
 }
 
 TEST(SafeTensors, TruncationAtEveryByteIsAnError) {
-  std::string whole = small_file();
+  std::string whole = small_safetensors();
   for (size_t n = 0; n < whole.size(); ++n) {
     Error error = parse_error(std::string(whole.data(), n));
     EXPECT_EQ(error.code, Code::kCorrupt) << n << error.message;
@@ -80,7 +77,7 @@ TEST(SafeTensors, TruncationAtEveryByteIsAnError) {
 }
 
 TEST(SafeTensors, EveryBitFlipIsAnErrorOrAValidFile) {
-  std::string whole = small_file();
+  std::string whole = small_safetensors();
   for (size_t bit = 0; bit < whole.size() * 8; ++bit) {
     whole[bit / 8] = static_cast<char>(whole[bit / 8] ^ (1 << bit % 8));
     parse_error(whole);

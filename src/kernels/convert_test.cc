@@ -17,7 +17,7 @@ namespace {
 
 using tensor::DType;
 
-const Table& fast() { return **choose_table(); }
+const Table& chosen() { return **choose_table(); }
 
 constexpr DType kQuantised[] = {DType::kQ8_0,   DType::kQ4_0,   DType::kQ4_1,  DType::kQ5_0, DType::kQ5_1,
                                 DType::kQ2_K,   DType::kQ3_K,   DType::kQ4_K,  DType::kQ5_K, DType::kQ6_K,
@@ -45,7 +45,7 @@ TEST(Convert, QuantaOfKnownValues) {
   EXPECT_EQ(q4.q[4] & 15, 15);
   EXPECT_EQ(q4.q[4] >> 4, 10);  // 3 / 2 + 8.5
   std::vector<float> back(kBlock);
-  dequantize_row(fast(), DType::kQ4_0, reinterpret_cast<std::byte*>(&q4), kBlock, back.data());
+  dequantize_row(chosen(), DType::kQ4_0, reinterpret_cast<std::byte*>(&q4), kBlock, back.data());
   EXPECT_EQ(back[3], -16);
   EXPECT_EQ(back[4], 14);
   EXPECT_EQ(back[20], 4);
@@ -58,7 +58,7 @@ TEST(Convert, ZeroAndTinyBlocks) {
       std::vector<std::byte> bytes(tensor::block_bytes(type));
       quantize_row(type, x.data(), kBlock, bytes.data());
       std::vector<float> back(x.size(), 1.0F);
-      dequantize_row(fast(), type, bytes.data(), x.size(), back.data());
+      dequantize_row(chosen(), type, bytes.data(), x.size(), back.data());
       for (float b : back)
         EXPECT_NEAR(b, 0.0F, value) << formats::ggml_type_name(static_cast<uint32_t>(type));
     }

@@ -10,11 +10,12 @@ namespace {
 
 constexpr std::string_view kPrefix = "bantam.certificate";
 constexpr size_t kMostEdges = 4096;
-constexpr const char* kKeys[] = {"error", "confidence", "threshold", "reference",   "examples",
-                                 "kept",  "errors",     "bound",     "drift_edges", "drift_counts"};
+constexpr const char* kCertificateKeys[] = {"error",       "confidence",  "threshold", "reference",
+                                            "examples",    "kept",        "errors",    "bound",
+                                            "drift_edges", "drift_counts"};
 
 /// Keys of one certificate.
-struct Keys {
+struct CertificateKeys {
   std::string_view prefix;
   std::string operator()(std::string_view name) const { return fmt::format("{}.{}", prefix, name); }
 };
@@ -65,7 +66,7 @@ Status check(const Certificate& c) {
 
 Result<std::optional<Certificate>> read_certificate_at(const formats::GgufFile& file,
                                                        std::string_view prefix) {
-  const Keys key{prefix};
+  const CertificateKeys key{prefix};
   if (file.find(key("error")) == nullptr) return std::nullopt;
   Certificate c;
   BANTAM_ASSIGN(c.error, file.get_float(key("error")));
@@ -93,8 +94,8 @@ Result<std::optional<Certificate>> read_certificate_at(const formats::GgufFile& 
 
 void write_certificate_at(const std::optional<Certificate>& certificate, formats::GgufWriter& file,
                           std::string_view prefix) {
-  const Keys key{prefix};
-  for (const char* name : kKeys) file.remove(key(name));
+  const CertificateKeys key{prefix};
+  for (const char* name : kCertificateKeys) file.remove(key(name));
   if (!certificate) return;
   const Certificate& c = *certificate;
   file.set(key("error"), c.error);

@@ -16,9 +16,9 @@ constexpr uint32_t kMostLayers = 1U << 12;
 constexpr double kLargestFactor = 1e9;  // of any scale, cap or base
 
 /// Reads keys under the architecture's prefix. Errors name file, key, found and expected.
-class Keys {
+class ConfigKeys {
  public:
-  Keys(const GgufFile& file, std::string architecture)
+  ConfigKeys(const GgufFile& file, std::string architecture)
       : file_(file), architecture_(std::move(architecture)) {}
 
   std::string key(std::string_view name) const { return fmt::format("{}.{}", architecture_, name); }
@@ -58,7 +58,7 @@ class Keys {
 };
 
 /// Refuses what would change the mathematics and is not implemented, so that it is never ignored.
-Status check_supported(const Keys& keys) {
+Status check_supported(const ConfigKeys& keys) {
   BANTAM_ASSIGN(uint64_t experts, keys.file().get_uint_or(keys.key("expert_count"), 0));
   if (experts != 0) {
     return fail(Code::kUnsupported, "{}: {}: found {}, expected 0", keys.file().path(),
@@ -67,7 +67,7 @@ Status check_supported(const Keys& keys) {
   return {};
 }
 
-Result<RopeScaling> read_scaling(const Keys& keys) {
+Result<RopeScaling> read_gguf_scaling(const ConfigKeys& keys) {
   RopeScaling out;
   auto named = keys.file().get_string_or(keys.key("rope.scaling.type"), "");
   if (!named) return std::unexpected(std::move(named).error());
@@ -99,7 +99,7 @@ Result<RopeScaling> read_scaling(const Keys& keys) {
 }
 
 /// The width of one head, which keys and values must agree on, and how much of it rotates.
-Status read_heads(const Keys& keys, Config& config) {
+Status read_heads(const ConfigKeys& keys, Config& config) {
   BANTAM_ASSIGN(config.heads, keys.size("attention.head_count"));
   BANTAM_ASSIGN(config.kv_heads, keys.size("attention.head_count_kv", config.heads));
   BANTAM_ASSIGN(config.head_dim, keys.size("attention.key_length", std::max(1U, config.dim / config.heads)));
@@ -118,13 +118,13 @@ Status read_heads(const Keys& keys, Config& config) {
 }
 
 /// What the families add to a plain decoder.
-Status read_family(const Keys& keys, const Family& family, Config& config) {
+Status read_family(const ConfigKeys& keys, const Family& family, Config& config) {
   config.rope_pairing = family.rope_pairing;
   config.activation = family.activation;
   config.encoder = family.encoder;
   config.qk_norm = family.qk_norm;
   config.post_norms = family.post_norms;
-  BANTAM_ASSIGN(config.rope_scaling, read_scaling(keys));
+  BANTAM_ASSIGN(config.rope_scaling, read_gguf_scaling(keys));
   BANTAM_ASSIGN(config.sliding_window, keys.size_or_none("attention.sliding_window"));
   if (config.sliding_window > 0) {
     BANTAM_ASSIGN(config.window_pattern,
@@ -153,7 +153,7 @@ Result<Config> read_config(const GgufFile& file) {
   if (!family) {
     return fail(Code::kUnsupported, "{}: general.architecture: {}", file.path(), family.error().message);
   }
-  const Keys keys(file, config.architecture);
+  const ConfigKeys keys(file, config.architecture);
   BANTAM_TRY(check_supported(keys));
   BANTAM_ASSIGN(config.context_length, keys.size("context_length"));
   BANTAM_ASSIGN(config.dim, keys.size("embedding_length"));

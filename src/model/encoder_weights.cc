@@ -13,7 +13,7 @@ Result<LayerNormWeights> read_norm(TensorReader& in, const std::string& name, ui
   return out;
 }
 
-Status read_attention(TensorReader& in, const std::string& layer, uint64_t c, EncoderLayer& out) {
+Status read_encoder_attention(TensorReader& in, const std::string& layer, uint64_t c, EncoderLayer& out) {
   if (in.has(layer + "attn_qkv.weight")) {
     BANTAM_ASSIGN(const MatrixView all, in.matrix(layer + "attn_qkv.weight", 3 * c, c));
     BANTAM_ASSIGN(const auto bias, in.vector_if_any(layer + "attn_qkv.bias", 3 * c));
@@ -37,11 +37,11 @@ Status read_attention(TensorReader& in, const std::string& layer, uint64_t c, En
   return {};
 }
 
-Result<EncoderLayer> read_layer(TensorReader& in, const Config& config, uint32_t index) {
+Result<EncoderLayer> read_encoder_layer(TensorReader& in, const Config& config, uint32_t index) {
   const uint64_t c = config.dim, f = config.ffn_dim;
   const std::string layer = fmt::format("blk.{}.", index);
   EncoderLayer out;
-  BANTAM_TRY(read_attention(in, layer, c, out));
+  BANTAM_TRY(read_encoder_attention(in, layer, c, out));
   if (in.has(layer + "ffn_gate.weight")) {
     BANTAM_ASSIGN(out.gate, in.matrix(layer + "ffn_gate.weight", f, c));
   }
@@ -74,7 +74,7 @@ Result<EncoderWeights> map_encoder(const formats::GgufFile& file, const Config& 
   }
   BANTAM_ASSIGN(out.embedding_norm, read_norm(in, "token_embd_norm", c));
   for (uint32_t layer = 0; layer < config.layers; ++layer) {
-    BANTAM_ASSIGN(auto weights, read_layer(in, config, layer));
+    BANTAM_ASSIGN(auto weights, read_encoder_layer(in, config, layer));
     out.layers.push_back(std::move(weights));
   }
   BANTAM_TRY(in.finish(config.architecture));

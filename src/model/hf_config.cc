@@ -122,7 +122,7 @@ Status read_llama3(Reader& in, const JsonFields& rope) {
   return {};
 }
 
-Status read_scaling(Reader& in, const JsonFields& rope) {
+Status read_hf_scaling(Reader& in, const JsonFields& rope) {
   BANTAM_ASSIGN(const std::string old, rope.text("type", "default"));
   BANTAM_ASSIGN(const std::string type, rope.text("rope_type", old));
   RopeScaling& scaling = in.config().rope_scaling;
@@ -188,7 +188,7 @@ Status read_rope(Reader& in) {
   c.rope_base = static_cast<float>(base);
   if (gemma3) c.window_rope_base = static_cast<float>(local);
   BANTAM_TRY(read_partial(in, rope));
-  return read_scaling(in, rope);
+  return read_hf_scaling(in, rope);
 }
 
 Status read_window(Reader& in) {

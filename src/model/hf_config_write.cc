@@ -11,20 +11,22 @@
 namespace bantam::model {
 namespace {
 
-using Json = nlohmann::ordered_json;
+using OrderedJson = nlohmann::ordered_json;
 
 /// The shortest decimal number that is this float: 0.22 rather than 0.2199999988079071.
 double decimal(float x) { return std::strtod(fmt::format("{}", x).c_str(), nullptr); }
 
-Json decimals(const std::vector<float>& values) {
-  Json out = Json::array();
+OrderedJson decimals(const std::vector<float>& values) {
+  OrderedJson out = OrderedJson::array();
   for (float x : values) out.push_back(decimal(x));
   return out;
 }
 
-Json one_or_all(const std::vector<int64_t>& ids) { return ids.size() == 1 ? Json(ids[0]) : Json(ids); }
+OrderedJson one_or_all(const std::vector<int64_t>& ids) {
+  return ids.size() == 1 ? OrderedJson(ids[0]) : OrderedJson(ids);
+}
 
-Json llama3_json(const Llama3Scaling& s) {
+OrderedJson llama3_json(const Llama3Scaling& s) {
   return {{"rope_type", "llama3"},
           {"factor", s.factor},
           {"low_freq_factor", s.low},
@@ -32,8 +34,8 @@ Json llama3_json(const Llama3Scaling& s) {
           {"original_max_position_embeddings", s.original_context}};
 }
 
-Json longrope_json(const std::vector<float>& in_short, const std::vector<float>& in_long, uint32_t original,
-                   float magnitude) {
+OrderedJson longrope_json(const std::vector<float>& in_short, const std::vector<float>& in_long,
+                          uint32_t original, float magnitude) {
   return {{"rope_type", "longrope"},
           {"type", "longrope"},
           {"short_factor", decimals(in_short)},
@@ -44,16 +46,17 @@ Json longrope_json(const std::vector<float>& in_short, const std::vector<float>&
 
 /// As phi3's class reads it: three fields, the original context beside them. A fourth, which its older
 /// versions refuse, only where the magnitude does not follow.
-Json phi3_longrope_json(const std::vector<float>& in_short, const std::vector<float>& in_long, const Config& c,
-                        uint32_t original) {
-  Json out{{"type", "longrope"}, {"short_factor", decimals(in_short)}, {"long_factor", decimals(in_long)}};
+OrderedJson phi3_longrope_json(const std::vector<float>& in_short, const std::vector<float>& in_long,
+                               const Config& c, uint32_t original) {
+  OrderedJson out{
+      {"type", "longrope"}, {"short_factor", decimals(in_short)}, {"long_factor", decimals(in_long)}};
   const auto usual = static_cast<float>(longrope_magnitude(c.context_length, original));
   if (c.rope_scaling.magnitude != usual) out["attention_factor"] = decimal(c.rope_scaling.magnitude);
   return out;
 }
 
 /// rope_scaling, null where nothing is scaled. Factors that are not Llama 3's are LongRoPE's with one list.
-Result<Json> scaling_json(const HfConfig& in) {
+Result<OrderedJson> scaling_json(const HfConfig& in) {
   const Config& c = in.config;
   const RopeScaling& s = c.rope_scaling;
   const bool lists = !in.rope_short.empty() || !in.rope_long.empty();
@@ -87,26 +90,26 @@ Result<Json> scaling_json(const HfConfig& in) {
     return fail(Code::kUnsupported, "rope.scaling.attn_factor: found {}, expected 1 beside no factors and no YaRN",
                 s.magnitude);
   if (s.type == RopeScaling::Type::kLinear)
-    return Json{{"rope_type", "linear"}, {"type", "linear"}, {"factor", decimal(s.factor)}};
-  if (s.type == RopeScaling::Type::kNone) return Json();
-  Json out{{"rope_type", "yarn"},
-           {"type", "yarn"},
-           {"factor", decimal(s.factor)},
-           {"original_max_position_embeddings", original},
-           {"beta_fast", decimal(s.beta_fast)},
-           {"beta_slow", decimal(s.beta_slow)}};
+    return OrderedJson{{"rope_type", "linear"}, {"type", "linear"}, {"factor", decimal(s.factor)}};
+  if (s.type == RopeScaling::Type::kNone) return OrderedJson();
+  OrderedJson out{{"rope_type", "yarn"},
+                  {"type", "yarn"},
+                  {"factor", decimal(s.factor)},
+                  {"original_max_position_embeddings", original},
+                  {"beta_fast", decimal(s.beta_fast)},
+                  {"beta_slow", decimal(s.beta_slow)}};
   if (s.magnitude != 1) out["attention_factor"] = s.magnitude * (1 + 0.1 * std::log(s.factor));
   return out;
 }
 
-Json layer_types(const Config& c) {
-  Json out = Json::array();
+OrderedJson layer_types(const Config& c) {
+  OrderedJson out = OrderedJson::array();
   for (uint32_t i = 0; i < c.layers; ++i)
     out.push_back(c.has_window(i) ? "sliding_attention" : "full_attention");
   return out;
 }
 
-void add_gemma(const Config& c, Json& out) {
+void add_gemma(const Config& c, OrderedJson& out) {
   out["hidden_activation"] = "gelu_pytorch_tanh";
   if (c.architecture == "gemma") return;
   const double scalar =
@@ -114,14 +117,16 @@ void add_gemma(const Config& c, Json& out) {
   // The float's square is near a whole number where it came from one.
   const double whole = std::round(scalar);
   out["query_pre_attn_scalar"] = std::abs(scalar - whole) < 1e-4 * whole ? whole : scalar;
-  out["attn_logit_softcapping"] = c.attention_softcap > 0 ? Json(decimal(c.attention_softcap)) : Json();
-  out["final_logit_softcapping"] = c.logit_softcap > 0 ? Json(decimal(c.logit_softcap)) : Json();
+  out["attn_logit_softcapping"] =
+      c.attention_softcap > 0 ? OrderedJson(decimal(c.attention_softcap)) : OrderedJson();
+  out["final_logit_softcapping"] =
+      c.logit_softcap > 0 ? OrderedJson(decimal(c.logit_softcap)) : OrderedJson();
   if (c.architecture != "gemma3") return;
   out["rope_local_base_freq"] = decimal(c.window_rope_base > 0 ? c.window_rope_base : c.rope_base);
   if (c.sliding_window > 0) out["sliding_window_pattern"] = c.window_pattern;
 }
 
-void add_family(const Config& c, Json& out) {
+void add_family(const Config& c, OrderedJson& out) {
   const Family* family = find_family(c.architecture).value_or(nullptr);
   if (family != nullptr && family->scaled_embedding) {
     add_gemma(c, out);
@@ -183,20 +188,20 @@ Status check_sayable(const HfConfig& in) {
   return check_biases(in);
 }
 
-Result<Json> decoder_json(const HfConfig& in) {
+Result<OrderedJson> decoder_json(const HfConfig& in) {
   const Config& c = in.config;
   BANTAM_TRY(check_sayable(in));
-  Json out{{"vocab_size", c.vocab_size},
-           {"max_position_embeddings", c.context_length},
-           {"hidden_size", c.dim},
-           {"intermediate_size", c.ffn_dim},
-           {"num_hidden_layers", c.layers},
-           {"num_attention_heads", c.heads},
-           {"num_key_value_heads", c.kv_heads},
-           {"head_dim", c.head_dim},
-           {"rms_norm_eps", decimal(c.rms_eps)},
-           {"rope_theta", decimal(c.rope_base)},
-           {"tie_word_embeddings", c.tied_head}};
+  OrderedJson out{{"vocab_size", c.vocab_size},
+                  {"max_position_embeddings", c.context_length},
+                  {"hidden_size", c.dim},
+                  {"intermediate_size", c.ffn_dim},
+                  {"num_hidden_layers", c.layers},
+                  {"num_attention_heads", c.heads},
+                  {"num_key_value_heads", c.kv_heads},
+                  {"head_dim", c.head_dim},
+                  {"rms_norm_eps", decimal(c.rms_eps)},
+                  {"rope_theta", decimal(c.rope_base)},
+                  {"tie_word_embeddings", c.tied_head}};
   BANTAM_ASSIGN(out["rope_scaling"], scaling_json(in));
   if (c.rope_scaling.original_context > 0) {
     out["original_max_position_embeddings"] = c.rope_scaling.original_context;
@@ -213,47 +218,48 @@ Result<Json> decoder_json(const HfConfig& in) {
   return out;
 }
 
-Result<Json> encoder_json(const HfConfig& in) {
+Result<OrderedJson> encoder_json(const HfConfig& in) {
   const Config& c = in.config;
   if (c.rope_dims != 0)
     return fail(Code::kUnsupported, "rope.dimension_count: found {} in a {} model, expected {}", c.rope_dims,
                 c.architecture, c.head_dim);
   if (c.architecture == "bert") {
-    return Json{{"vocab_size", c.vocab_size},
-            {"max_position_embeddings", c.context_length},
-            {"hidden_size", c.dim},
-            {"intermediate_size", c.ffn_dim},
-            {"num_hidden_layers", c.layers},
-            {"num_attention_heads", c.heads},
-            {"layer_norm_eps", decimal(c.rms_eps)},
-            {"type_vocab_size", in.token_types},
-            {"hidden_act", "gelu"},
-            {"position_embedding_type", "absolute"}};
+    return OrderedJson{{"vocab_size", c.vocab_size},
+                       {"max_position_embeddings", c.context_length},
+                       {"hidden_size", c.dim},
+                       {"intermediate_size", c.ffn_dim},
+                       {"num_hidden_layers", c.layers},
+                       {"num_attention_heads", c.heads},
+                       {"layer_norm_eps", decimal(c.rms_eps)},
+                       {"type_vocab_size", in.token_types},
+                       {"hidden_act", "gelu"},
+                       {"position_embedding_type", "absolute"}};
   }
-  return Json{{"vocab_size", c.vocab_size},
-          {"n_positions", c.context_length},
-          {"n_embd", c.dim},
-          {"n_inner", c.ffn_dim},
-          {"n_layer", c.layers},
-          {"n_head", c.heads},
-          {"layer_norm_epsilon", decimal(c.rms_eps)},
-          {"rotary_emb_base", decimal(c.rope_base)},
-          {"rotary_emb_fraction", 1.0},
-          {"rotary_emb_interleaved", false},
-          {"type_vocab_size", in.token_types},
-          {"activation_function", "swiglu"},
-          {"prenorm", false},
-          {"qkv_proj_bias", false},
-          {"mlp_fc1_bias", false},
-          {"mlp_fc2_bias", false}};
+  return OrderedJson{{"vocab_size", c.vocab_size},
+                     {"n_positions", c.context_length},
+                     {"n_embd", c.dim},
+                     {"n_inner", c.ffn_dim},
+                     {"n_layer", c.layers},
+                     {"n_head", c.heads},
+                     {"layer_norm_epsilon", decimal(c.rms_eps)},
+                     {"rotary_emb_base", decimal(c.rope_base)},
+                     {"rotary_emb_fraction", 1.0},
+                     {"rotary_emb_interleaved", false},
+                     {"type_vocab_size", in.token_types},
+                     {"activation_function", "swiglu"},
+                     {"prenorm", false},
+                     {"qkv_proj_bias", false},
+                     {"mlp_fc1_bias", false},
+                     {"mlp_fc2_bias", false}};
 }
 
 }  // namespace
 
 Result<std::string> write_hf_config(const HfConfig& config, std::string_view dtype, const HfTokenIds& ids) {
   const std::string type = model_type_of(config.config);
-  Json out{{"architectures", {hf_class_of(type)}}, {"model_type", type}};
-  BANTAM_ASSIGN(const Json values, config.config.encoder ? encoder_json(config) : decoder_json(config));
+  OrderedJson out{{"architectures", {hf_class_of(type)}}, {"model_type", type}};
+  BANTAM_ASSIGN(const OrderedJson values,
+                config.config.encoder ? encoder_json(config) : decoder_json(config));
   out.update(values);
   if (ids.bos) out["bos_token_id"] = *ids.bos;
   if (!ids.ends.empty()) out["eos_token_id"] = one_or_all(ids.ends);
@@ -263,7 +269,7 @@ Result<std::string> write_hf_config(const HfConfig& config, std::string_view dty
 }
 
 std::string write_hf_generation(const HfTokenIds& ids) {
-  Json out{{"_from_model_config", true}};
+  OrderedJson out{{"_from_model_config", true}};
   if (ids.bos) out["bos_token_id"] = *ids.bos;
   if (!ids.ends.empty()) out["eos_token_id"] = one_or_all(ids.ends);
   if (ids.padding) out["pad_token_id"] = *ids.padding;

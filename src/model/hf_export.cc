@@ -28,7 +28,7 @@ namespace {
 namespace fs = std::filesystem;
 using formats::GgmlType;
 using formats::GgufTensor;
-using Json = nlohmann::ordered_json;
+using OrderedJson = nlohmann::ordered_json;
 
 std::string dtype_name(GgmlType type) { return formats::ggml_type_name(static_cast<uint32_t>(type)); }
 bool is_float(GgmlType type) {
@@ -177,7 +177,7 @@ Status write_weights(const formats::GgufFile& file, const std::vector<Item>& ite
                      const std::string& directory, const ExportOptions& options, ExportReport& report) {
   const auto shards = split(items, options.shard_bytes);
   Converter convert(file, config.head_dim);
-  Json map = Json::object();
+  OrderedJson map = OrderedJson::object();
   for (size_t shard = 0; shard < shards.size(); ++shard) {
     const std::string name = shards.size() == 1
                                  ? "model.safetensors"
@@ -202,31 +202,32 @@ Status write_weights(const formats::GgufFile& file, const std::vector<Item>& ite
   if (options.progress)
     options.progress({.step = "export", .done = items.size(), .total = items.size(), .note = {}});
   if (shards.size() == 1) return {};
-  const Json index{{"metadata", {{"total_size", report.bytes}}}, {"weight_map", map}};
+  const OrderedJson index{{"metadata", {{"total_size", report.bytes}}}, {"weight_map", map}};
   return write_file(directory + "/model.safetensors.index.json", index.dump(2) + "\n");
 }
 
 /// How sentence-transformers is told to make one vector of a text.
-Status write_pooling(const formats::GgufFile& file, const Config& config, const std::string& directory,
-                     ExportReport& report) {
+Status export_pooling(const formats::GgufFile& file, const Config& config, const std::string& directory,
+                      ExportReport& report) {
   BANTAM_ASSIGN(const uint64_t type, file.get_uint_or(config.architecture + ".pooling_type", 0));
   if (type == 0) return {};
   if (type > 3) {
     report.notes.push_back(fmt::format("the pooling type {} has no form at sentence-transformers", type));
     return {};
   }
-  const Json pooling{{"word_embedding_dimension", config.dim},
-                     {"pooling_mode_cls_token", type == 2},
-                     {"pooling_mode_mean_tokens", type == 1},
-                     {"pooling_mode_max_tokens", false},
-                     {"pooling_mode_lasttoken", type == 3}};
+  const OrderedJson pooling{{"word_embedding_dimension", config.dim},
+                            {"pooling_mode_cls_token", type == 2},
+                            {"pooling_mode_mean_tokens", type == 1},
+                            {"pooling_mode_max_tokens", false},
+                            {"pooling_mode_lasttoken", type == 3}};
   const auto module = [](int index, const char* path, const char* name) {
-    return Json{{"idx", index},
-                {"name", std::to_string(index)},
-                {"path", path},
-                {"type", fmt::format("sentence_transformers.models.{}", name)}};
+    return OrderedJson{{"idx", index},
+                       {"name", std::to_string(index)},
+                       {"path", path},
+                       {"type", fmt::format("sentence_transformers.models.{}", name)}};
   };
-  const Json modules = Json::array({module(0, "", "Transformer"), module(1, "1_Pooling", "Pooling")});
+  const OrderedJson modules =
+      OrderedJson::array({module(0, "", "Transformer"), module(1, "1_Pooling", "Pooling")});
   std::error_code error;
   fs::create_directory(directory + "/1_Pooling", error);
   if (error) return fail_errno(directory + "/1_Pooling", error.value());
@@ -256,7 +257,7 @@ void add_notes(const formats::GgufFile& file, const std::vector<Item>& items, Ex
 }
 
 /// What was written is what import_hf reads (the tokenizer has been read back already).
-Status check_written(const std::string& directory) {
+Status check_exported(const std::string& directory) {
   BANTAM_ASSIGN(const std::string text, read_file(directory + "/config.json"));
   BANTAM_ASSIGN(const HfConfig hf, read_hf_config(text));
   BANTAM_ASSIGN(HfSource source, HfSource::open(directory));
@@ -282,11 +283,11 @@ Status write_all(const formats::GgufFile& file, const std::string& directory, co
   BANTAM_TRY(write_file(directory + "/config.json", *config));
   BANTAM_TRY(write_file(directory + "/tokenizer.json", tokenizer.tokenizer));
   BANTAM_TRY(write_file(directory + "/tokenizer_config.json", tokenizer.config));
-  BANTAM_TRY(write_pooling(file, hf.config, directory, report));
+  BANTAM_TRY(export_pooling(file, hf.config, directory, report));
   if (!hf.config.encoder)
     BANTAM_TRY(write_file(directory + "/generation_config.json", write_hf_generation(ids)));
   BANTAM_TRY(write_weights(file, items, hf.config, directory, options, report));
-  return check_written(directory);
+  return check_exported(directory);
 }
 
 /// A new folder beside its target, under a name that nobody had. What is in it goes unless it takes the target's.

@@ -123,8 +123,8 @@ Result<std::string> pooling_folder(const std::string& directory) {
 }
 
 /// How sentence-transformers makes one vector of a text, where the directory says so.
-Status write_pooling(const std::string& directory, const Config& config, GgufWriter& file,
-                     ImportReport& report) {
+Status import_pooling(const std::string& directory, const Config& config, GgufWriter& file,
+                      ImportReport& report) {
   BANTAM_ASSIGN(const std::string folder, pooling_folder(directory));
   if (folder.empty()) return {};
   const std::string name = folder + "/config.json";
@@ -225,8 +225,8 @@ void write_ends(const std::vector<uint32_t>& ends, const text::PipelineTokenizer
 }
 
 /// What is written must be usable: the config and all tensors, the vocabulary and its ends.
-Status check_written(const formats::GgufFile& file, const text::PipelineTokenizer& original,
-                     const std::vector<uint32_t>& ends, ImportReport& report) {
+Status check_imported(const formats::GgufFile& file, const text::PipelineTokenizer& original,
+                      const std::vector<uint32_t>& ends, ImportReport& report) {
   report.bytes = file.file_bytes();
   BANTAM_ASSIGN(const Config config, read_config(file));
   if (config.encoder) {
@@ -266,7 +266,7 @@ Result<ImportReport> import_hf(const std::string& directory, const std::string& 
   GgufWriter file;
   write_config(hf.config, file);
   file.set("general.name", fs::path(directory).lexically_normal().filename().string());
-  BANTAM_TRY(write_pooling(directory, hf.config, file, report));
+  BANTAM_TRY(import_pooling(directory, hf.config, file, report));
   BANTAM_ASSIGN(auto vocabulary, text::tokenizer_json_to_gguf(tokenizer, tokenizer_config, tokenizer_path,
                                                               hf.config.vocab_size, file));
   report.notes.insert(report.notes.end(), vocabulary.notes.begin(), vocabulary.notes.end());
@@ -281,7 +281,7 @@ Result<ImportReport> import_hf(const std::string& directory, const std::string& 
   }
   BANTAM_TRY(write_tensors(hf, source, file, report));
   BANTAM_TRY(file.write(out, [&](const formats::GgufFile& written) {
-    return check_written(written, *vocabulary.original, ends, report);
+    return check_imported(written, *vocabulary.original, ends, report);
   }));
   return report;
 }

@@ -8,25 +8,25 @@
 namespace bantam::model {
 namespace {
 
-constexpr const char* kKeys[] = {"weights",
-                                 "samples",
-                                 "sample_temperature",
-                                 "agreement",
-                                 "agreement_bound",
-                                 "self_check",
-                                 "self_check_prompt",
-                                 "yes",
-                                 "no",
-                                 "fitted",
-                                 "tested",
-                                 "ece_before",
-                                 "ece_after"};
+constexpr const char* kLearnedKeys[] = {"weights",
+                                        "samples",
+                                        "sample_temperature",
+                                        "agreement",
+                                        "agreement_bound",
+                                        "self_check",
+                                        "self_check_prompt",
+                                        "yes",
+                                        "no",
+                                        "fitted",
+                                        "tested",
+                                        "ece_before",
+                                        "ece_after"};
 constexpr const char* kCertificate = "bantam.confidence.certificate";
 constexpr uint64_t kMostSamples = 64;
 
 std::string key(std::string_view name) { return fmt::format("bantam.confidence.{}", name); }
 
-Status check(const formats::GgufFile& file, const LearnedConfidence& c, uint64_t samples) {
+Status check_learned(const formats::GgufFile& file, const LearnedConfidence& c, uint64_t samples) {
   if (c.weights.empty() || !std::ranges::all_of(c.weights, [](double w) { return std::isfinite(w); }))
     return fail(Code::kCorrupt, "{}: {}: expected finite numbers", file.path(), key("weights"));
   if (samples > kMostSamples)
@@ -66,14 +66,14 @@ Result<std::optional<LearnedConfidence>> read_learned_confidence(const formats::
   BANTAM_ASSIGN(c.tested, file.get_uint(key("tested")));
   BANTAM_ASSIGN(c.ece_before, file.get_float(key("ece_before")));
   BANTAM_ASSIGN(c.ece_after, file.get_float(key("ece_after")));
-  BANTAM_TRY(check(file, c, samples));
+  BANTAM_TRY(check_learned(file, c, samples));
   c.samples = static_cast<uint32_t>(samples);
   BANTAM_ASSIGN(c.certificate, read_certificate_at(file, kCertificate));
   return c;
 }
 
 void write_learned_confidence(const std::optional<LearnedConfidence>& learned, formats::GgufWriter& file) {
-  for (const char* name : kKeys) file.remove(key(name));
+  for (const char* name : kLearnedKeys) file.remove(key(name));
   write_certificate_at(learned ? learned->certificate : std::nullopt, file, kCertificate);
   if (!learned) return;
   const LearnedConfidence& c = *learned;

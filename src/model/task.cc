@@ -8,8 +8,6 @@ namespace {
 
 using formats::GgufFile;
 
-constexpr std::string_view kInput = "{input}";
-
 Status check_texts(const GgufFile& file, std::string_view key, const std::vector<std::string>& texts) {
   if (texts.empty())
     return fail(Code::kCorrupt, "{}: {}: found none, expected at least one", file.path(), key);
@@ -67,9 +65,9 @@ Result<std::optional<Task>> read_task(const GgufFile& file) {
                 file.path(), task.choices.size(), task.labels.size());
   }
   BANTAM_ASSIGN(task.prompt, file.get_string("bantam.task.prompt"));
-  if (task.prompt.find(kInput) == std::string::npos) {
+  if (task.prompt.find(kInputPlace) == std::string::npos) {
     return fail(Code::kCorrupt, "{}: bantam.task.prompt: found \"{}\", expected {} in it", file.path(),
-                task.prompt, kInput);
+                task.prompt, kInputPlace);
   }
   BANTAM_ASSIGN(task.calibration, read_calibration(file));
   BANTAM_ASSIGN(task.certificate, read_certificate(file));

@@ -4,6 +4,7 @@
 
 #include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "base/result.h"
@@ -11,6 +12,9 @@
 #include "model/certificate.h"
 
 namespace bantam::model {
+
+/// Where the user's text goes in a prompt.
+inline constexpr std::string_view kInputPlace = "{input}";
 
 /// Learned on data held back from training.
 struct Calibration {

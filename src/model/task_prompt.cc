@@ -5,21 +5,21 @@
 namespace bantam::model {
 namespace {
 
-constexpr std::string_view kInput = "{input}";
 constexpr text::EncodeOptions kTemplate{.add_special = false, .parse_special = true};
 
 }  // namespace
 
 Result<TaskPrompt> TaskPrompt::create(const Task& task, const text::Tokenizer& tokenizer) {
   const std::string_view prompt = task.prompt;
-  const size_t at = prompt.find(kInput);
+  const size_t at = prompt.find(kInputPlace);
   if (at == std::string_view::npos) {
-    return fail(Code::kInvalidArgument, "the task's prompt: found \"{}\", expected {} in it", prompt, kInput);
+    return fail(Code::kInvalidArgument, "the task's prompt: found \"{}\", expected {} in it", prompt,
+                kInputPlace);
   }
   TaskPrompt out;
   out.tokenizer_ = &tokenizer;
   out.before_ = prompt.substr(0, at);
-  out.after_ = prompt.substr(at + kInput.size());
+  out.after_ = prompt.substr(at + kInputPlace.size());
   // Whether BOS belongs in front is the vocabulary's to say; EOS, which it may add to a whole text, does not
   // belong here.
   BANTAM_ASSIGN(auto special, tokenizer.encode("", {.add_special = true, .parse_special = false}));

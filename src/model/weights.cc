@@ -10,8 +10,8 @@ namespace {
 
 using formats::GgufFile;
 
-Status read_attention(TensorReader& in, const Config& config, bool fused, const std::string& layer,
-                      LayerWeights& out) {
+Status read_decoder_attention(TensorReader& in, const Config& config, bool fused, const std::string& layer,
+                              LayerWeights& out) {
   const uint64_t c = config.dim, q = uint64_t{config.heads} * config.head_dim,
                  kv = uint64_t{config.kv_heads} * config.head_dim;
   if (fused) {
@@ -36,12 +36,12 @@ Status read_attention(TensorReader& in, const Config& config, bool fused, const 
   return {};
 }
 
-Result<LayerWeights> read_layer(TensorReader& in, const Config& config, bool fused, uint32_t index) {
+Result<LayerWeights> read_decoder_layer(TensorReader& in, const Config& config, bool fused, uint32_t index) {
   const uint64_t c = config.dim, f = config.ffn_dim;
   const std::string layer = fmt::format("blk.{}.", index);
   LayerWeights out;
   BANTAM_ASSIGN(out.attention_norm, in.vector(layer + "attn_norm.weight", c));
-  BANTAM_TRY(read_attention(in, config, fused, layer, out));
+  BANTAM_TRY(read_decoder_attention(in, config, fused, layer, out));
   BANTAM_ASSIGN(out.ffn_norm, in.vector(layer + "ffn_norm.weight", c));
   if (fused) {
     BANTAM_ASSIGN(const MatrixView both, in.matrix(layer + "ffn_up.weight", 2 * f, c));
@@ -95,7 +95,7 @@ Result<Weights> map_weights(const GgufFile& file, const Config& config) {
   Weights out;
   BANTAM_ASSIGN(out.token_embedding, in.matrix("token_embd.weight", config.vocab_size, config.dim));
   for (uint32_t layer = 0; layer < config.layers; ++layer) {
-    BANTAM_ASSIGN(auto weights, read_layer(in, config, family->fused, layer));
+    BANTAM_ASSIGN(auto weights, read_decoder_layer(in, config, family->fused, layer));
     out.layers.push_back(std::move(weights));
   }
   BANTAM_ASSIGN(out.output_norm, in.vector("output_norm.weight", config.dim));

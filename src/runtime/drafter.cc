@@ -33,7 +33,7 @@ class PromptLookup final : public Drafter {
 };
 
 /// Errors: kInvalidArgument naming the first token that differs, or the sizes.
-Status check_vocabulary(const Engine& draft, const Engine& target) {
+Status check_same_vocabulary(const Engine& draft, const Engine& target) {
   const auto &small = draft.tokenizer(), &large = target.tokenizer();
   const size_t shared = std::min(small.vocab_size(), large.vocab_size());
   for (size_t i = 0; i < shared; ++i) {
@@ -130,7 +130,7 @@ std::unique_ptr<Drafter> make_prompt_lookup(size_t longest) {
 }
 
 Result<std::unique_ptr<Drafter>> make_draft_model(std::shared_ptr<const Engine> draft, const Engine& target) {
-  BANTAM_TRY(check_vocabulary(*draft, target));
+  BANTAM_TRY(check_same_vocabulary(*draft, target));
   auto sessions = std::make_shared<DraftSessions>(std::move(draft));
   BANTAM_ASSIGN(auto session, sessions->engine->new_session());
   sessions->give_back(std::move(session));
@@ -143,7 +143,7 @@ std::shared_ptr<DraftSource> make_lookup_source(size_t longest) {
 
 Result<std::shared_ptr<DraftSource>> make_draft_source(std::shared_ptr<const Engine> draft,
                                                        const Engine& target) {
-  BANTAM_TRY(check_vocabulary(*draft, target));
+  BANTAM_TRY(check_same_vocabulary(*draft, target));
   return std::make_shared<DraftModels>(std::move(draft));
 }
 

@@ -14,7 +14,7 @@ static_assert(std::endian::native == std::endian::little, "states are copied as 
 
 constexpr std::string_view kMagic = "BANTAMKV";
 constexpr uint32_t kVersion = 1, kLongText = 1;
-constexpr size_t kDigits = 64;
+constexpr size_t kHashDigits = 64;
 constexpr uint32_t kMost = uint32_t{1} << 24;  // of each count
 
 template <class T>
@@ -56,7 +56,7 @@ class Reader {
 };
 
 bool is_digits(const std::string& text) {
-  return text.size() == kDigits &&
+  return text.size() == kHashDigits &&
          std::ranges::all_of(text, [](char c) { return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'f'); });
 }
 
@@ -95,8 +95,8 @@ Result<StateView> parse_state(std::span<const std::byte> bytes, std::string_view
   key.heads = in.number<uint32_t>();
   key.row_bytes = in.number<uint32_t>();
   const auto tokens = in.number<uint32_t>();
-  key.model = in.text(kDigits);
-  key.adapters = in.text(kDigits);
+  key.model = in.text(kHashDigits);
+  key.adapters = in.text(kHashDigits);
   const auto flags = in.number<uint32_t>(), zero = in.number<uint32_t>();
   key.long_text = flags == kLongText;
   const auto half = half_bytes(key, tokens);

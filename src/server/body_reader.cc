@@ -6,8 +6,6 @@
 
 namespace bantam::server {
 
-using json = BodyReader::json;
-
 void BodyReader::problem(std::string param, std::string code, std::string message) {
   if (error_) return;
   error_ = ApiError{
@@ -157,13 +155,13 @@ bool BodyReader::is_array(const std::string& name, const json& value, size_t lea
   return false;
 }
 
-const json* BodyReader::member(const json& object, const char* name) {
+const BodyReader::json* BodyReader::member(const json& object, const char* name) {
   if (!object.is_object()) return nullptr;
   auto it = object.find(name);
   return it == object.end() || it->is_null() ? nullptr : &*it;
 }
 
-const json* BodyReader::required(const std::string& name, const json& object, const char* key) {
+const BodyReader::json* BodyReader::required(const std::string& name, const json& object, const char* key) {
   const json* found = member(object, key);
   if (!found) missing(name.empty() ? key : name + "." + key);
   return found;
@@ -174,7 +172,7 @@ void BodyReader::metadata(const std::string& name, const json& value) {
   for (const auto& [key, entry] : value.items()) text(name + "." + key, entry);
 }
 
-std::expected<json, ApiError> parse_body(std::string_view text) {
+std::expected<BodyReader::json, ApiError> parse_body(std::string_view text) {
   auto body = net::parse_ordered_json(text, "The request body");
   if (!body) {
     return std::unexpected(

@@ -8,9 +8,7 @@
 namespace bantam::server {
 namespace {
 
-using json = BodyReader::json;
-
-constexpr size_t kMaxMessages = 4096, kMaxParts = 4096, kMaxCalls = 128;
+constexpr size_t kMaxCalls = 128;
 
 class ChatReader final : public GenerationReader {
  public:

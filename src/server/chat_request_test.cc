@@ -9,7 +9,7 @@ namespace {
 using testing::ElementsAre;
 
 /// A request with these members beside a model and a message.
-std::expected<Generation, ApiError> with(std::string members) {
+std::expected<Generation, ApiError> chat_with(std::string members) {
   if (!members.empty()) members = "," + members;
   return read_chat_request(R"({"model":"m","messages":[{"role":"user","content":"hi"}])" + members + "}",
                            {.max_answers = 4});
@@ -38,12 +38,12 @@ TEST(ChatRequest, ReadsWhatIsHonoured) {
   EXPECT_THAT(chat.stop, ElementsAre("x"));
   EXPECT_THAT(chat.choices, ElementsAre("p", "q"));
   EXPECT_TRUE(r->stream);
-  EXPECT_FALSE(with("")->chats[0].sampling.temperature);
+  EXPECT_FALSE(chat_with("")->chats[0].sampling.temperature);
 }
 
 TEST(ChatRequest, ReadsPenaltiesLogprobsAndSeveralAnswers) {
-  auto r =
-      with(R"("n":3,"seed":5,"frequency_penalty":0.5,"presence_penalty":-1,"logit_bias":{"7":-100,"12":2.5},
+  auto r = chat_with(
+      R"("n":3,"seed":5,"frequency_penalty":0.5,"presence_penalty":-1,"logit_bias":{"7":-100,"12":2.5},
                    "logprobs":true,"top_logprobs":2)");
   ASSERT_TRUE(r) << r.error().message;
   ASSERT_EQ(r->chats.size(), 3u);
@@ -63,7 +63,7 @@ constexpr const char* kTools = R"("tools":[
 
 TEST(ChatRequest, ReadsToolsInTheOrderOfTheirSchemas) {
   using Mode = chat::ToolChoice::Mode;
-  auto r = with(kTools);
+  auto r = chat_with(kTools);
   ASSERT_TRUE(r) << r.error().message;
   ASSERT_EQ(r->chats[0].tools.size(), 2u);
   const chat::Tool& tool = r->chats[0].tools[0];
@@ -73,13 +73,14 @@ TEST(ChatRequest, ReadsToolsInTheOrderOfTheirSchemas) {
   EXPECT_EQ(tool.parameters,
             R"({"type":"object","properties":{"z":{"type":"string"},"a":{"type":"integer"}}})");
   EXPECT_EQ(r->chats[0].tool_choice.mode, Mode::kAuto);
-  EXPECT_EQ(with(std::string(kTools) + R"(,"tool_choice":"required")")->chats[0].tool_choice.mode,
+  EXPECT_EQ(chat_with(std::string(kTools) + R"(,"tool_choice":"required")")->chats[0].tool_choice.mode,
             Mode::kRequired);
-  r = with(R"("tool_choice":{"type":"function","function":{"name":"time"}},)" + std::string(kTools));
+  r = chat_with(R"("tool_choice":{"type":"function","function":{"name":"time"}},)" + std::string(kTools));
   ASSERT_TRUE(r) << r.error().message;
   EXPECT_EQ(r->chats[0].tool_choice.mode, Mode::kFunction);
   EXPECT_EQ(r->chats[0].tool_choice.function, "time");
-  r = with(std::string(kTools) + R"(,"tool_choice":{"type":"allowed_tools","allowed_tools":{"mode":"required",
+  r = chat_with(std::string(kTools) +
+                R"(,"tool_choice":{"type":"allowed_tools","allowed_tools":{"mode":"required",
            "tools":[{"type":"function","function":{"name":"time"}}]}},"parallel_tool_calls":false)");
   ASSERT_TRUE(r) << r.error().message;
   ASSERT_EQ(r->chats[0].tools.size(), 1u);
@@ -110,8 +111,9 @@ TEST(ChatRequest, ReadsCallsAndTheirResults) {
 
 TEST(ChatRequest, ReadsResponseFormats) {
   using Kind = chat::ResponseFormat::Kind;
-  EXPECT_EQ(with(R"("response_format":{"type":"json_object"})")->chats[0].format.kind, Kind::kJsonObject);
-  auto r = with(R"("response_format":{"type":"json_schema","json_schema":{"name":"person","strict":true,
+  EXPECT_EQ(chat_with(R"("response_format":{"type":"json_object"})")->chats[0].format.kind,
+            Kind::kJsonObject);
+  auto r = chat_with(R"("response_format":{"type":"json_schema","json_schema":{"name":"person","strict":true,
       "description":"One person","schema":{"type":"object","properties":{"name":{"type":"string"},"age":{}}}}})");
   ASSERT_TRUE(r) << r.error().message;
   const chat::ResponseFormat& format = r->chats[0].format;
@@ -129,21 +131,21 @@ TEST(ChatRequest, AcceptsWhatChangesNothing) {
         R"("response_format":{"type":"text"})", R"("user":"u","metadata":{"a":"b"},"store":false)",
         R"("service_tier":"auto")", R"("modalities":["text"])",
         R"("temperature":null,"audio":null,"tools":null)", R"("parallel_tool_calls":true)"}) {
-    auto r = with(members);
+    auto r = chat_with(members);
     EXPECT_TRUE(r) << members << ": " << r.error().message;
   }
 }
 
 TEST(ChatRequest, ReadsAdaptersAndContextShift) {
-  auto r = with(R"("lora":[{"id":1,"scale":0.5},{"scale":-2,"id":0}],"context_shift":true,"n_keep":7)");
+  auto r = chat_with(R"("lora":[{"id":1,"scale":0.5},{"scale":-2,"id":0}],"context_shift":true,"n_keep":7)");
   ASSERT_TRUE(r);
   const chat::Request& chat = r->chats[0];
   ASSERT_TRUE(chat.adapters);
   EXPECT_EQ(*chat.adapters, (std::vector<std::pair<uint32_t, float>>{{1, 0.5F}, {0, -2}}));
   EXPECT_TRUE(chat.context_shift);
   EXPECT_EQ(chat.context_keep, 7u);
-  EXPECT_TRUE(with(R"("lora":[])")->chats[0].adapters);
-  EXPECT_FALSE(with(R"("seed":1)")->chats[0].adapters);
+  EXPECT_TRUE(chat_with(R"("lora":[])")->chats[0].adapters);
+  EXPECT_FALSE(chat_with(R"("seed":1)")->chats[0].adapters);
 }
 
 TEST(ChatRequest, RefusesByName) {
@@ -209,7 +211,7 @@ TEST(ChatRequest, RefusesByName) {
           {R"("metadata":{"a":1})", "metadata.a", "invalid_type"},
           {R"("seed":0.5)", "seed", "invalid_type"},
       }) {
-    auto r = with(c.members);
+    auto r = chat_with(c.members);
     ASSERT_FALSE(r) << c.members;
     EXPECT_EQ(r.error().status, 400);
     EXPECT_EQ(r.error().type, "invalid_request_error");

@@ -13,10 +13,6 @@ namespace {
 
 using formats::TomlTable;
 
-std::string beside(const std::string& directory, const std::string& path) {
-  return path.empty() ? path : (std::filesystem::path(directory) / path).string();
-}
-
 void read_server(TomlTable table, const std::string& directory, ServerConfig& out) {
   out.host = table.text("host", out.host);
   out.port = static_cast<uint16_t>(table.whole("port", out.port, 0, 65'535));

@@ -2,6 +2,7 @@
 // Kinds of values that several tables of the server's configuration have.
 
 #include <chrono>
+#include <filesystem>
 #include <initializer_list>
 #include <string>
 #include <string_view>
@@ -10,6 +11,11 @@
 #include "formats/toml_reader.h"
 
 namespace bantam::server {
+
+/// A path of the configuration, which counts from the folder of its file; an empty one stays so.
+inline std::string beside(const std::string& directory, const std::string& path) {
+  return path.empty() ? path : (std::filesystem::path(directory) / path).string();
+}
 
 /// Seconds, in the file a number from a thousandth to a day.
 inline std::chrono::milliseconds seconds(formats::TomlTable& table, std::string_view key,

@@ -12,8 +12,6 @@
 namespace bantam::server {
 namespace {
 
-using json = BodyReader::json;
-
 constexpr size_t kMaxInputs = 2048, kMaxDocuments = 4096;
 constexpr uint64_t kMaxDimensions = 1 << 20;
 
@@ -138,7 +136,7 @@ std::string packed(const std::vector<float>& vector) {
   return base64(bytes);
 }
 
-nlohmann::json usage_of(const chat::Usage& usage) {
+nlohmann::json embedding_usage(const chat::Usage& usage) {
   return {{"prompt_tokens", usage.prompt_tokens}, {"total_tokens", usage.prompt_tokens}};
 }
 
@@ -165,7 +163,7 @@ std::string embeddings_reply(const EmbeddingsRequest& request, const chat::Embed
   return net::to_text({{"object", "list"},
                        {"data", std::move(data)},
                        {"model", request.model},
-                       {"usage", usage_of(embeddings.usage)},
+                       {"usage", embedding_usage(embeddings.usage)},
                        {"bantam", bantam_of(embeddings)}});
 }
 
@@ -193,7 +191,7 @@ std::string rerank_reply(const RerankRequest& request, const chat::Embeddings& e
                        {"object", "list"},
                        {"model", request.model},
                        {"results", std::move(results)},
-                       {"usage", usage_of(embeddings.usage)},
+                       {"usage", embedding_usage(embeddings.usage)},
                        {"bantam", bantam_of(embeddings)}});
 }
 

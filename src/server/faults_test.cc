@@ -24,7 +24,7 @@ using nlohmann::json;
 using testing::HasSubstr;
 using testing::Not;
 
-struct Fault {
+struct RemoteFault {
   std::string name;
   std::function<void(RawSocket&, bool stream)> answer;  // to a request that has come whole
   size_t calls = 1;                                     // that reach the API for one request of ours
@@ -32,7 +32,7 @@ struct Fault {
   std::string scheme = "http";
 };
 
-std::vector<Fault> faults() {
+std::vector<RemoteFault> remote_faults() {
   auto say = [](std::string bytes) { return [bytes](RawSocket& s, bool) { s.send(bytes); }; };
   uint16_t closed = RawServer([](RawSocket&) {}).port();
   return {
@@ -81,7 +81,7 @@ std::vector<Fault> faults() {
 /// An API with a fault, and a server with a small model here, that API as the large one, and teams of both.
 class Faulty {
  public:
-  explicit Faulty(const Fault& fault, unsigned breaker_failures = 0)
+  explicit Faulty(const RemoteFault& fault, unsigned breaker_failures = 0)
       : api_([this, fault](RawSocket& s) {
           std::string request = s.read_request();
           if (request.find("\r\n\r\n") == std::string::npos) return;  // not even HTTP
@@ -122,7 +122,7 @@ class Faulty {
     out.threads = 1;
     return out;
   }
-  ModelConfig large(const Fault& fault, unsigned breaker_failures) const {
+  ModelConfig large(const RemoteFault& fault, unsigned breaker_failures) const {
     ModelConfig out;
     out.name = "large";
     out.url = fault.url.empty() ? fmt::format("{}://127.0.0.1:{}/v1", fault.scheme, api_.port()) : fault.url;
@@ -147,7 +147,7 @@ json parsed(const net::ClientResponse& r) {
 }
 
 TEST(RemoteFaults, EachHasItsConfiguredOutcomeInTimeAndIsNotAskedTwice) {
-  for (const Fault& fault : faults()) {
+  for (const RemoteFault& fault : remote_faults()) {
     SCOPED_TRACE(fault.name);
     Faulty f(fault);
     double start = wall_seconds();
@@ -178,9 +178,9 @@ TEST(RemoteFaults, EachHasItsConfiguredOutcomeInTimeAndIsNotAskedTwice) {
 }
 
 TEST(RemoteFaults, TheBreakerKeepsCallsFromAnApiThatFails) {
-  Fault fault{"500", [](RawSocket& s, bool) {
-                s.send(whole("501 Not Implemented", "", "x-should-retry: false\r\n"));
-              }};
+  RemoteFault fault{"500", [](RawSocket& s, bool) {
+                      s.send(whole("501 Not Implemented", "", "x-should-retry: false\r\n"));
+                    }};
   Faulty f(fault, /*breaker_failures=*/2);
   for (int i = 0; i < 5; ++i) EXPECT_EQ(parsed(f.ask("kept"))["bantam"]["unverified"], true);
   EXPECT_EQ(f.calls, 2u);

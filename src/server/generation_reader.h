@@ -17,7 +17,7 @@ class GenerationReader : public BodyReader {
   explicit GenerationReader(const WireLimits& limits) : limits_(limits) {}
 
  protected:
-  static constexpr size_t kMaxTools = 128;
+  static constexpr size_t kMaxMessages = 4096, kMaxParts = 4096, kMaxTools = 128;
 
   void temperature(const std::string& name, const json& value) {
     set(chat_.sampling.temperature, number(name, value, 0, 2));

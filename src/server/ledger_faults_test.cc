@@ -62,7 +62,7 @@ enum class Known {
   kAtMost,   // the API billed and could not tell
 };
 
-struct Fault {
+struct BilledFault {
   std::string name;
   Known known;
   std::function<Bill(RawSocket&, const Asked&)> serve;
@@ -70,7 +70,7 @@ struct Fault {
   std::string only = {};  // the one model that it is for; empty: all
 };
 
-std::vector<Fault> lost_on_the_way() {
+std::vector<BilledFault> lost_on_the_way() {
   auto lost = [](const Asked& a) { return Bill{a.prompt, kAnswered}; };
   return {
       {"silence", Known::kAtMost,
@@ -129,14 +129,14 @@ std::vector<Fault> lost_on_the_way() {
   };
 }
 
-std::vector<Fault> faults() {
+std::vector<BilledFault> billed_faults() {
   uint16_t closed = RawServer([](RawSocket&) {}).port();
   auto none = [](RawSocket&, const Asked&) { return Bill{}; };
   auto refuse = [](RawSocket& s, std::string_view status) {
     s.send(whole(status, "{}", "retry-after-ms: 1\r\n"));
     return Bill{};
   };
-  std::vector<Fault> out{
+  std::vector<BilledFault> out{
       {"refused", Known::kNothing, none, fmt::format("http://127.0.0.1:{}/v1", closed)},
       {"no such host", Known::kNothing, none, "http://no-such-host.invalid/v1"},
       {"no TLS there", Known::kNothing, none, "", "https"},
@@ -157,13 +157,13 @@ std::vector<Fault> faults() {
        [](RawSocket& s, const Asked& a) { return answer(s, a, true, "{\"answer\":\"no\"}"); }, "", "http",
        "kept"},
   };
-  for (Fault& fault : lost_on_the_way()) out.push_back(std::move(fault));
+  for (BilledFault& fault : lost_on_the_way()) out.push_back(std::move(fault));
   return out;
 }
 
 class Counted {
  public:
-  explicit Counted(const Fault& fault) : api_([this, fault](RawSocket& s) { take(fault, s); }) {
+  explicit Counted(const BilledFault& fault) : api_([this, fault](RawSocket& s) { take(fault, s); }) {
     char name[] = "/tmp/bantam-counted-XXXXXX";
     folder_ = ::mkdtemp(name);
     ServerConfig config;
@@ -255,7 +255,7 @@ class Counted {
   }
 
  private:
-  void take(const Fault& fault, RawSocket& s) {
+  void take(const BilledFault& fault, RawSocket& s) {
     serving_ = true;
     std::string request = s.read_request();
     size_t end = request.find("\r\n\r\n");
@@ -308,7 +308,7 @@ void compare(const Counted::Row& row, const Counted::Count& api, Known known) {
 }
 
 TEST(LedgerFaults, TheLedgerHasWhatTheRemoteCounted) {
-  for (const Fault& fault : faults()) {
+  for (const BilledFault& fault : billed_faults()) {
     Counted c(fault);
     size_t rows = 0;
     for (auto [model, stream] :
@@ -323,12 +323,12 @@ TEST(LedgerFaults, TheLedgerHasWhatTheRemoteCounted) {
 }
 
 TEST(LedgerFaults, AClientThatLeavesIsChargedWhatTheRemoteMade) {
-  Fault endless{"endless", Known::kAtMost, [](RawSocket& s, const Asked& a) {
-                  Bill bill{a.prompt, 0};
-                  s.send(kStream);
-                  for (; s.send(kPiece); ++bill.completion) std::this_thread::sleep_for(1ms);
-                  return bill;
-                }};
+  BilledFault endless{"endless", Known::kAtMost, [](RawSocket& s, const Asked& a) {
+                        Bill bill{a.prompt, 0};
+                        s.send(kStream);
+                        for (; s.send(kPiece); ++bill.completion) std::this_thread::sleep_for(1ms);
+                        return bill;
+                      }};
   Counted c(endless);
   c.ask("large", /*stream=*/true, /*leave_after=*/2000);
   auto row = c.row(1);

@@ -12,7 +12,7 @@ namespace {
 
 using nlohmann::json;
 
-json usage_of(const chat::Usage& usage) {
+json messages_usage(const chat::Usage& usage) {
   return {{"input_tokens", usage.prompt_tokens - std::min(usage.cached_tokens, usage.prompt_tokens)},
           {"output_tokens", usage.completion_tokens},
           {"cache_read_input_tokens", usage.cached_tokens},
@@ -74,7 +74,7 @@ class MessagesReply final : public ReplyFormat {
     const chat::Reply& reply = replies[0];
     json change = {{"stop_reason", stop_reason(reply.finish_reason)}, {"stop_sequence", nullptr}};
     return sent("message_delta", {{"delta", std::move(change)},
-                                  {"usage", usage_of(reply.usage)},
+                                  {"usage", messages_usage(reply.usage)},
                                   {"bantam", bantam_json(replies)}}) +
            sent("message_stop", json::object());
   }
@@ -98,7 +98,7 @@ class MessagesReply final : public ReplyFormat {
             {"content", std::move(content)},
             {"stop_reason", nullptr},
             {"stop_sequence", nullptr},
-            {"usage", usage_of(usage)}};
+            {"usage", messages_usage(usage)}};
   }
 
   static std::string sent(const char* type, json members) {

@@ -9,9 +9,7 @@
 namespace bantam::server {
 namespace {
 
-using json = BodyReader::json;
-
-constexpr size_t kMaxMessages = 4096, kMaxBlocks = 4096, kMaxStops = 64;
+constexpr size_t kMaxBlocks = 4096, kMaxStopSequences = 64;
 
 class MessagesReader final : public GenerationReader {
  public:
@@ -42,7 +40,7 @@ class MessagesReader final : public GenerationReader {
     set(chat_.sampling.temperature, number(name, value, 0, 1));
   }
   void stop_sequences(const std::string& name, const json& value) {
-    if (!(value.is_array() && value.empty())) chat_.stop = texts(name, value, kMaxStops);
+    if (!(value.is_array() && value.empty())) chat_.stop = texts(name, value, kMaxStopSequences);
   }
   void tools(const std::string& name, const json& value);
   chat::Tool own_tool(const std::string& name, const json& value);

@@ -11,7 +11,7 @@ namespace {
 using nlohmann::json;
 using testing::ElementsAre;
 
-std::expected<Generation, ApiError> with(
+std::expected<Generation, ApiError> messages_with(
     const std::string& members, const std::string& messages = R"([{"role":"user","content":"hi"}])") {
   return read_messages_request(
       R"({"model":"m","max_tokens":5,"messages":)" + messages + (members.empty() ? "" : "," + members) + "}",
@@ -19,7 +19,7 @@ std::expected<Generation, ApiError> with(
 }
 
 TEST(MessagesRequest, ReadsBlocksAndTools) {
-  auto r = with(
+  auto r = messages_with(
       R"("system":[{"type":"text","text":"a","cache_control":{"type":"ephemeral"}},{"type":"text","text":"b"}],
       "stop_sequences":["x"],"temperature":1,"top_k":5,"metadata":{"user_id":"u"},"stream":true,
       "tools":[{"name":"time","description":"d","input_schema":{"type":"object","properties":{"z":{},"a":{}}}}],
@@ -48,7 +48,7 @@ TEST(MessagesRequest, ReadsBlocksAndTools) {
   EXPECT_EQ(chat.tools[0].parameters, R"({"type":"object","properties":{"z":{},"a":{}}})");
   EXPECT_EQ(chat.tool_choice.mode, chat::ToolChoice::Mode::kRequired);
   EXPECT_FALSE(chat.parallel_tool_calls);
-  r = with(R"("output_config":{"format":{"type":"json_schema","schema":{"type":"object"}}})");
+  r = messages_with(R"("output_config":{"format":{"type":"json_schema","schema":{"type":"object"}}})");
   ASSERT_TRUE(r) << r.error().message;
   EXPECT_EQ(r->chats[0].format.schema, R"({"type":"object"})");
 }
@@ -75,7 +75,7 @@ TEST(MessagesRequest, RefusesByName) {
            R"([{"role":"user","content":[{"type":"text","text":"a"},{"type":"tool_result","tool_use_id":"t"}]}])",
            "messages[0].content[1]"},
       }) {
-    auto r = with(c.members, c.messages);
+    auto r = messages_with(c.members, c.messages);
     ASSERT_FALSE(r) << c.members << c.messages;
     EXPECT_EQ(r.error().param, c.param) << c.members << c.messages;
   }

@@ -1,10 +1,10 @@
 #include "server/policy.h"
 
 #include <algorithm>
-#include <filesystem>
 #include <utility>
 
 #include "base/file.h"
+#include "server/config_read.h"
 
 namespace bantam::server {
 namespace {
@@ -14,10 +14,6 @@ using collab::Limit;
 using formats::TomlTable;
 
 constexpr uint64_t kLongestList = 64 << 20;
-
-std::string beside(const std::string& directory, const std::string& path) {
-  return path.empty() ? path : (std::filesystem::path(directory) / path).string();
-}
 
 std::optional<Limit> read_limit(TomlTable table) {
   Limit out;

@@ -23,12 +23,12 @@ namespace {
 using testing::HasSubstr;
 using testing::Not;
 
-Result<ServerConfig> parse(const std::string& more, const std::string& directory = ".") {
+Result<ServerConfig> parse_policy(const std::string& more, const std::string& directory = ".") {
   return parse_config("[[models]]\nname = \"m\"\npath = \"m.gguf\"\n" + more, "serve.toml", directory);
 }
 
 TEST(PolicyConfig, ReadsWhatTheDocumentationSays) {
-  auto config = parse(R"(egress = "deny"
+  auto config = parse_policy(R"(egress = "deny"
 budget = { money = 5, remote_calls = 100 }
 [ledger]
 url = "postgresql://me@host/db"
@@ -51,7 +51,7 @@ sha256 = "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08"
 teams = ["m"]
 budget = { requests = 3 }
 )",
-                      "dir");
+                             "dir");
   ASSERT_TRUE(config) << config.error().message;
   const PolicyConfig& policy = config->policy;
   EXPECT_EQ(policy.ledger, "postgresql://me@host/db");
@@ -79,11 +79,11 @@ TEST(PolicyConfig, RefusesWhatCannotBe) {
                                std::pair("[ledger]\nurl_env = \"BANTAM_NOT_SET\"\n", "is not set"),
                                std::pair("[[keys]]\nname = \"a\"\nsha256 = \"12\"\n", "64 hexadecimal"),
                                std::pair("[ledger]\nfile = \"a\"\n", "file")}) {
-    auto config = parse(text);
+    auto config = parse_policy(text);
     ASSERT_FALSE(config) << text;
     EXPECT_THAT(config.error().message, HasSubstr(message)) << text;
   }
-  auto config = parse(
+  auto config = parse_policy(
       "[[keys]]\nname = \"a\"\nteams = [\"other\"]\nsha256 = "
       "\"9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08\"\n");
   ASSERT_FALSE(config);
@@ -98,7 +98,7 @@ class PolicyServer : public testing::Test {
     folder_ = ::mkdtemp(name);
     ASSERT_TRUE(model::write_random_model(folder_ + "/m.gguf", model::tiny_config(64), tensor::DType::kF32, 1,
                                           {"yes", "no"}));
-    auto config = parse(R"([[models]]
+    auto config = parse_policy(R"([[models]]
 name = "other"
 path = "m.gguf"
 budget = { requests = 1 }
@@ -114,8 +114,8 @@ name = "ci"
 teams = ["m"]
 budget = { requests = 2 }
 sha256 = ")" + sha256_hex("key-of-ci") +
-                            "\"\n",
-                        folder_);
+                                   "\"\n",
+                               folder_);
     ASSERT_TRUE(config) << config.error().message;
     server_ = std::make_unique<RunningServer>(*config);
   }

@@ -12,7 +12,7 @@ namespace {
 
 using nlohmann::json;
 
-json usage_of(const chat::Usage& usage) {
+json responses_usage(const chat::Usage& usage) {
   return {{"input_tokens", usage.prompt_tokens},
           {"input_tokens_details", {{"cached_tokens", usage.cached_tokens}}},
           {"output_tokens", usage.completion_tokens},
@@ -90,7 +90,7 @@ class ResponsesReply final : public ReplyFormat {
 
  private:
   void complete(std::span<const chat::Reply> replies) {
-    response_["usage"] = usage_of(total_usage(replies));
+    response_["usage"] = responses_usage(total_usage(replies));
     response_["completed_at"] = response_["status"] == "completed" ? json(std::time(nullptr)) : json();
     response_["bantam"] = bantam_json(replies);
   }

@@ -9,9 +9,7 @@
 namespace bantam::server {
 namespace {
 
-using json = BodyReader::json;
-
-constexpr size_t kMaxItems = 4096, kMaxParts = 4096;
+constexpr size_t kMaxItems = 4096;
 
 class ResponsesReader final : public GenerationReader {
  public:

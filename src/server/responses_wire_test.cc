@@ -11,19 +11,19 @@ namespace {
 using nlohmann::json;
 using testing::ElementsAre;
 
-std::expected<Generation, ApiError> with(const std::string& members) {
+std::expected<Generation, ApiError> responses_with(const std::string& members) {
   return read_responses_request(R"({"model":"m")" + (members.empty() ? "" : "," + members) + "}", {});
 }
 
 TEST(ResponsesRequest, ReadsInputOfEveryKind) {
-  auto r =
-      with(R"("instructions":"be kind","input":"hi","max_output_tokens":9,"temperature":0.5,"store":false)");
+  auto r = responses_with(
+      R"("instructions":"be kind","input":"hi","max_output_tokens":9,"temperature":0.5,"store":false)");
   ASSERT_TRUE(r) << r.error().message;
   ASSERT_EQ(r->chats[0].messages.size(), 2u);
   EXPECT_EQ(r->chats[0].messages[0].role, "system");
   EXPECT_EQ(r->chats[0].messages[1].content, "hi");
   EXPECT_EQ(r->chats[0].max_tokens, 9u);
-  r = with(
+  r = responses_with(
       R"("input":[{"role":"user","content":[{"type":"input_text","text":"a"},{"type":"input_text","text":"b"}]},
       {"type":"message","id":"msg_1","status":"completed","role":"assistant",
        "content":[{"type":"output_text","text":"c","annotations":[]}]},
@@ -34,7 +34,7 @@ TEST(ResponsesRequest, ReadsInputOfEveryKind) {
       "tool_choice":{"type":"function","name":"time"},"include":["reasoning.encrypted_content"],
       "text":{"format":{"type":"json_schema","name":"x","schema":{"type":"object"}}}})");
   ASSERT_FALSE(r);  // one brace too many is no JSON
-  r = with(
+  r = responses_with(
       R"("input":[{"role":"user","content":[{"type":"input_text","text":"a"},{"type":"input_text","text":"b"}]},
       {"type":"message","id":"msg_1","status":"completed","role":"assistant",
        "content":[{"type":"output_text","text":"c","annotations":[]}]},
@@ -74,7 +74,7 @@ TEST(ResponsesRequest, RefusesByName) {
         std::pair(R"("input":"a","top_logprobs":2)", "top_logprobs"),
         std::pair(R"("input":"a","text":{"format":{"type":"json_schema","name":"x"}})", "text.format.schema"),
         std::pair(R"("input":"a","messages":[])", "messages")}) {
-    auto r = with(members);
+    auto r = responses_with(members);
     ASSERT_FALSE(r) << members;
     EXPECT_EQ(r.error().param, param) << members;
     EXPECT_EQ(r.error().status, 400);
@@ -82,7 +82,7 @@ TEST(ResponsesRequest, RefusesByName) {
 }
 
 TEST(ResponsesReply, RepeatsTheRequest) {
-  auto r = with(R"("input":"hi","metadata":{"a":"b"},"temperature":0.5)");
+  auto r = responses_with(R"("input":"hi","metadata":{"a":"b"},"temperature":0.5)");
   chat::Reply reply = reply_of("ok");
   json b = json::parse(r->format->whole({&reply, 1}));
   EXPECT_EQ(b["object"], "response");

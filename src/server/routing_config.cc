@@ -5,10 +5,10 @@
 namespace bantam::server {
 namespace {
 
-using collab::routing::Policy;
 using collab::routing::Router;
+using RoutingPolicy = collab::routing::Policy;
 
-collab::RoutingRule read_rule(formats::TomlTable table) {
+collab::RoutingRule read_routing_rule(formats::TomlTable table) {
   collab::RoutingRule out;
   out.model = table.text("model", "");
   if (out.model.empty()) table.reject("model", "found none, expected a name");
@@ -26,9 +26,9 @@ std::optional<double> optional_number(formats::TomlTable& table, const char* key
   return table.number(key, 0, 0, high);
 }
 
-Result<Policy> policy_of(const RoutingConfig& config, const Router& router) {
-  if (config.quality) return Policy{Policy::Kind::kQuality, *config.quality};
-  if (!config.accuracy && !config.budget) return Policy{Policy::Kind::kQuality, 1};
+Result<RoutingPolicy> policy_of(const RoutingConfig& config, const Router& router) {
+  if (config.quality) return RoutingPolicy{RoutingPolicy::Kind::kQuality, *config.quality};
+  if (!config.accuracy && !config.budget) return RoutingPolicy{RoutingPolicy::Kind::kQuality, 1};
   if (router.curve().empty()) {
     return fail(Code::kInvalidArgument,
                 "accuracy, cost: the router was trained without costs; use quality instead");
@@ -39,7 +39,7 @@ Result<Policy> policy_of(const RoutingConfig& config, const Router& router) {
     return fail(Code::kInvalidArgument, "cost: found {}, but the cheapest operating point costs more",
                 *config.budget);
   }
-  return Policy{Policy::Kind::kPrice, *price};
+  return RoutingPolicy{RoutingPolicy::Kind::kPrice, *price};
 }
 
 }  // namespace
@@ -57,7 +57,7 @@ RoutingConfig read_routing(formats::TomlTable& table, const std::string& directo
     table.reject("models", "found more than one of accuracy, cost and quality");
   if (router.empty() && (out.accuracy || out.budget || out.quality))
     table.reject("router", "found none, which accuracy, cost and quality need");
-  for (auto& rule : table.tables("rules")) out.options.rules.push_back(read_rule(std::move(rule)));
+  for (auto& rule : table.tables("rules")) out.options.rules.push_back(read_routing_rule(std::move(rule)));
   if (router.empty() && out.options.rules.empty()) table.reject("router", "found neither a router nor rules");
   auto& options = out.options;
   options.otherwise = table.text("otherwise", "");

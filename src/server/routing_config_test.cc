@@ -11,7 +11,7 @@ namespace {
 
 using testing::HasSubstr;
 
-Result<ServerConfig> parse(const std::string& team) {
+Result<ServerConfig> parse_routing(const std::string& team) {
   return parse_config(
       "[[models]]\nname = \"a\"\npath = \"a.gguf\"\n[[models]]\nname = \"b\"\npath = \"b.gguf\"\n[[teams]]\n"
       "name = \"auto\"\nstrategy = \"routing\"\n" +
@@ -20,7 +20,7 @@ Result<ServerConfig> parse(const std::string& team) {
 }
 
 TEST(RoutingConfig, ReadsEveryKey) {
-  const auto config = parse(
+  const auto config = parse_routing(
       "models = [\"a\", \"b\"]\nrouter = \"r.gguf\"\ncost = 0.5\notherwise = \"a\"\nfall_back = "
       "false\nchange = 0.3\n"
       "stay = 60\nmost_conversations = 7\n"
@@ -61,7 +61,7 @@ TEST(RoutingConfig, RefusesWhatMakesNoSense) {
       {"models = [\"a\", \"b\"]\nrouter = \"r\"\nslm = \"a\"\n", "slm"},
   };
   for (const auto& [text, said] : cases) {
-    const auto config = parse(text);
+    const auto config = parse_routing(text);
     ASSERT_FALSE(config) << text;
     EXPECT_THAT(config.error().message, HasSubstr(said)) << text;
   }

@@ -15,7 +15,7 @@ using formats::TomlTable;
 
 constexpr uint64_t kMostBytes = 1 << 30;
 
-collab::LlmRule read_rule(TomlTable& t) {
+collab::LlmRule read_llm_rule(TomlTable& t) {
   using collab::OnLlmFailure;
   collab::LlmRule out;
   out.on_failure = word(t, "on_llm_failure", out.on_failure,
@@ -231,7 +231,7 @@ StrategyConfig read_strategy(TomlTable& table, const std::string& strategy) {
     out.lookup = word(table, "draft", false, {{"model", false}, {"lookup", true}});
     return out;
   }
-  out.rule = read_rule(table);
+  out.rule = read_llm_rule(table);
   if (strategy == "cascade") {
     if (table.has("threshold")) out.threshold = table.number("threshold", 0, 0, 1);
     out.confidence = read_confidence(table);

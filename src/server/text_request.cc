@@ -8,8 +8,6 @@
 namespace bantam::server {
 namespace {
 
-using json = BodyReader::json;
-
 constexpr uint32_t kDefaultMaxTokens = 16;  // the API's own
 
 class TextReader final : public GenerationReader {

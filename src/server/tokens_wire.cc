@@ -8,8 +8,6 @@
 namespace bantam::server {
 namespace {
 
-using json = BodyReader::json;
-
 constexpr size_t kMaxTokens = 4 << 20;
 
 class TokenizeReader final : public BodyReader {

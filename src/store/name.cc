@@ -13,14 +13,13 @@ using net::lower_case;
 
 constexpr size_t kLongestName = 96;
 constexpr size_t kLongestPart = 255;
-constexpr size_t kDeepest = 8;
 constexpr std::string_view kEnding = ".gguf";
 constexpr std::string_view kDefault = "q4_k_m";
 
 bool is_alnum(char c) { return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z'); }
 bool is_digit(char c) { return c >= '0' && c <= '9'; }
 
-std::string shown(std::string_view text) {
+std::string printable(std::string_view text) {
   std::string out;
   for (char c : text.substr(0, 120)) out += static_cast<unsigned char>(c) < 0x20 || c == 0x7F ? '?' : c;
   return out;
@@ -72,7 +71,7 @@ std::string names_of(std::span<const FileGroup> groups) {
   constexpr size_t kMost = 40;
   std::string out;
   for (size_t i = 0; i < groups.size() && i < kMost; ++i)
-    out += (i == 0 ? "" : ", ") + shown(stem_of(groups[i].first()));
+    out += (i == 0 ? "" : ", ") + printable(stem_of(groups[i].first()));
   if (groups.size() > kMost) out += fmt::format(" and {} more", groups.size() - kMost);
   return out;
 }
@@ -91,20 +90,20 @@ Result<ModelName> parse_name(std::string_view text) {
   if (!is_name_part(out.owner) || !is_name_part(out.name)) {
     return fail(Code::kInvalidArgument,
                 "model name \"{}\": expected OWNER/NAME[:QUANT or :FILE] of letters, digits, '.', '_', '-'",
-                shown(text));
+                printable(text));
   }
   if (colon == std::string_view::npos) return out;
   out.selector = text.substr(colon + 1);
   if (out.selector == "latest") out.selector.clear();
   if (out.selector.empty()) return out;
   if (auto safe = check_file_path(out.selector); !safe)
-    return std::unexpected(std::move(safe).error().in(fmt::format("model name \"{}\"", shown(text))));
+    return std::unexpected(std::move(safe).error().in(fmt::format("model name \"{}\"", printable(text))));
   return out;
 }
 
 Status check_file_path(std::string_view path) {
   const auto bad = [&](std::string_view why) {
-    return fail(Code::kInvalidArgument, "file \"{}\": found {}", shown(path), why);
+    return fail(Code::kInvalidArgument, "file \"{}\": found {}", printable(path), why);
   };
   size_t parts = 0;
   for (size_t begin = 0; begin <= path.size(); ++parts) {
@@ -119,7 +118,7 @@ Status check_file_path(std::string_view path) {
     }
     begin = end + 1;
   }
-  return parts > kDeepest ? bad("more than eight folders") : Status{};
+  return parts > kMostPathParts ? bad("more than eight folders") : Status{};
 }
 
 bool is_model_file(std::string_view path) {
@@ -208,11 +207,11 @@ Result<FileGroup> select_files(std::span<const FileGroup> groups, std::string_vi
                 where, plain.size(), kDefault, names_of(plain));
   }
   if (found.empty()) {
-    return fail(Code::kNotFound, "{}: found none of \"{}\" among {}", where, shown(selector),
+    return fail(Code::kNotFound, "{}: found none of \"{}\" among {}", where, printable(selector),
                 names_of(groups));
   }
   return fail(Code::kInvalidArgument, "{}: found {} of \"{}\", expected one to be named: {}", where,
-              found.size(), by_default ? kDefault : std::string_view(shown(selector)), names_of(found));
+              found.size(), by_default ? kDefault : std::string_view(printable(selector)), names_of(found));
 }
 
 std::string selector_of(const FileGroup& group, std::span<const FileGroup> groups) {

@@ -24,8 +24,9 @@ struct ModelName {
 /// owner and name, and for a selector that check_file_path refuses. "latest" selects nothing, as elsewhere.
 Result<ModelName> parse_name(std::string_view text);
 
+inline constexpr int kMostPathParts = 8;
 /// A path inside a model's folder: parts between '/' that are not empty, begin with no '.', are at most 255
-/// bytes, at most eight of them, and hold no back-slash, colon or control character. Errors:
+/// bytes, at most kMostPathParts of them, and hold no back-slash, colon or control character. Errors:
 /// kInvalidArgument.
 Status check_file_path(std::string_view path);
 

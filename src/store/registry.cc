@@ -61,7 +61,7 @@ std::string without_dots(std::string_view target) {
   return out.append(target.substr(path.size()));
 }
 
-Result<RegistryFile> read_file(const Json& item) {
+Result<RegistryFile> read_registry_file(const Json& item) {
   RegistryFile out;
   if (!item.is_object() || !item.contains("rfilename") || !item["rfilename"].is_string())
     return fail(Code::kCorrupt, "siblings: found an item without the text rfilename");
@@ -101,7 +101,7 @@ Result<Listing> parse_listing(std::string_view text) {
                 json["siblings"].size(), kMostFiles);
   }
   for (const auto& item : json["siblings"]) {
-    auto file = read_file(item);
+    auto file = read_registry_file(item);
     if (!file) return std::unexpected(std::move(file).error().in("the registry's listing"));
     if (!is_model_file(file->path)) continue;
     if (auto safe = check_file_path(file->path); !safe)

@@ -17,7 +17,6 @@ namespace {
 
 namespace fs = std::filesystem;
 constexpr std::string_view kPartial = ".partial";
-constexpr int kDeepest = 8;
 
 std::string beside(const std::string& file, std::string_view ending) {
   const size_t slash = file.rfind('/');
@@ -129,7 +128,7 @@ Result<Store::Entry> Store::scan_folder(const std::string& owner, const std::str
   std::error_code error;
   for (auto it = fs::recursive_directory_iterator(folder, error);
        !error && it != fs::recursive_directory_iterator(); it.increment(error)) {
-    if (it.depth() >= kDeepest) it.disable_recursion_pending();
+    if (it.depth() >= kMostPathParts) it.disable_recursion_pending();
     std::error_code ignored;
     if (!it->is_regular_file(ignored)) continue;
     const std::string path = it->path().lexically_relative(folder).string();

@@ -5,7 +5,7 @@
 namespace bantam::text {
 namespace {
 
-using Json = nlohmann::ordered_json;
+using OrderedJson = nlohmann::ordered_json;
 
 // None of these stands in a template, so that where they come out is where the template put them.
 constexpr std::string_view kName = "bantam_probe", kKey = "\"bantam_key\"", kSaid = "bantam said this",
@@ -13,31 +13,33 @@ constexpr std::string_view kName = "bantam_probe", kKey = "\"bantam_key\"", kSai
                            kLongId = "call_bantam0123456789abcdef";
 constexpr std::string_view kSpaces = " \t\r\n";
 
-Json arguments() { return {{"bantam_key", "bantam value"}}; }
+OrderedJson arguments() { return {{"bantam_key", "bantam value"}}; }
 
-Json tools() {
-  Json parameters = {{"type", "object"},
-                     {"properties", {{"bantam_key", {{"type", "string"}, {"description", "A key."}}}}},
-                     {"required", {"bantam_key"}}};
+OrderedJson tools() {
+  OrderedJson parameters = {{"type", "object"},
+                            {"properties", {{"bantam_key", {{"type", "string"}, {"description", "A key."}}}}},
+                            {"required", {"bantam_key"}}};
   return {{{"type", "function"},
            {"function", {{"name", kName}, {"description", "A probe."}, {"parameters", parameters}}}}};
 }
 
-Json call(std::string_view id) {
+OrderedJson call(std::string_view id) {
   return {
       {"id", id}, {"type", "function"}, {"function", {{"name", kName}, {"arguments", arguments().dump()}}}};
 }
 
-Json said(std::string_view role, std::string_view content) { return {{"role", role}, {"content", content}}; }
+OrderedJson said(std::string_view role, std::string_view content) {
+  return {{"role", role}, {"content", content}};
+}
 
-Json called(std::initializer_list<std::string_view> ids) {
-  Json out = said("assistant", "");
+OrderedJson called(std::initializer_list<std::string_view> ids) {
+  OrderedJson out = said("assistant", "");
   for (std::string_view id : ids) out["tool_calls"].push_back(call(id));
   return out;
 }
 
-Json result(std::string_view id) {
-  Json out = said("tool", kResult);
+OrderedJson result(std::string_view id) {
+  OrderedJson out = said("tool", kResult);
   out["tool_call_id"] = id;
   out["name"] = kName;
   return out;
@@ -53,9 +55,9 @@ class Probe {
   }
 
   /// After a question of the user. nullopt where the template refuses.
-  std::optional<std::string> write(std::initializer_list<Json> turns, bool prompt) {
-    Json messages = Json::array({said("user", "bantam question")});
-    for (const Json& turn : turns) messages.push_back(turn);
+  std::optional<std::string> write(std::initializer_list<OrderedJson> turns, bool prompt) {
+    OrderedJson messages = OrderedJson::array({said("user", "bantam question")});
+    for (const OrderedJson& turn : turns) messages.push_back(turn);
     options_.add_generation_prompt = prompt;
     auto out = render_chat(template_, messages, options_);
     if (!out) return std::nullopt;
@@ -64,7 +66,7 @@ class Probe {
 
  private:
   std::string_view template_;
-  const Json tools_ = tools();
+  const OrderedJson tools_ = tools();
   ChatOptions options_;
 };
 
@@ -83,7 +85,7 @@ std::optional<Place> find_call(std::string_view text, size_t from) {
   if (open == std::string_view::npos || open < behind || text[open] != '{') return std::nullopt;
   if (close == std::string_view::npos) return std::nullopt;
   const std::string_view object = text.substr(open, close + 1 - open);
-  if (Json::parse(object, nullptr, /*allow_exceptions=*/false) != arguments()) return std::nullopt;
+  if (OrderedJson::parse(object, nullptr, /*allow_exceptions=*/false) != arguments()) return std::nullopt;
   const std::string_view between = text.substr(behind, open - behind);
   if (between.empty() || between.find(kName) != std::string_view::npos) return std::nullopt;
   return Place{std::string(text.substr(from, name - from)), std::string(between), close + 1};

@@ -8,18 +8,18 @@
 namespace bantam::text {
 namespace {
 
-using Json = nlohmann::ordered_json;
+using OrderedJson = nlohmann::ordered_json;
 using Kind = PromptPart::Kind;
 using jinja::Value;
 
 constexpr std::string_view kWhere = "tokenizer.chat_template";
 
-const std::string* string_at(const Json& object, const char* key) {
+const std::string* string_at(const OrderedJson& object, const char* key) {
   const auto found = object.find(key);
   return found != object.end() && found->is_string() ? found->get_ptr<const std::string*>() : nullptr;
 }
 
-Status check(const Json& messages) {
+Status check(const OrderedJson& messages) {
   if (!messages.is_array() || messages.empty())
     return fail(Code::kInvalidArgument, "chat: found no messages, expected one or more");
   for (const auto& message : messages) {
@@ -31,7 +31,7 @@ Status check(const Json& messages) {
   return {};
 }
 
-Result<ChatPrompt> plain(const Json& messages) {
+Result<ChatPrompt> plain(const OrderedJson& messages) {
   ChatPrompt out;
   for (const auto& message : messages) {
     const auto* content = string_at(message, "content");
@@ -61,7 +61,7 @@ class Rendering {
         heap_({}),
         interpreter_(heap_, options.now.value_or(std::chrono::system_clock::now())) {}
 
-  Result<jinja::TracedText> run(const jinja::Block& program, const Json& messages) {
+  Result<jinja::TracedText> run(const jinja::Block& program, const OrderedJson& messages) {
     BANTAM_TRY(set_messages(messages));
     for (const char* name : {"range", "namespace", "dict", "raise_exception", "strftime_now"})
       globals_.set(name,
@@ -86,7 +86,7 @@ class Rendering {
   bool raised() const { return interpreter_.raised(); }
 
  private:
-  Status set_messages(const Json& messages) {
+  Status set_messages(const OrderedJson& messages) {
     jinja::List* list = heap_.list();
     for (size_t i = 0; i < messages.size(); ++i) {
       const auto source = static_cast<jinja::Source>(jinja::kFirstMessage + i);
@@ -102,7 +102,7 @@ class Rendering {
     return {};
   }
 
-  static bool known_role(const Json& message) {
+  static bool known_role(const OrderedJson& message) {
     constexpr std::string_view kRoles[] = {"system", "developer", "user",   "assistant",
                                            "tool",   "function",  "ipython"};
     return std::ranges::find(kRoles, *string_at(message, "role")) != std::end(kRoles);
@@ -118,7 +118,7 @@ class Rendering {
       jinja::Dict* function = inner != nullptr && inner->is(jinja::Kind::kDict) ? inner->dict : call.dict;
       const Value* arguments = function->find("arguments");
       if (arguments == nullptr || !arguments->is(jinja::Kind::kText)) continue;
-      const auto json = Json::parse(arguments->text->bytes(), nullptr, /*allow_exceptions=*/false);
+      const auto json = OrderedJson::parse(arguments->text->bytes(), nullptr, /*allow_exceptions=*/false);
       if (!json.is_object()) continue;
       const auto* text = arguments->text;
       BANTAM_ASSIGN(const Value object, jinja::from_json(json, heap_, source));
@@ -134,7 +134,7 @@ class Rendering {
   jinja::Scope globals_;
 };
 
-ChatPrompt as_prompt(const jinja::TracedText& text, const Json& messages) {
+ChatPrompt as_prompt(const jinja::TracedText& text, const OrderedJson& messages) {
   ChatPrompt out;
   std::vector<bool> used(messages.size(), false);
   size_t begin = 0;
@@ -161,8 +161,8 @@ ChatPrompt as_prompt(const jinja::TracedText& text, const Json& messages) {
 }
 
 /// Without its system messages, whose texts stand before the first user's; nullopt where that cannot be.
-std::optional<Json> without_system(const Json& messages) {
-  Json out = Json::array();
+std::optional<OrderedJson> without_system(const OrderedJson& messages) {
+  OrderedJson out = OrderedJson::array();
   std::string system;
   bool placed = false;
   for (const auto& message : messages) {
@@ -198,11 +198,11 @@ ChatOptions chat_options(const Tokenizer& tokenizer) {
   return out;
 }
 
-Result<ChatPrompt> render_chat(std::string_view chat_template, const Json& messages,
+Result<ChatPrompt> render_chat(std::string_view chat_template, const OrderedJson& messages,
                                const ChatOptions& options) {
   BANTAM_TRY(check(messages));
   if (chat_template.empty()) return plain(messages);
-  Json list = messages;
+  OrderedJson list = messages;
   if (chat_template.find("developer") == std::string_view::npos) {
     for (auto& message : list) {
       if (message["role"] == "developer") message["role"] = "system";
@@ -233,7 +233,7 @@ Result<ChatPrompt> render_chat(std::string_view chat_template, const Json& messa
 
 Result<ChatPrompt> render_chat(std::string_view chat_template, std::span<const ChatTurn> turns,
                                bool add_generation_prompt) {
-  Json messages = Json::array();
+  OrderedJson messages = OrderedJson::array();
   for (const auto& turn : turns) messages.push_back({{"role", turn.role}, {"content", turn.content}});
   ChatOptions options;
   options.add_generation_prompt = add_generation_prompt;

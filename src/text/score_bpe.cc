@@ -9,8 +9,6 @@
 namespace bantam::text {
 namespace {
 
-constexpr std::string_view kBlank = "\xE2\x96\x81";  // U+2581 stands for a space
-
 std::string escape_blanks(std::string_view text) {
   std::string out;
   out.reserve(text.size() + text.size() / 4);

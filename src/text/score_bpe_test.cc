@@ -13,11 +13,9 @@ namespace {
 using formats::GgufArray;
 using testing::ElementsAre;
 
-constexpr const char* kBlank = "\xE2\x96\x81";
-
 formats::GgufWriter small_file(bool bytes) {
-  std::vector<std::string> texts = {"<unk>", "<s>", "</s>",  "a", "b", "ab", std::string(kBlank) + "a",
-                                    kBlank,  "bb",  "<keep>"};
+  std::vector<std::string> texts = {
+      "<unk>", "<s>", "</s>", "a", "b", "ab", std::string(kBlank) + "a", std::string(kBlank), "bb", "<keep>"};
   std::vector<float> scores = {0, 0, 0, -1, -1, -3, -2, -1, -4, 0};
   std::vector<int32_t> types = {2, 3, 3, 1, 1, 1, 1, 1, 1, 4};
   for (int byte = 0; bytes && byte < 256; ++byte) {

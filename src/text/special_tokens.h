@@ -14,6 +14,9 @@
 
 namespace bantam::text {
 
+/// U+2581, which stands for a space in vocabularies made by SentencePiece.
+inline constexpr std::string_view kBlank = "\xE2\x96\x81";
+
 /// tokenizer.ggml.token_type.
 enum class TokenType : uint8_t {
   kNormal = 1,

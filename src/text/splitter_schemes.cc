@@ -47,8 +47,6 @@ namespace {
   R"(\x{104D8}-\x{104FB}\x{10C80}-\x{10CB2}\x{10CC0}-\x{10CF2}\x{118A0}-\x{118DF})"             \
   R"(\x{1E900}-\x{1E943})"
 
-constexpr std::string_view kGpt2 =
-    R"('s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+)";
 constexpr std::string_view kCjk = R"([\x{4E00}-\x{9FA5}\x{3040}-\x{30FF}]+)";
 constexpr std::string_view kDigitGroups = R"([0-9]{1,3}(?=(?:[0-9]{3})*(?![0-9])))";
 constexpr std::string_view kSingleDigits = BANTAM_GPT4(R"(\p{N})");
@@ -59,11 +57,11 @@ const std::vector<SplitScheme>& all_schemes() {
       {{"gpt-2", "mpt", "phi-2", "olmo", "jais", "trillion", "granite-docling", "exaone4", "jina-es",
         "jina-de", "jina-v2-es", "jina-v2-de", "jina-v1-en", "jina-v2-code", "roberta-bpe", "gigachat",
         "a.x-4.0", "mellum", "modern-bert"},
-       {kGpt2}},
-      {{"default"}, {R"([\p{P}$+<=>^~|]+)", kGpt2, R"(\p{N}+)", "[0-9][0-9][0-9]"}},
-      {{"falcon"}, {R"([\p{P}$+<=>^~|`]+)", kGpt2, "[0-9][0-9][0-9]"}},
+       {kGpt2Pattern}},
+      {{"default"}, {R"([\p{P}$+<=>^~|]+)", kGpt2Pattern, R"(\p{N}+)", "[0-9][0-9][0-9]"}},
+      {{"falcon"}, {R"([\p{P}$+<=>^~|`]+)", kGpt2Pattern, "[0-9][0-9][0-9]"}},
       {{"starcoder", "refact", "command-r", "smollm", "codeshell", "exaone", "minerva-7b", "mellum2"},
-       {R"(\p{N})", kGpt2}},
+       {R"(\p{N})", kGpt2Pattern}},
       {{"llama-bpe", "llama3", "llama-v3", "falcon3", "falcon-h1", "pixtral", "midm-2.0", "lfm2",
         "jina-v5-nano"},
        {kTripleDigits},
@@ -120,7 +118,8 @@ const std::vector<SplitScheme>& all_schemes() {
       {{"granite-embed-multi-97m"},
        {BANTAM_GPT4O(R"([\p{L}\p{M}])", BANTAM_CONTRACTIONS "?", R"(\p{N}{1,3})")},
        true},
-      {{"tiny_aya", "cohere2moe"}, {R"(\p{N}{1,3}(?=(?:\p{N}{3})*(?!\p{N})))", BANTAM_CASED(R"(\p{N}{1,3})")}},
+      {{"tiny_aya", "cohere2moe"},
+       {R"(\p{N}{1,3}(?=(?:\p{N}{3})*(?!\p{N})))", BANTAM_CASED(R"(\p{N}{1,3})")}},
       {{"kimi-k2"},
        {R"(\p{Han}+|[^\r\n\p{L}\p{N}]?(?:(?!\p{Han})\p{L})+)" BANTAM_CONTRACTIONS
         R"(?|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+)"}},
@@ -130,7 +129,7 @@ const std::vector<SplitScheme>& all_schemes() {
       {{"viking"}, {R"( ?[^(\s|.,!?\x{2026}\x{3002}\x{FF0C}\x{3001}\x{964}\x{6D4}\x{60C})]+)", R"(\p{N})"}},
       {{"chameleon"},
        {"<sentinel:[0-9]+>", "IMGIMG(?:A|B|C|D|E|F|G|H|I){1,4}Z", R"([\t\n]|    |  )", R"(\p{N})",
-        R"([\p{P}!-/:-@\[-`{-~])", kGpt2},
+        R"([\p{P}!-/:-@\[-`{-~])", kGpt2Pattern},
        false,
        true},
   };

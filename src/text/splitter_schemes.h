@@ -7,6 +7,10 @@
 
 namespace bantam::text {
 
+/// GPT-2's own.
+inline constexpr std::string_view kGpt2Pattern =
+    R"('s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+)";
+
 struct SplitScheme {
   std::vector<std::string_view> names;     // the first is the usual one
   std::vector<std::string_view> patterns;  // as published: \s and \S are Unicode's White_Space

@@ -21,7 +21,7 @@ using nlohmann::json;
 using text::TokenId;
 using torch::Tensor;
 
-std::string options_text(const EmbedOptions& o) {
+std::string embed_options_text(const EmbedOptions& o) {
   return fmt::format("pairs={} batch={} groups={} max_tokens={} temperature={} dropout={}", o.pairs, o.batch,
                      o.groups, o.max_tokens, o.temperature, o.dropout);
 }
@@ -55,7 +55,7 @@ class EmbedTrainer {
                           .micro_steps = 1,
                           .seed = options_.seed};
     const std::string fingerprint =
-        fmt::format("embed {} {} from={} {}{}", describe(descent), options_text(options_), from_sha256,
+        fmt::format("embed {} {} from={} {}{}", describe(descent), embed_options_text(options_), from_sha256,
                     tokens_, describe(data_.parts));
     const Hooks hooks{.restored = [&](uint64_t next) { return log_.cut(next); },
                       .after_step = [&](const StepReport& s) { return after(s); }};
@@ -64,7 +64,7 @@ class EmbedTrainer {
                                    model, descent, job_, "embed", fingerprint, steps_,
                                    [&](const Share& share) { return pass(share); }, hooks));
     json provenance{{"bantam", BANTAM_VERSION},
-                    {"embeddings", options_text(options_)},
+                    {"embeddings", embed_options_text(options_)},
                     {"from_sha256", from_sha256},
                     {"tokens", report_.job.tokens},
                     {"cpu_seconds", report_.job.cpu_seconds}};

@@ -64,7 +64,7 @@ Result<std::unique_ptr<text::BpeTokenizer>> learn_tokenizer(const PretrainData& 
   return text::train_bpe(texts, {.vocab_size = data.vocab_size, .control = std::move(control), .whole = {}});
 }
 
-std::string options_text(const PretrainOptions& o) {
+std::string pretrain_options_text(const PretrainOptions& o) {
   return fmt::format(
       "context={} batch={} accumulate={} tokens={} dropout={} z={} precision={} teacher_share={}{}",
       o.context, o.batch, o.accumulate, o.tokens, o.dropout, o.z_loss, o.precision,
@@ -92,9 +92,9 @@ class Pretrainer {
     const double a_step = static_cast<double>(options_.context) * options_.batch * options_.accumulate;
     steps_ = std::max<uint64_t>(1, static_cast<uint64_t>(std::ceil(options_.tokens / a_step)));
     const Descent descent = this->descent();
-    const std::string fingerprint =
-        fmt::format("pretrain {} {} {} from={} {}{}", describe(model_->config()), describe(descent),
-                    options_text(options_), from_sha256_, store.token_count(), describe(data_.parts));
+    const std::string fingerprint = fmt::format("pretrain {} {} {} from={} {}{}", describe(model_->config()),
+                                                describe(descent), pretrain_options_text(options_),
+                                                from_sha256_, store.token_count(), describe(data_.parts));
     const Hooks hooks{.restored = [&](uint64_t next) { return rank() == 0 ? log_.cut(next) : Status{}; },
                       .after_step = [&](const StepReport& s) { return after(s); }};
     start_ = wall_seconds();
@@ -324,7 +324,7 @@ class Pretrainer {
              {"steps", report_.job.steps},
              {"cpu_seconds", report_.job.cpu_seconds},
              {"optimiser", describe(descent())},
-             {"options", options_text(options_)},
+             {"options", pretrain_options_text(options_)},
              {"from_sha256", from_sha256_},
              {"bits_per_byte", bits}};
     if (!before_.empty()) out["before"] = json::parse(before_, nullptr, false);

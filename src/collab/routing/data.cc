@@ -21,7 +21,7 @@ namespace {
 using nlohmann::json;
 
 constexpr float kUnknown = std::numeric_limits<float>::quiet_NaN();
-constexpr double kBytesPerToken = 4;
+constexpr double kUsualBytesPerToken = 4;
 
 struct Price {
   double prompt = 0, completion = 0;
@@ -143,7 +143,7 @@ Status load_csv(const DataOptions& options, std::vector<std::string> wanted, Dat
   return {};
 }
 
-Result<Query> query_of(const json& object, const std::string& input, const std::string& where) {
+Result<Query> read_query(const json& object, const std::string& input, const std::string& where) {
   Query out;
   if (const auto messages = object.find("messages"); messages != object.end()) {
     if (!messages->is_array()) return fail(Code::kCorrupt, "{}: messages: expected an array", where);
@@ -191,7 +191,7 @@ Status read_figures(const json& object, const char* key, const std::string& wher
 Status load_jsonl(const DataOptions& options, Dataset& out) {
   BANTAM_TRY(each_json_line(options.data, [&](const json& object, const std::string& where) -> Status {
     Example example;
-    BANTAM_ASSIGN(example.query, query_of(object, options.input, where));
+    BANTAM_ASSIGN(example.query, read_query(object, options.input, where));
     if (!object.contains("quality")) return fail(Code::kNotFound, "{}: found no \"quality\"", where);
     BANTAM_TRY(read_figures(object, "quality", where, out, example.quality));
     BANTAM_TRY(read_figures(object, "cost", where, out, example.cost));
@@ -240,8 +240,8 @@ Status add_costs(const DataOptions& options, const Prices& prices, const std::ve
     BANTAM_ASSIGN(const std::string output, text_of(object, "output", where));
     Example& example = out.examples[row->second];
     const Price& price = prices.find(model)->second;
-    const double tokens_in = static_cast<double>(example.query.text.size()) / kBytesPerToken;
-    const double tokens_out = static_cast<double>(output.size()) / kBytesPerToken;
+    const double tokens_in = static_cast<double>(example.query.text.size()) / kUsualBytesPerToken;
+    const double tokens_out = static_cast<double>(output.size()) / kUsualBytesPerToken;
     example.cost[column->second] =
         static_cast<float>(1e-6 * (price.prompt * tokens_in + price.completion * tokens_out));
     return {};

@@ -10,10 +10,8 @@
 namespace bantam::collab::routing {
 namespace {
 
-double softplus(double x) { return x > 0 ? x + std::log1p(std::exp(-x)) : std::log1p(std::exp(x)); }
-
 /// The request's vector, and its lexical figures on about the same scale.
-void inputs(const Vectors& vectors, const Standard& standard, const Row& row, std::span<float> out) {
+void fill_inputs(const Vectors& vectors, const Standard& standard, const Row& row, std::span<float> out) {
   const size_t d = vectors.dimensions();
   vectors.embed(*row.query, row.features, out.first(d));
   // A vector of length 1 has entries of about 1 / sqrt(d).
@@ -87,7 +85,7 @@ Factors Factors::fit(std::shared_ptr<const Vectors> vectors, std::span<const Gra
   const size_t inputs = vectors->dimensions() + kLexical;
   std::vector<float> x(rows.size() * inputs);
   for (size_t i = 0; i < rows.size(); ++i)
-    routing::inputs(*vectors, standard, *rows[i].row, std::span(x).subspan(i * inputs, inputs));
+    fill_inputs(*vectors, standard, *rows[i].row, std::span(x).subspan(i * inputs, inputs));
   Rng rng(seed);
   std::vector<double> p(rank * inputs + models * (rank + 1));
   for (double& value : p) value = 0.1 * rng.normal();
@@ -99,7 +97,7 @@ Factors Factors::fit(std::shared_ptr<const Vectors> vectors, std::span<const Gra
 void Factors::predict(const Row& row, std::span<float> log_odds) const {
   const size_t inputs = vectors_->dimensions() + kLexical;
   std::vector<float> x(inputs), u(rank_);
-  routing::inputs(*vectors_, standard_, row, x);
+  fill_inputs(*vectors_, standard_, row, x);
   for (size_t r = 0; r < rank_; ++r) {
     for (size_t j = 0; j < inputs; ++j) u[r] += map_[r * inputs + j] * x[j];
   }

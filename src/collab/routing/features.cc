@@ -20,10 +20,10 @@ uint32_t finish(uint32_t h) {
   return h ^ (h >> 16);
 }
 
-unsigned char lower(unsigned char c) { return c >= 'A' && c <= 'Z' ? c + 32 : c; }
+unsigned char lower_letter(unsigned char c) { return c >= 'A' && c <= 'Z' ? c + 32 : c; }
 bool is_digit(unsigned char c) { return c >= '0' && c <= '9'; }
 bool is_word(unsigned char c) {
-  c = lower(c);
+  c = lower_letter(c);
   return (c >= 'a' && c <= 'z') || is_digit(c) || c >= 0x80;
 }
 
@@ -37,7 +37,7 @@ void tally(std::vector<uint32_t>& hashes, std::vector<Hit>& out) {
 
 void letters_of(std::string_view word, std::vector<uint32_t>& out) {
   const auto at = [&](size_t i) -> unsigned char {
-    return i == 0 || i == word.size() + 1 ? ' ' : lower(static_cast<unsigned char>(word[i - 1]));
+    return i == 0 || i == word.size() + 1 ? ' ' : lower_letter(static_cast<unsigned char>(word[i - 1]));
   };
   const size_t n = word.size() + 2;
   for (size_t first = 0; first + 3 <= n; ++first) {
@@ -61,8 +61,8 @@ void count_byte(std::string_view text, size_t i, Counts& c) {
   const auto b = static_cast<unsigned char>(text[i]);
   if (b >= 0x80) return void(++c.foreign);
   if (is_digit(b)) return void(++c.digits);
-  if (lower(b) != b) ++c.capitals;
-  if (lower(b) >= 'a' && lower(b) <= 'z') return void(++c.letters);
+  if (lower_letter(b) != b) ++c.capitals;
+  if (lower_letter(b) >= 'a' && lower_letter(b) <= 'z') return void(++c.letters);
   if (b == '\n') ++c.lines;
   if (b <= ' ') return void(++c.spaces);
   ++c.punctuation;
@@ -196,7 +196,7 @@ Features extract(const Query& query) {
     const size_t first = i;
     uint32_t hash = kBasis;
     for (; i < text.size() && is_word(static_cast<unsigned char>(text[i])); ++i) {
-      hash = step(hash, lower(static_cast<unsigned char>(text[i])));
+      hash = step(hash, lower_letter(static_cast<unsigned char>(text[i])));
       count_byte(text, i, counts);
     }
     const auto word = text.substr(first, i - first);

@@ -13,7 +13,7 @@ namespace {
 constexpr float kLexicalScale = 0.25f;
 
 /// One row's inputs in one piece: buckets, lexical figures, the constant.
-Sparse inputs(const TfIdf& tfidf, const Standard& standard, const Features& features) {
+Sparse sparse_inputs(const TfIdf& tfidf, const Standard& standard, const Features& features) {
   Sparse out = tfidf(features);
   const auto first = static_cast<uint32_t>(tfidf.buckets().size());
   const auto lexical = standard(features);
@@ -21,8 +21,6 @@ Sparse inputs(const TfIdf& tfidf, const Standard& standard, const Features& feat
   out.push_back({first + static_cast<uint32_t>(kLexical), 1.0f});
   return out;
 }
-
-double softplus(double x) { return x > 0 ? x + std::log1p(std::exp(-x)) : std::log1p(std::exp(x)); }
 
 }  // namespace
 
@@ -33,6 +31,8 @@ float log_odds(double quality) {
 
 double sigmoid(double x) { return x >= 0 ? 1 / (1 + std::exp(-x)) : std::exp(x) / (1 + std::exp(x)); }
 
+double softplus(double x) { return x > 0 ? x + std::log1p(std::exp(-x)) : std::log1p(std::exp(x)); }
+
 Linear::Linear(TfIdf tfidf, Standard standard, std::vector<float> weights, size_t models)
     : tfidf_(std::move(tfidf)), standard_(standard), weights_(std::move(weights)), models_(models) {}
 
@@ -42,7 +42,7 @@ Linear Linear::fit(std::span<const GradedRow> rows, size_t models, double c, con
   TfIdf tfidf = TfIdf::learn(features, buckets);
   const Standard standard = Standard::learn(features);
   std::vector<Sparse> x;
-  for (const Features* f : features) x.push_back(inputs(tfidf, standard, *f));
+  for (const Features* f : features) x.push_back(sparse_inputs(tfidf, standard, *f));
   const size_t n = buckets.size() + kLexical + 1;
   std::vector<float> weights(n * models);
   for (size_t m = 0; m < models; ++m) {
@@ -73,7 +73,7 @@ Linear Linear::fit(std::span<const GradedRow> rows, size_t models, double c, con
 
 void Linear::predict(const Row& row, std::span<float> log_odds) const {
   const size_t n = weights_.size() / models_;
-  const Sparse x = inputs(tfidf_, standard_, row.features);
+  const Sparse x = sparse_inputs(tfidf_, standard_, row.features);
   for (size_t m = 0; m < models_; ++m) {
     const float* w = &weights_[m * n];
     float s = 0;

@@ -97,5 +97,7 @@ class Factors final : public Predictor {
 /// log-odds of a quality, kept within 1 % of the ends.
 float log_odds(double quality);
 double sigmoid(double x);
+/// log(1 + e^x) without overflow.
+double softplus(double x);
 
 }  // namespace bantam::collab::routing

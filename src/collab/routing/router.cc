@@ -18,8 +18,6 @@ constexpr uint32_t kVectorWords = 1u << 15;
 
 using Table = std::vector<std::vector<float>>;  // [rows][models]
 
-double softplus(double x) { return x > 0 ? x + std::log1p(std::exp(-x)) : std::log1p(std::exp(x)); }
-
 Table predictions(const Predictor& predictor, std::span<const GradedRow> rows, size_t models) {
   Table out(rows.size(), std::vector<float>(models));
   for (size_t i = 0; i < rows.size(); ++i) predictor.predict(*rows[i].row, out[i]);

@@ -9,7 +9,7 @@ namespace bantam::runtime::grammar {
 namespace {
 
 // Phases of objects and arrays; the phase of strings is 0 before the opening quote, 1 inside.
-enum Phase : uint8_t { kBefore, kOpened, kInKey, kAfterKey, kColon, kAfterValue, kComma };
+enum ObjectPhase : uint8_t { kBefore, kOpened, kInKey, kAfterKey, kColon, kAfterValue, kComma };
 
 constexpr uint8_t kOneSpace = 1, kLine = 2, kMostIndent = 40;
 

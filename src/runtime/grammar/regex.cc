@@ -9,7 +9,7 @@
 namespace bantam::runtime::grammar {
 namespace {
 
-constexpr int kDeepest = 100;
+constexpr int kDeepestGroup = 100;
 constexpr size_t kMostNfaStates = 100'000;
 constexpr uint32_t kMostRepeats = 10'000;
 
@@ -61,7 +61,8 @@ class Parser {
   }
 
   Result<Part> alternatives(int depth) {
-    if (depth > kDeepest) return fail(Code::kLimit, "pattern: found more than {} nested groups", kDeepest);
+    if (depth > kDeepestGroup)
+      return fail(Code::kLimit, "pattern: found more than {} nested groups", kDeepestGroup);
     Part out{nfa_.add(), nfa_.add()};
     do {
       BANTAM_ASSIGN(Part part, sequence(depth));

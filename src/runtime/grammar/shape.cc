@@ -9,7 +9,6 @@ namespace bantam::runtime::grammar {
 namespace {
 
 constexpr size_t kMostShapes = 1024;
-constexpr int kDeepest = 200;
 
 const std::set<std::string_view> kAnnotations{
     "$schema",       "$id",         "id",       "$comment",    "$defs",           "definitions",
@@ -98,7 +97,8 @@ Status Shaper::narrow(const Shape& shape, const Json* schema, const Overlap& ove
 }
 
 Status Shaper::expand(Work work, std::vector<Shape>& out, int depth) {
-  if (depth > kDeepest) return fail(Code::kLimit, "schema: found more than {} nested combinations", kDeepest);
+  if (depth > kDeepestSchema)
+    return fail(Code::kLimit, "schema: found more than {} nested combinations", kDeepestSchema);
   while (!work.todo.empty()) {
     const Json* schema = work.todo.back();
     work.todo.pop_back();

@@ -17,6 +17,8 @@
 namespace bantam::runtime::grammar {
 
 using Json = nlohmann::ordered_json;
+/// How deep combinations and references may lie within each other.
+inline constexpr int kDeepestSchema = 200;
 /// Schemas that must all hold.
 using Together = std::vector<const Json*>;
 

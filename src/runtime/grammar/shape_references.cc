@@ -7,8 +7,6 @@
 namespace bantam::runtime::grammar {
 namespace {
 
-constexpr int kDeepest = 200;
-
 std::string unescape_pointer(std::string_view token) {
   std::string out;
   for (size_t i = 0; i < token.size(); ++i) {
@@ -60,7 +58,7 @@ void Shaper::add_anchor(const std::string& name, const Json* schema) {
 }
 
 void Shaper::index(const Json& schema, const std::string& base, int depth) {
-  if (depth > kDeepest) return;
+  if (depth > kDeepestSchema) return;
   if (schema.is_array()) {
     for (const auto& member : schema) index(member, base, depth + 1);
     return;

@@ -10,8 +10,6 @@
 namespace bantam::text::jinja {
 namespace {
 
-constexpr size_t kNesting = 128;
-
 Status too_deep() { return fail(Code::kLimit, "found nesting deeper than {}, expected less", kNesting); }
 
 /// The bytes of `text` within Python quotes.

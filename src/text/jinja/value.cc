@@ -7,8 +7,6 @@
 namespace bantam::text::jinja {
 namespace {
 
-constexpr size_t kNesting = 128;
-
 /// What a key is found by: equal keys have equal names, as 1, 1.0 and true in Python.
 std::string key_name(const Value& key) {
   switch (key.kind) {

@@ -17,6 +17,9 @@
 
 namespace bantam::text::jinja {
 
+/// How deep values may lie within each other where they are read, printed or compared.
+inline constexpr size_t kNesting = 128;
+
 struct List;
 class Dict;
 struct Function;

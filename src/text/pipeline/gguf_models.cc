@@ -10,8 +10,6 @@
 namespace bantam::text {
 namespace {
 
-constexpr std::string_view kBlank = "\xE2\x96\x81";
-
 /// Tokens that text does not spell, as added ones.
 void add_special(const TokenList& list, PipelineParts& parts) {
   for (size_t i = 0; i < list.texts.size(); ++i) {

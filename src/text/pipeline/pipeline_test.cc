@@ -29,7 +29,7 @@ std::string json_of(const std::string& name) {
   return out;
 }
 
-std::string random_text(Rng& rng) {
+std::string random_characters(Rng& rng) {
   std::string out;
   for (uint64_t n = 1 + rng.below(60); n > 0; --n) {
     switch (rng.below(6)) {
@@ -93,7 +93,7 @@ TEST_P(HuggingFace, RoundTrips) {
   ASSERT_TRUE(tokenizer) << tokenizer.error().message;
   Rng rng(3);
   std::vector<std::string> texts = real_lines();
-  for (int i = 0; i < 10'000; ++i) texts.push_back(random_text(rng));
+  for (int i = 0; i < 10'000; ++i) texts.push_back(random_characters(rng));
   size_t wrong = 0;
   for (const auto& text : texts) {
     auto ids = (*tokenizer)->encode(text, {.add_special = false});

@@ -9,14 +9,13 @@
 #include "text/pipeline/charsmap.h"
 #include "text/pipeline/unicode.h"
 #include "text/splitter.h"
+#include "text/splitter_schemes.h"
 
 namespace bantam::text {
 namespace {
 
 using Json = nlohmann::json;
-constexpr size_t kNesting = 16;
-constexpr std::string_view kGpt2 =
-    "'s|'t|'re|'ve|'m|'ll|'d| ?\\p{L}+| ?\\p{N}+| ?[^\\s\\p{L}\\p{N}]+|\\s+(?!\\S)|\\s+";
+constexpr size_t kStageNesting = 16;
 
 std::unexpected<Error> wrong(const char* key, std::string_view expected) {
   return fail(Code::kCorrupt, "{}: found another kind of value, expected {}", key, expected);
@@ -51,7 +50,8 @@ Result<std::shared_ptr<const Splitter>> pattern_of(const Json& json) {
 template <class Stage, class Make>
 Result<std::vector<Stage>> sequence(const Json& json, const char* key, size_t depth, const Make& make) {
   const auto list = json.find(key);
-  if (depth > kNesting) return fail(Code::kLimit, "{}: found sequences nested deeper than {}", key, kNesting);
+  if (depth > kStageNesting)
+    return fail(Code::kLimit, "{}: found sequences nested deeper than {}", key, kStageNesting);
   if (list == json.end() || !list->is_array()) return wrong(key, "a list");
   std::vector<Stage> out;
   for (const auto& item : *list) {
@@ -249,12 +249,12 @@ Result<PreTokenizer> fixed_pattern(std::string_view pattern, SplitBehavior behav
   return by_pattern(std::make_shared<const Splitter>(std::move(splitter)), behavior, invert);
 }
 
-Result<PreTokenizer> byte_level(const Json& json) {
+Result<PreTokenizer> byte_level_stage(const Json& json) {
   BANTAM_ASSIGN(const bool prefix, json_bool(json, "add_prefix_space", true));
   BANTAM_ASSIGN(const bool use_regex, json_bool(json, "use_regex", true));
   PreTokenizer split;
   if (use_regex) {
-    BANTAM_ASSIGN(split, fixed_pattern(kGpt2, SplitBehavior::kIsolated, false));
+    BANTAM_ASSIGN(split, fixed_pattern(kGpt2Pattern, SplitBehavior::kIsolated, false));
   }
   return [prefix, split](PreTokens& text) -> Status {
     for (auto& word : text.words) {
@@ -297,7 +297,7 @@ Result<PreTokenizer> pre_tokenizer(const Json& json, size_t depth) {
       return {};
     };
   }
-  if (type == "ByteLevel") return byte_level(json);
+  if (type == "ByteLevel") return byte_level_stage(json);
   if (type == "Metaspace") {
     BANTAM_ASSIGN(const MetaspaceOptions options, metaspace_options(json));
     return [options](PreTokens& text) -> Status {

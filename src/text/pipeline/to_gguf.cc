@@ -18,7 +18,6 @@ namespace bantam::text {
 namespace {
 
 using Json = nlohmann::json;
-constexpr std::string_view kBlank = "\xE2\x96\x81";
 
 /// Texts on which the known splitters differ from each other.
 constexpr std::string_view kProbes[] = {
@@ -73,7 +72,7 @@ Vocabulary vocabulary_of(const PipelineTokenizer& tokenizer, size_t size) {
 }
 
 /// What tokenizer_config.json gives a token's text by: a text, or an object with "content".
-std::string token_text(const Json& config, const char* key) {
+std::string role_text(const Json& config, const char* key) {
   const auto found = config.find(key);
   if (found == config.end()) return {};
   if (found->is_string()) return found->get<std::string>();
@@ -84,7 +83,7 @@ std::string token_text(const Json& config, const char* key) {
 
 void write_roles(const PipelineTokenizer& tokenizer, const Json& config, formats::GgufWriter& file) {
   auto id_of = [&](const char* key) -> std::optional<TokenId> {
-    const std::string text = token_text(config, key);
+    const std::string text = role_text(config, key);
     return text.empty() ? std::nullopt : tokenizer.find(text);
   };
   TokenRoles roles;
@@ -133,7 +132,7 @@ Result<std::string> find_pre(const PipelineTokenizer& tokenizer, bool ignore_mer
               name);
 }
 
-std::vector<std::string> merges_of(const Json& model) {
+std::vector<std::string> read_merges(const Json& model) {
   std::vector<std::string> out;
   for (const auto& merge : model["merges"])
     out.push_back(merge.is_string() ? merge.get<std::string>()
@@ -148,7 +147,7 @@ Status byte_level_keys(const PipelineTokenizer& tokenizer, const Json& model, Vo
   file.set("tokenizer.ggml.model", "gpt2");
   file.set("tokenizer.ggml.pre", pre);
   save_tokens(std::move(vocabulary.list), file);
-  file.set("tokenizer.ggml.merges", formats::GgufArray(merges_of(model)));
+  file.set("tokenizer.ggml.merges", formats::GgufArray(read_merges(model)));
   return {};
 }
 
@@ -157,7 +156,7 @@ Status score_keys(const PipelineTokenizer& tokenizer, const Json& model, Vocabul
                   formats::GgufWriter& file) {
   std::unordered_map<std::string, float> ranks;
   float rank = 0;
-  for (const auto& merge : merges_of(model)) {
+  for (const auto& merge : read_merges(model)) {
     const size_t blank = merge.find(' ');
     ranks.emplace(merge.substr(0, blank) + merge.substr(blank + 1), -(rank += 1));
   }

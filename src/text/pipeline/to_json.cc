@@ -14,8 +14,7 @@
 namespace bantam::text {
 namespace {
 
-using Json = nlohmann::ordered_json;
-constexpr std::string_view kBlank = "\xE2\x96\x81";
+using OrderedJson = nlohmann::ordered_json;
 
 struct Source {
   const formats::GgufFile& file;
@@ -63,8 +62,8 @@ Result<TokenRoles> read_roles(const formats::GgufFile& file, const std::string& 
   return roles;
 }
 
-Json added_tokens(const Source& in) {
-  Json out = Json::array();
+OrderedJson added_tokens(const Source& in) {
+  OrderedJson out = OrderedJson::array();
   for (size_t i = 0; i < in.list.texts.size(); ++i) {
     const TokenType type = in.list.types[i];
     const bool special = type == TokenType::kControl || type == TokenType::kUnknown;
@@ -81,10 +80,11 @@ Json added_tokens(const Source& in) {
 }
 
 /// Text by id. Errors: kUnsupported where two tokens have one text.
-Result<Json> vocabulary(const std::vector<std::string>& texts) {
+Result<OrderedJson> vocabulary(const std::vector<std::string>& texts) {
   std::unordered_map<std::string_view, size_t> seen;
-  Json out = Json::object();
-  auto& object = out.get_ref<Json::object_t&>();  // an ordered object looks for the key at each insertion
+  OrderedJson out = OrderedJson::object();
+  auto& object =
+      out.get_ref<OrderedJson::object_t&>();  // an ordered object looks for the key at each insertion
   object.reserve(texts.size());
   for (size_t i = 0; i < texts.size(); ++i) {
     const auto [found, fresh] = seen.emplace(texts[i], i);
@@ -99,19 +99,19 @@ Result<Json> vocabulary(const std::vector<std::string>& texts) {
 }
 
 /// What is put around every text; null where there is nothing.
-Json post_processor(const Source& in) {
+OrderedJson post_processor(const Source& in) {
   const bool begins = in.roles.add_bos && in.roles.bos, ends = in.roles.add_eos && in.roles.eos;
   if (!begins && !ends) return {};
-  Json tokens = Json::object();
+  OrderedJson tokens = OrderedJson::object();
   const auto special = [&](TokenId id, int type) {
     const std::string& text = in.text(id);
     tokens[text] = {{"id", text}, {"ids", {id}}, {"tokens", {text}}};
-    return Json{{"SpecialToken", {{"id", text}, {"type_id", type}}}};
+    return OrderedJson{{"SpecialToken", {{"id", text}, {"type_id", type}}}};
   };
   const bool bert = in.model == "bert";
-  Json single = Json::array(), pair = Json::array();
+  OrderedJson single = OrderedJson::array(), pair = OrderedJson::array();
   for (int type = 0; type < 2; ++type) {
-    const Json text{{"Sequence", {{"id", type == 0 ? "A" : "B"}, {"type_id", type}}}};
+    const OrderedJson text{{"Sequence", {{"id", type == 0 ? "A" : "B"}, {"type_id", type}}}};
     if (begins && (type == 0 || !bert)) pair.push_back(special(*in.roles.bos, type));
     pair.push_back(text);
     if (ends) pair.push_back(special(*in.roles.eos, type));
@@ -138,49 +138,49 @@ std::string portable(std::string_view pattern) {
   return out;
 }
 
-Json byte_level(bool use_regex) {
+OrderedJson byte_level_json(bool use_regex) {
   return {
       {"type", "ByteLevel"}, {"add_prefix_space", false}, {"trim_offsets", true}, {"use_regex", use_regex}};
 }
 
-Result<Json> byte_level_bpe(const Source& in) {
+Result<OrderedJson> byte_level_bpe(const Source& in) {
   BANTAM_ASSIGN(const std::string pre, in.file.get_string_or("tokenizer.ggml.pre", "default"));
   const SplitScheme* scheme = find_split_scheme(pre);
   if (scheme == nullptr)
     return fail(Code::kUnsupported, "tokenizer.ggml.pre: found \"{}\", expected a known splitter", pre);
-  Json stages = Json::array();
+  OrderedJson stages = OrderedJson::array();
   for (std::string_view pattern : scheme->patterns) {
     stages.push_back({{"type", "Split"},
                       {"pattern", {{"Regex", portable(pattern)}}},
                       {"behavior", "Isolated"},
                       {"invert", false}});
   }
-  stages.push_back(byte_level(false));
+  stages.push_back(byte_level_json(false));
   BANTAM_ASSIGN(const auto merges, in.file.get_strings("tokenizer.ggml.merges"));
-  BANTAM_ASSIGN(Json vocab, vocabulary(in.list.texts));
-  Json post = post_processor(in);
-  post = post.is_null() ? byte_level(true)
-                        : Json{{"type", "Sequence"}, {"processors", {byte_level(true), post}}};
-  return Json{{"normalizer", nullptr},
-              {"pre_tokenizer", {{"type", "Sequence"}, {"pretokenizers", stages}}},
-              {"post_processor", post},
-              {"decoder", byte_level(true)},
-              {"model",
-               {{"type", "BPE"},
-                {"dropout", nullptr},
-                {"unk_token", nullptr},
-                {"continuing_subword_prefix", nullptr},
-                {"end_of_word_suffix", nullptr},
-                {"fuse_unk", false},
-                {"byte_fallback", false},
-                {"ignore_merges", scheme->whole_words_first},
-                {"vocab", std::move(vocab)},
-                {"merges", merges}}}};
+  BANTAM_ASSIGN(OrderedJson vocab, vocabulary(in.list.texts));
+  OrderedJson post = post_processor(in);
+  post = post.is_null() ? byte_level_json(true)
+                        : OrderedJson{{"type", "Sequence"}, {"processors", {byte_level_json(true), post}}};
+  return OrderedJson{{"normalizer", nullptr},
+                     {"pre_tokenizer", {{"type", "Sequence"}, {"pretokenizers", stages}}},
+                     {"post_processor", post},
+                     {"decoder", byte_level_json(true)},
+                     {"model",
+                      {{"type", "BPE"},
+                       {"dropout", nullptr},
+                       {"unk_token", nullptr},
+                       {"continuing_subword_prefix", nullptr},
+                       {"end_of_word_suffix", nullptr},
+                       {"fuse_unk", false},
+                       {"byte_fallback", false},
+                       {"ignore_merges", scheme->whole_words_first},
+                       {"vocab", std::move(vocab)},
+                       {"merges", merges}}}};
 }
 
 /// Each way to put a piece together out of two, the piece with the best score first: what joins the best pair
 /// by score joins the first by rank then.
-std::vector<std::string> merges_of(const Source& in, const std::vector<float>& scores) {
+std::vector<std::string> merges_by_score(const Source& in, const std::vector<float>& scores) {
   std::unordered_map<std::string_view, size_t> pieces;
   for (size_t i = 0; i < in.list.texts.size(); ++i) {
     if (in.is_piece(i)) pieces.emplace(in.list.texts[i], i);
@@ -209,40 +209,42 @@ std::vector<std::string> merges_of(const Source& in, const std::vector<float>& s
   return out;
 }
 
-Result<Json> score_bpe(const Source& in) {
+Result<OrderedJson> score_bpe(const Source& in) {
   BANTAM_ASSIGN(const auto scores, in.file.get_floats("tokenizer.ggml.scores"));
   if (scores.size() != in.list.texts.size())
     return fail(Code::kCorrupt, "tokenizer.ggml.scores: found {} entries, expected {}", scores.size(),
                 in.list.texts.size());
   BANTAM_ASSIGN(const bool prefix, in.file.get_bool_or("tokenizer.ggml.add_space_prefix", true));
   const bool bytes = std::ranges::find(in.list.types, TokenType::kByte) != in.list.types.end();
-  const Json blanks{{"type", "Replace"}, {"pattern", {{"String", " "}}}, {"content", kBlank}};
-  const Json normalizer =
-      prefix ? Json{{"type", "Sequence"},
-                    {"normalizers", {Json{{"type", "Prepend"}, {"prepend", kBlank}}, blanks}}}
+  const OrderedJson blanks{{"type", "Replace"}, {"pattern", {{"String", " "}}}, {"content", kBlank}};
+  const OrderedJson normalizer =
+      prefix ? OrderedJson{{"type", "Sequence"},
+                           {"normalizers", {OrderedJson{{"type", "Prepend"}, {"prepend", kBlank}}, blanks}}}
              : blanks;
-  Json decoders = {Json{{"type", "Replace"}, {"pattern", {{"String", kBlank}}}, {"content", " "}},
-                   Json{{"type", "ByteFallback"}}, Json{{"type", "Fuse"}}};
+  OrderedJson decoders = {
+      OrderedJson{{"type", "Replace"}, {"pattern", {{"String", kBlank}}}, {"content", " "}},
+      OrderedJson{{"type", "ByteFallback"}}, OrderedJson{{"type", "Fuse"}}};
   if (prefix) decoders.push_back({{"type", "Strip"}, {"content", " "}, {"start", 1}, {"stop", 0}});
-  BANTAM_ASSIGN(Json vocab, vocabulary(in.list.texts));
-  return Json{{"normalizer", normalizer},
-              {"pre_tokenizer", nullptr},
-              {"post_processor", post_processor(in)},
-              {"decoder", {{"type", "Sequence"}, {"decoders", decoders}}},
-              {"model",
-               {{"type", "BPE"},
-                {"dropout", nullptr},
-                {"unk_token", in.roles.unknown ? Json(in.text(*in.roles.unknown)) : Json()},
-                {"continuing_subword_prefix", nullptr},
-                {"end_of_word_suffix", nullptr},
-                {"fuse_unk", false},
-                {"byte_fallback", bytes},
-                {"ignore_merges", false},
-                {"vocab", std::move(vocab)},
-                {"merges", merges_of(in, scores)}}}};
+  BANTAM_ASSIGN(OrderedJson vocab, vocabulary(in.list.texts));
+  return OrderedJson{
+      {"normalizer", normalizer},
+      {"pre_tokenizer", nullptr},
+      {"post_processor", post_processor(in)},
+      {"decoder", {{"type", "Sequence"}, {"decoders", decoders}}},
+      {"model",
+       {{"type", "BPE"},
+        {"dropout", nullptr},
+        {"unk_token", in.roles.unknown ? OrderedJson(in.text(*in.roles.unknown)) : OrderedJson()},
+        {"continuing_subword_prefix", nullptr},
+        {"end_of_word_suffix", nullptr},
+        {"fuse_unk", false},
+        {"byte_fallback", bytes},
+        {"ignore_merges", false},
+        {"vocab", std::move(vocab)},
+        {"merges", merges_by_score(in, scores)}}}};
 }
 
-Result<Json> unigram(const Source& in) {
+Result<OrderedJson> unigram(const Source& in) {
   BANTAM_ASSIGN(const auto scores, in.file.get_floats("tokenizer.ggml.scores"));
   if (scores.size() != in.list.texts.size())
     return fail(Code::kCorrupt, "tokenizer.ggml.scores: found {} entries, expected {}", scores.size(),
@@ -250,7 +252,7 @@ Result<Json> unigram(const Source& in) {
   BANTAM_ASSIGN(const bool prefix, in.file.get_bool_or("tokenizer.ggml.add_space_prefix", true));
   BANTAM_ASSIGN(const bool merge_spaces,
                 in.file.get_bool_or("tokenizer.ggml.remove_extra_whitespaces", true));
-  Json normalizers = Json::array();
+  OrderedJson normalizers = OrderedJson::array();
   if (in.file.find("tokenizer.ggml.precompiled_charsmap") != nullptr) {
     BANTAM_ASSIGN(const auto bytes, in.file.get_ints("tokenizer.ggml.precompiled_charsmap"));
     std::string blob;
@@ -261,26 +263,27 @@ Result<Json> unigram(const Source& in) {
     normalizers.push_back({{"type", "Strip"}, {"strip_left", true}, {"strip_right", true}});
     normalizers.push_back({{"type", "Replace"}, {"pattern", {{"Regex", " {2,}"}}}, {"content", " "}});
   }
-  Json vocab = Json::array();
+  OrderedJson vocab = OrderedJson::array();
   for (size_t i = 0; i < scores.size(); ++i) vocab.push_back({in.list.texts[i], scores[i]});
-  const Json metaspace{{"type", "Metaspace"},
-                       {"replacement", kBlank},
-                       {"prepend_scheme", prefix ? "always" : "never"},
-                       {"add_prefix_space", prefix},
-                       {"split", false}};
-  return Json{
-      {"normalizer", normalizers.empty() ? Json() : Json{{"type", "Sequence"}, {"normalizers", normalizers}}},
+  const OrderedJson metaspace{{"type", "Metaspace"},
+                              {"replacement", kBlank},
+                              {"prepend_scheme", prefix ? "always" : "never"},
+                              {"add_prefix_space", prefix},
+                              {"split", false}};
+  return OrderedJson{
+      {"normalizer",
+       normalizers.empty() ? OrderedJson() : OrderedJson{{"type", "Sequence"}, {"normalizers", normalizers}}},
       {"pre_tokenizer", metaspace},
       {"post_processor", post_processor(in)},
       {"decoder", metaspace},
       {"model",
        {{"type", "Unigram"},
-        {"unk_id", in.roles.unknown ? Json(*in.roles.unknown) : Json()},
+        {"unk_id", in.roles.unknown ? OrderedJson(*in.roles.unknown) : OrderedJson()},
         {"vocab", std::move(vocab)},
         {"byte_fallback", false}}}};
 }
 
-Result<Json> word_piece(const Source& in) {
+Result<OrderedJson> word_piece(const Source& in) {
   std::vector<std::string> texts = in.list.texts;
   for (size_t i = 0; i < texts.size(); ++i) {
     if (in.list.types[i] == TokenType::kControl || in.list.types[i] == TokenType::kUnknown) continue;
@@ -288,34 +291,34 @@ Result<Json> word_piece(const Source& in) {
   }
   BANTAM_ASSIGN(const bool lower, in.file.get_bool_or("tokenizer.ggml.normalizer.lowercase", true));
   BANTAM_ASSIGN(const bool strip, in.file.get_bool_or("tokenizer.ggml.normalizer.strip_accents", true));
-  BANTAM_ASSIGN(Json vocab, vocabulary(texts));
+  BANTAM_ASSIGN(OrderedJson vocab, vocabulary(texts));
   if (!in.roles.unknown)
     return fail(Code::kCorrupt, "tokenizer.ggml.unknown_token_id: found none, expected one");
-  return Json{{"normalizer",
-               {{"type", "BertNormalizer"},
-                {"clean_text", true},
-                {"handle_chinese_chars", true},
-                {"strip_accents", strip},
-                {"lowercase", lower}}},
-              {"pre_tokenizer", {{"type", "BertPreTokenizer"}}},
-              {"post_processor", post_processor(in)},
-              {"decoder", {{"type", "WordPiece"}, {"prefix", "##"}, {"cleanup", false}}},
-              {"model",
-               {{"type", "WordPiece"},
-                {"unk_token", in.text(*in.roles.unknown)},
-                {"continuing_subword_prefix", "##"},
-                {"max_input_chars_per_word", 1'000'000},
-                {"vocab", std::move(vocab)}}}};
+  return OrderedJson{{"normalizer",
+                      {{"type", "BertNormalizer"},
+                       {"clean_text", true},
+                       {"handle_chinese_chars", true},
+                       {"strip_accents", strip},
+                       {"lowercase", lower}}},
+                     {"pre_tokenizer", {{"type", "BertPreTokenizer"}}},
+                     {"post_processor", post_processor(in)},
+                     {"decoder", {{"type", "WordPiece"}, {"prefix", "##"}, {"cleanup", false}}},
+                     {"model",
+                      {{"type", "WordPiece"},
+                       {"unk_token", in.text(*in.roles.unknown)},
+                       {"continuing_subword_prefix", "##"},
+                       {"max_input_chars_per_word", 1'000'000},
+                       {"vocab", std::move(vocab)}}}};
 }
 
-Result<Json> stages_of(const Source& in) {
+Result<OrderedJson> stages_of(const Source& in) {
   if (in.model == "gpt2") return byte_level_bpe(in);
   if (in.model == "llama") return score_bpe(in);
   return in.model == "t5" ? unigram(in) : word_piece(in);
 }
 
-Json config_of(const Source& in, uint64_t context, const std::string& chat_template) {
-  Json out{{"add_bos_token", in.roles.add_bos}, {"add_eos_token", in.roles.add_eos}};
+OrderedJson config_of(const Source& in, uint64_t context, const std::string& chat_template) {
+  OrderedJson out{{"add_bos_token", in.roles.add_bos}, {"add_eos_token", in.roles.add_eos}};
   const bool bert = in.model == "bert";
   const std::pair<const char*, std::optional<TokenId>> roles[] = {
       {bert ? "cls_token" : "bos_token", in.roles.bos},
@@ -342,15 +345,15 @@ Result<HfTokenizer> tokenizer_to_hf(const formats::GgufFile& file, uint64_t cont
   BANTAM_ASSIGN(in.roles, read_roles(file, in.model, in.list.texts.size()));
   auto stages = stages_of(in);
   if (!stages) return std::unexpected(std::move(stages).error().in(file.path()));
-  Json json{
+  OrderedJson json{
       {"version", "1.0"}, {"truncation", nullptr}, {"padding", nullptr}, {"added_tokens", added_tokens(in)}};
   for (auto& [key, value] : stages->items()) json[key] = std::move(value);
   BANTAM_ASSIGN(const std::string chat_template, file.get_string_or("tokenizer.chat_template", ""));
   HfTokenizer out;
   // Tokens may hold halves of characters; JSON cannot.
-  out.tokenizer = json.dump(1, ' ', false, Json::error_handler_t::replace) + "\n";
+  out.tokenizer = json.dump(1, ' ', false, OrderedJson::error_handler_t::replace) + "\n";
   out.config =
-      config_of(in, context, chat_template).dump(2, ' ', false, Json::error_handler_t::replace) + "\n";
+      config_of(in, context, chat_template).dump(2, ' ', false, OrderedJson::error_handler_t::replace) + "\n";
   if (in.roles.eos) out.ends.push_back(*in.roles.eos);
   // Those that end by their names are named, too: nothing at Hugging Face goes by these.
   for (TokenId id = 0; static_cast<size_t>(id) < in.list.texts.size(); ++id) {

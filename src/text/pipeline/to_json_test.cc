@@ -66,8 +66,8 @@ void expect_same(const GgufFile& file, const std::vector<std::string>& texts) {
   EXPECT_EQ((*back)->eos(), (*original)->eos());
 }
 
-const std::vector<std::string> kTexts{"", "the the cat", " a  cat\n", "cat<e>the</s>",
-                                      "caf\xC3\xA9 \xE4\xBD\xA0"};
+const std::vector<std::string> kSamples{"", "the the cat", " a  cat\n", "cat<e>the</s>",
+                                        "caf\xC3\xA9 \xE4\xBD\xA0"};
 
 TEST(ToJson, ByteLevelBpe) {
   const std::vector<std::string> texts{"the cat sat on the mat, the cat"};
@@ -80,7 +80,7 @@ TEST(ToJson, ByteLevelBpe) {
   file.set("tokenizer.ggml.add_bos_token", true);
   file.set("tokenizer.chat_template", std::string("{{ messages }}"));
   const auto source = written(file);
-  expect_same(source, kTexts);
+  expect_same(source, kSamples);
   const auto hf = tokenizer_to_hf(source, 99).value();
   EXPECT_THAT(hf.notes, IsEmpty());
   const Json config = Json::parse(hf.config);
@@ -117,11 +117,11 @@ GgufWriter scored() {
 }
 
 TEST(ToJson, SentencePieceBpe) {
-  expect_same(written(scored()), kTexts);
+  expect_same(written(scored()), kSamples);
   GgufWriter without_prefix = scored();
   without_prefix.set("tokenizer.ggml.add_space_prefix", false);
   without_prefix.set("tokenizer.ggml.add_eos_token", true);
-  expect_same(written(without_prefix), kTexts);
+  expect_same(written(without_prefix), kSamples);
   const auto hf = tokenizer_to_hf(written(scored()), 8).value();
   EXPECT_THAT(hf.notes, IsEmpty());
   const Json json = Json::parse(hf.tokenizer);
