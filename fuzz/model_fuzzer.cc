@@ -7,7 +7,9 @@
 #include "kernels/convert.h"
 #include "model/config.h"
 #include "model/encoder.h"
+#include "model/ngram_part.h"
 #include "model/rope.h"
+#include "model/task.h"
 #include "model/weights.h"
 
 namespace {
@@ -40,6 +42,15 @@ void read_decoder(const GgufFile& file, const bantam::model::Config& config) {
   bantam::model::window_rotations(config, 3);
 }
 
+/// The n-gram part of a classifier, which then answers.
+void read_ngrams(const GgufFile& file) {
+  const auto task = bantam::model::read_task(file);
+  const size_t labels = task && *task ? (*task)->labels.size() : 2;
+  const auto part = bantam::model::NgramPart::read(file, labels);
+  if (!part && part.error().message.empty()) std::abort();
+  if (part && *part && (*part)->scores("ab a \xff \xC3\xA9").size() != labels) std::abort();
+}
+
 }  // namespace
 
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
@@ -51,6 +62,7 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
     bantam::kernels::dequantize_row(bantam::kernels::ref::table(), tensor.type, file->data(tensor).data(),
                                     values.size(), values.data());
   }
+  read_ngrams(*file);
   auto config = bantam::model::read_config(*file);
   if (!config) {
     if (config.error().message.empty()) std::abort();
