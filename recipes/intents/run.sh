@@ -1,10 +1,10 @@
 #!/usr/bin/env bash
-# Teacher, student and linear baseline on three public data sets, from nothing and from the base models, with all labels and with ten
-# of each: one table.
+# Teacher, student and linear baseline on three public data sets, from nothing, from the base models and from those after a first stage on
+# other sets of intents (union.sh), with all labels and with ten of each: one table.
 #   recipes/intents/run.sh BIN DATA WORK [BASE-LARGE.gguf BASE-SMALL.gguf]
 # BIN: folder of the programs. DATA: a folder with banking77/train.csv, clinc150/data_full_dev.json and nlbse-issues/issues_train.csv.xz (where
 # they come from: recipes/intents/README.md). WORK: a folder; what is there is used again, and a stopped run goes on. SETS (default: banking77 clinc150
-# nlbse-issues), LABELS (default: "0 10"; 0: all examples) choose a part.
+# nlbse-issues), LABELS (default: "0 10"; 0: all examples), STARTS (default: "nothing base union") choose a part.
 set -euo pipefail
 [ $# -eq 3 ] || [ $# -eq 5 ] || { sed -n 2,8p "$0" >&2; exit 2; }
 here=$(cd "$(dirname "$0")" && pwd)
@@ -28,16 +28,25 @@ label = "category"' ;; esac; }
 
 # recipe FROM SET LABELS: the recipe of one cell.
 recipe() {
-  local from=$1 set=$2 labels=$3 source
-  if [ "$from" = base ]; then source=$here/base.toml; else source=$here/../tickets/recipe.toml; fi
+  local from=$1 set=$2 labels=$3 source=$here/../tickets/recipe.toml large=$large small=$small
+  if [ "$from" = nothing ]; then source=$here/../tickets/from-nothing.toml; fi
+  if [ "$from" = union ]; then large=$PWD/union-$set-large.gguf small=$PWD/union-$set-small.gguf; fi
   sed -E -e '/^(input|label|per_label) = /d' \
-    -e "s|^base = \"base-large.gguf\"|base = \"$large\"|; s|^base = \"base-small.gguf\"|base = \"$small\"|" "$source" |
+    -e "s|^base = .*base-large-q8_0.gguf\"|base = \"$large\"|; s|^base = .*base-small-q8_0.gguf\"|base = \"$small\"|" "$source" |
     awk -v extra="$(columns "$set")
 per_label = $labels" '{ print } /^\[data\]/ { print extra }'
 }
 
+# first_stage SET: both base models after the other sets.
+first_stage() {
+  [ -f "union-$1.jsonl" ] || { "$here/union.sh" "$data" "$1" >"union-$1.jsonl.partial" && mv "union-$1.jsonl.partial" "union-$1.jsonl"; }
+  stage() { "$bin/bantam" train --base "$2" --data "union-$1.jsonl" --label category --epochs 2 --learning-rate "$4" --out "union-$1-$3.gguf" --quiet; }
+  [ -f "union-$1-large.gguf" ] || stage "$1" "$large" large 0.0008
+  [ -f "union-$1-small.gguf" ] || stage "$1" "$small" small 0.0015
+}
+
 starts=(nothing)
-[ -z "$large" ] || starts+=(base)
+[ -z "$large" ] || read -ra starts <<<"${STARTS:-nothing base union}"
 echo "| data | examples of a label | from | teacher | student | of the teacher's | linear | student's bytes |"
 echo "|---|---|---|---|---|---|---|---|"
 for set in ${SETS:-banking77 clinc150 nlbse-issues}; do
@@ -45,6 +54,7 @@ for set in ${SETS:-banking77 clinc150 nlbse-issues}; do
   [ -f "$file" ] || { examples "$set" "$file.partial" && mv "$file.partial" "$file"; }
   for labels in ${LABELS:-0 10}; do
     for from in "${starts[@]}"; do
+      [ "$from" != union ] || first_stage "$set"
       out=$set-$labels-$from
       mkdir -p "$out"
       recipe "$from" "$set" "$labels" >"$out/recipe.toml"

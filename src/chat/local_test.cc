@@ -49,10 +49,10 @@ TEST(LocalTask, AddsWhatTheNgramPartSays) {
   certain.bias = {-1, 0, 1};  // in the labels' order, whatever the text
   auto model = *make_local(runtime::random_engine({.labels = {"refund", "login", "other"}, .ngrams = certain}),
                            {.name = "small"});
-  auto reply = answer(*model, ask("anything"));
+  auto reply = answer(*model, user("anything"));
   ASSERT_TRUE(reply) << reply.error().message;
   EXPECT_EQ(reply->text, "other");
-  Request r = ask("anything");
+  Request r = user("anything");
   r.choices = {"login", "refund"};
   EXPECT_EQ(answer(*model, r)->text, "login");
   r.choices = {"refund"};
