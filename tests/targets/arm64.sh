@@ -12,8 +12,10 @@ on cortex-a76 "$arm/kernels_test" --gtest_brief=1 --gtest_filter='-*/avx*:*/wasm
 on max "$arm/kernels_test" --gtest_brief=1 --gtest_filter='*/neon_i8mm'
 for layer in base tensor formats text model runtime; do
   [ -x "$arm/${layer}_test" ] || continue
-  echo "arm64: ${layer}_test as cortex-a76"
-  on cortex-a76 "$arm/${layer}_test" --gtest_brief=1
+  for processor in cortex-a76 max; do
+    echo "arm64: ${layer}_test as $processor"
+    on $processor "$arm/${layer}_test" --gtest_brief=1
+  done
 done
 
 # What the processor lacks is refused, not tried.
