@@ -5,8 +5,8 @@
 
 #include "base/file.h"
 #include "formats/gguf.h"
-#include "model/ngram_part.h"
 #include "formats/safetensors.h"
+#include "model/ngram_part.h"
 #include "seeds.h"
 #include "text/bpe.h"
 
@@ -143,7 +143,8 @@ Status model_seeds(const std::string& folder) {
     file.set(architecture + ".attention.layer_norm_epsilon", 1e-5F);
   };
   GgufWriter wide;
-  const bantam::model::NgramWeights weights{.shape = {.buckets = 4}, .idf = {1, 1, 2, 1}, .values = std::vector<float>(8, 0.5F), .bias = {0, 1}};
+  const bantam::model::NgramWeights weights{
+      .shape = {.buckets = 4}, .idf = {1, 1, 2, 1}, .values = std::vector<float>(8, 0.5F), .bias = {0, 1}};
   bantam::model::write_ngrams(weights, 2, wide);
   BANTAM_TRY(wide.write(folder + "/ngrams"));
   GgufWriter decoder;

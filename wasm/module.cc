@@ -1,6 +1,6 @@
-// The engine behind the functions that wasm/page/src/bantam.ts calls: one model, one session, one call at a time.
-// Texts are UTF-8; a pointer that is returned holds until the next call. What goes in and out as JSON is
-// described there.
+// The engine behind the functions that wasm/page/src/bantam.ts calls: one model, one session, one call at a
+// time. Texts are UTF-8; a pointer that is returned holds until the next call. What goes in and out as JSON
+// is described there.
 
 #include <nlohmann/json.hpp>
 

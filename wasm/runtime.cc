@@ -12,7 +12,8 @@ int madvise(void* /*begin*/, size_t /*bytes*/, int /*advice*/) { return 0; }
 extern const size_t __stack_chk_guard = 0x00dead0a;  // a zero byte ends texts that run over
 void __stack_chk_fail() { abort(); }
 
-// The engine throws nothing; what a library would throw (no memory) ends the module, and the page hears of it.
+// The engine throws nothing; what a library would throw (no memory) ends the module, and the page hears of
+// it.
 void* __cxa_allocate_exception(size_t /*bytes*/) { abort(); }
 /// The only thread's variables live as long as the module.
 int __cxa_thread_atexit(void (* /*destroy*/)(void*), void* /*object*/, void* /*library*/) { return 0; }

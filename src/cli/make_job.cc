@@ -147,17 +147,20 @@ class Maker {
           fmt::format("{} {}{}", from, optim_print(r.teacher_train), share_print(r.teacher_linear_share));
       const bool alone = r.ngrams.buckets == 0;
       BANTAM_ASSIGN(
-          teacher_, stage(alone ? "teacher" : "teacher without n-grams",
-                          alone ? "teacher.gguf" : "teacher-without-ngrams.gguf", print, [&](const std::string& path) -> Result<json> {
-            BANTAM_ASSIGN(auto text,
-                          start.file.empty()
-                              ? train::prepare_task(r.task, parts_.labels, parts_.train, r.vocab_size)
-                              : train::prepare_task_from(r.task, parts_.labels, r.teacher_base));
-            BANTAM_ASSIGN(const auto opinion, linear_opinion(r.teacher_linear_share));
-            BANTAM_ASSIGN(auto report, train::train_classifier(parts_.train, text, r.teacher, r.teacher_train,
-                                                               job(path), start.file, opinion));
-            return cost(report);
-          }));
+          teacher_,
+          stage(alone ? "teacher" : "teacher without n-grams",
+                alone ? "teacher.gguf" : "teacher-without-ngrams.gguf", print,
+                [&](const std::string& path) -> Result<json> {
+                  BANTAM_ASSIGN(auto text,
+                                start.file.empty()
+                                    ? train::prepare_task(r.task, parts_.labels, parts_.train, r.vocab_size)
+                                    : train::prepare_task_from(r.task, parts_.labels, r.teacher_base));
+                  BANTAM_ASSIGN(const auto opinion, linear_opinion(r.teacher_linear_share));
+                  BANTAM_ASSIGN(auto report,
+                                train::train_classifier(parts_.train, text, r.teacher, r.teacher_train,
+                                                        job(path), start.file, opinion));
+                  return cost(report);
+                }));
     }
     BANTAM_ASSIGN(auto bytes, MappedFile::open(teacher_.file));
     base_print_ += " teacher " + sha256_hex(bytes.bytes());
@@ -177,15 +180,18 @@ class Maker {
     auto made = stage(name, file, print, [&](const std::string& path) -> Result<json> {
       const double start = process_cpu_seconds();
       if (!ngrams_) {
-        BANTAM_ASSIGN(ngrams_, eval::train_ngrams(parts_.train, parts_.labels.size(), shape, options_.progress,
-                                                  options_.cancel));
+        BANTAM_ASSIGN(ngrams_, eval::train_ngrams(parts_.train, parts_.labels.size(), shape,
+                                                  options_.progress, options_.cancel));
       }
       BANTAM_ASSIGN(auto source, formats::GgufFile::open(from.file));
       BANTAM_TRY(copy_with(source, path, [&](formats::GgufWriter& to) {
         model::write_ngrams(*ngrams_, parts_.labels.size(), to);
       }));
       return json{{"cpu_seconds", process_cpu_seconds() - start},
-                  {"kept", {{"from", fs::path(from.file).filename().string()}, {"buckets", shape.buckets}, {"scale", ngrams_->scale}}}};
+                  {"kept",
+                   {{"from", fs::path(from.file).filename().string()},
+                    {"buckets", shape.buckets},
+                    {"scale", ngrams_->scale}}}};
     });
     if (made) made->cpu_seconds += from.cpu_seconds;
     return made;
@@ -303,7 +309,8 @@ class Maker {
       if (options_.cancel.stop_requested())
         return fail(Code::kCancelled, "stopped while scoring {}", model.name);
       BANTAM_ASSIGN(auto prompt, loaded->task_prompt(example.text));
-      BANTAM_ASSIGN(auto choice, session->choose(prompt, loaded->task_choices(), 1.0, {}, loaded->task_prior(example.text)));
+      BANTAM_ASSIGN(auto choice, session->choose(prompt, loaded->task_choices(), 1.0, {},
+                                                 loaded->task_prior(example.text)));
       out.push_back(std::move(choice.scores));
       if (options_.progress && out.size() % 64 == 0)
         options_.progress({"score " + model.name, out.size(), examples.size(), ""});

@@ -69,7 +69,8 @@ void read_goals(TomlTable& file, Recipe& out) {
   TomlTable ngrams = file.table("ngrams");
   out.ngrams.buckets = static_cast<uint32_t>(ngrams.whole("buckets", out.ngrams.buckets, 0, 1 << 20));
   if (out.ngrams.buckets != 0 && !std::has_single_bit(out.ngrams.buckets))
-    ngrams.reject("buckets", fmt::format("found {}, expected a power of two, or 0 for none", out.ngrams.buckets));
+    ngrams.reject("buckets",
+                  fmt::format("found {}, expected a power of two, or 0 for none", out.ngrams.buckets));
   TomlTable calibrate = file.table("calibrate");
   if (calibrate.has("error") && calibrate.has("target"))
     calibrate.reject("error", "found target too, expected one of them");

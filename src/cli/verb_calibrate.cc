@@ -43,7 +43,8 @@ struct Scorer {
                                              const formats::Example& example) const {
     compress::ScoredExample out;
     BANTAM_ASSIGN(auto prompt, slm.task_prompt(example.text));
-    BANTAM_ASSIGN(auto choice, slm_session.choose(prompt, slm.task_choices(), 1.0, Interrupt::token(), slm.task_prior(example.text)));
+    BANTAM_ASSIGN(auto choice, slm_session.choose(prompt, slm.task_choices(), 1.0, Interrupt::token(),
+                                                  slm.task_prior(example.text)));
     out.scores = std::move(choice.scores);
     out.gold = example.label;
     if (llm != nullptr) {

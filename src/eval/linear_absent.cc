@@ -27,7 +27,8 @@ uint64_t LinearBaseline::bytes() const { return 0; }
 
 Result<model::NgramWeights> train_ngrams(std::span<const formats::Example>, size_t, const model::NgramShape&,
                                          const ProgressSink&, const std::stop_token&) {
-  return fail(Code::kUnsupported, "an n-gram part cannot be trained by this program: it was built with BANTAM_LINEAR=OFF");
+  return fail(Code::kUnsupported,
+              "an n-gram part cannot be trained by this program: it was built with BANTAM_LINEAR=OFF");
 }
 
 }  // namespace bantam::eval

@@ -1,5 +1,6 @@
 #pragma once
-// Linear SVMs, one label against the rest, by liblinear: what the linear baseline and the n-gram part of a classifier have in common.
+// Linear SVMs, one label against the rest, by liblinear: what the linear baseline and the n-gram part of a
+// classifier have in common.
 
 #include <cstdint>
 #include <span>
@@ -21,9 +22,11 @@ struct LinearWeights {
   std::vector<int32_t> label_of;  // of a column
 };
 
-/// Squared hinge loss, L2 (liblinear's L2R_L2LOSS_SVC_DUAL, Fan et al. 2008); two labels too get a column each. rows[i] are the features, all
-/// below `features`, of examples[i]. Deterministic; trainings take turns, as liblinear draws from the C library's rand().
-LinearWeights solve_linear(std::vector<Sparse> rows, std::span<const formats::Example> examples, uint32_t features, double c);
+/// Squared hinge loss, L2 (liblinear's L2R_L2LOSS_SVC_DUAL, Fan et al. 2008); two labels too get a column
+/// each. rows[i] are the features, all below `features`, of examples[i]. Deterministic; trainings take turns,
+/// as liblinear draws from the C library's rand().
+LinearWeights solve_linear(std::vector<Sparse> rows, std::span<const formats::Example> examples,
+                           uint32_t features, double c);
 
 /// Errors: kInvalidArgument for no examples, fewer than two labels among them, and a label outside
 /// [0, labels) (with the example's line).

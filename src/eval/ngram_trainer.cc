@@ -11,7 +11,8 @@ namespace {
 
 constexpr double kC = 1.0;  // as the linear baseline's
 constexpr unsigned kParts = 5;
-constexpr double kUntestedScale = 4;  // where no label has two examples; about what it is on public intent sets
+constexpr double kUntestedScale =
+    4;                           // where no label has two examples; about what it is on public intent sets
 constexpr float kNever = -3.0F;  // the margin of a label without examples: below where the others' end
 
 /// The smoothed inverse document frequency of each bucket (as LinearBaseline's of an n-gram).
@@ -23,7 +24,8 @@ std::vector<float> inverse_frequencies(std::span<const formats::Example> example
   }
   std::vector<float> out;
   for (const uint32_t df : frequency)
-    out.push_back(static_cast<float>(std::log((1.0 + static_cast<double>(examples.size())) / (1.0 + df)) + 1.0));
+    out.push_back(
+        static_cast<float>(std::log((1.0 + static_cast<double>(examples.size())) / (1.0 + df)) + 1.0));
   return out;
 }
 

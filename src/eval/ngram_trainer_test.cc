@@ -25,7 +25,8 @@ std::vector<formats::Example> texts_of_three(size_t n, uint64_t seed) {
     std::string text;
     for (int w = 0; w < 6; ++w) {
       const bool telling = rng.below(3) == 0;
-      text += std::string(text.empty() ? "" : " ") + (telling ? words[label][rng.below(4)] : others[rng.below(8)]);
+      text += std::string(text.empty() ? "" : " ") +
+              (telling ? words[label][rng.below(4)] : others[rng.below(8)]);
     }
     out.push_back({text, label, i + 2});
   }

@@ -76,8 +76,8 @@ Status read_lengths(const GgufFile& file, std::string_view key, uint32_t& least,
 Status check_numbers(const GgufFile& file, std::string_view key, std::span<const float> values, float least) {
   for (size_t i = 0; i < values.size(); ++i) {
     if (!(values[i] >= least && std::isfinite(values[i]))) {
-      return fail(Code::kCorrupt, "{}: bantam.ngrams.{}: found {} at index {}, expected a {}number", file.path(),
-                  key, values[i], i, least < 0 ? "" : "non-negative ");
+      return fail(Code::kCorrupt, "{}: bantam.ngrams.{}: found {} at index {}, expected a {}number",
+                  file.path(), key, values[i], i, least < 0 ? "" : "non-negative ");
     }
   }
   return {};

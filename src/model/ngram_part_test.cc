@@ -41,7 +41,8 @@ class NgramFile : public testing::Test {
 
 TEST(NgramFeatures, CountsWordsAndCharactersEachOfLengthOne) {
   const NgramShape shape{.buckets = 1 << 20};
-  // One word: its only word n-gram and the character n-grams of " ab ": " a", "ab", "b ", " ab", "ab ", " ab ".
+  // One word: its only word n-gram and the character n-grams of " ab ": " a", "ab", "b ", " ab", "ab ", " ab
+  // ".
   const auto one = ngram_features("ab", shape, {});
   ASSERT_EQ(one.size(), 7U);
   double words = 0, squares = 0;
@@ -67,7 +68,8 @@ TEST(NgramFeatures, WeighsByIdf) {
   const auto plain = ngram_features("a longer text of some words", shape, {}),
              weighed = ngram_features("a longer text of some words", shape, idf);
   ASSERT_EQ(plain.size(), weighed.size());
-  for (size_t i = 0; i < plain.size(); ++i) EXPECT_NEAR(plain[i].value, weighed[i].value, 1e-6);  // scaled away
+  for (size_t i = 0; i < plain.size(); ++i)
+    EXPECT_NEAR(plain[i].value, weighed[i].value, 1e-6);  // scaled away
   idf[plain[0].bucket] = 0;
   EXPECT_EQ(ngram_features("a longer text of some words", shape, idf)[0].value, 0.0F);
 }
@@ -90,7 +92,8 @@ TEST_F(NgramFile, ScoresAreTheWeightsSumWithinTheRounding) {
       for (const auto& [bucket, value] : features) {
         exact += value * weights.values[bucket * labels + label];
         float most = 0;
-        for (size_t k = 0; k < labels; ++k) most = std::max(most, std::abs(weights.values[bucket * labels + k]));
+        for (size_t k = 0; k < labels; ++k)
+          most = std::max(most, std::abs(weights.values[bucket * labels + k]));
         bound += value * most / 7 / 2 * 1.0001;  // half a step of 4 bits
       }
       EXPECT_NEAR(found[label] / weights.scale, exact, bound + 1e-6) << label;
@@ -122,15 +125,21 @@ TEST_F(NgramFile, WhatIsWrongIsNamed) {
     return error_of([&](GgufWriter& w) { w.set(key, value); });
   };
   EXPECT_THAT(with("bantam.ngrams.buckets", uint32_t{63}), HasSubstr("found 63, expected a power of two"));
-  EXPECT_THAT(with("bantam.ngrams.buckets", uint32_t{128}), HasSubstr("bantam.ngrams.idf: found 64 elements, expected 128"));
+  EXPECT_THAT(with("bantam.ngrams.buckets", uint32_t{128}),
+              HasSubstr("bantam.ngrams.idf: found 64 elements, expected 128"));
   EXPECT_THAT(with("bantam.ngrams.words", GgufArray(std::vector<uint32_t>{2, 1})), HasSubstr("found [2, 1]"));
-  EXPECT_THAT(with("bantam.ngrams.characters", GgufArray(std::vector<uint32_t>{1, 17})), HasSubstr("from 1 to 16"));
+  EXPECT_THAT(with("bantam.ngrams.characters", GgufArray(std::vector<uint32_t>{1, 17})),
+              HasSubstr("from 1 to 16"));
   EXPECT_THAT(with("bantam.ngrams.scale", -1.0), HasSubstr("found -1, expected a number from 0 on"));
-  EXPECT_THAT(with("bantam.ngrams.idf", std::string("x")), HasSubstr("found another type, expected an array of f32"));
-  EXPECT_THAT(with("bantam.ngrams.bias", GgufArray(std::vector<float>{0, 0, std::numeric_limits<float>::infinity()})),
-              HasSubstr("bantam.ngrams.bias: found inf at index 2"));
-  EXPECT_THAT(with("bantam.ngrams.row_scales", GgufArray(std::vector<float>(64, -1.0F))), HasSubstr("found -1 at index 0, expected a non-negative number"));
-  EXPECT_THAT(error_of([](GgufWriter& w) { w.remove("bantam.ngrams.quanta"); }), HasSubstr("bantam.ngrams.quanta: found nothing"));
+  EXPECT_THAT(with("bantam.ngrams.idf", std::string("x")),
+              HasSubstr("found another type, expected an array of f32"));
+  EXPECT_THAT(
+      with("bantam.ngrams.bias", GgufArray(std::vector<float>{0, 0, std::numeric_limits<float>::infinity()})),
+      HasSubstr("bantam.ngrams.bias: found inf at index 2"));
+  EXPECT_THAT(with("bantam.ngrams.row_scales", GgufArray(std::vector<float>(64, -1.0F))),
+              HasSubstr("found -1 at index 0, expected a non-negative number"));
+  EXPECT_THAT(error_of([](GgufWriter& w) { w.remove("bantam.ngrams.quanta"); }),
+              HasSubstr("bantam.ngrams.quanta: found nothing"));
   EXPECT_THAT(error_of([](GgufWriter&) {}, 5), HasSubstr("bantam.ngrams.bias: found 3 elements, expected 5"));
 }
 

@@ -28,7 +28,8 @@ TEST(Prior, IsAddedToTheScores) {
   const std::vector<TokenId> prompt = {5, 9, 30};
   const std::vector<std::vector<TokenId>> choices = {{7}, {8}, {9, 10}};
   const std::vector<double> prior = {0, 1.5, -2};
-  const auto plain = session->choose(prompt, choices), moved = session->choose(prompt, choices, 2.0, {}, prior);
+  const auto plain = session->choose(prompt, choices),
+             moved = session->choose(prompt, choices, 2.0, {}, prior);
   ASSERT_TRUE(plain && moved);
   double total = 0;
   for (size_t i = 0; i < 3; ++i) {
@@ -60,7 +61,8 @@ TEST(Prior, BrokenKeysAreRefusedAtLoading) {
   auto broken = refund_says_the_second();
   broken.bias.pop_back();
   const auto path = testing::TempDir() + "broken-ngrams.gguf";
-  ASSERT_TRUE(model::write_random_model(path, model::tiny_config(), tensor::DType::kF32, 1, {"other", "money"}));
+  ASSERT_TRUE(
+      model::write_random_model(path, model::tiny_config(), tensor::DType::kF32, 1, {"other", "money"}));
   {
     const auto file = formats::GgufFile::open(path);
     formats::GgufWriter writer;
@@ -70,7 +72,8 @@ TEST(Prior, BrokenKeysAreRefusedAtLoading) {
       ASSERT_TRUE(writer.borrow_tensor(tensor.name, tensor.type, tensor.shape, file->data(tensor)));
     ASSERT_TRUE(writer.write(path));
   }
-  EXPECT_THAT(Engine::load(path, {.threads = 1}).error().message, HasSubstr("bantam.ngrams.bias: found 1 elements, expected 2"));
+  EXPECT_THAT(Engine::load(path, {.threads = 1}).error().message,
+              HasSubstr("bantam.ngrams.bias: found 1 elements, expected 2"));
   std::filesystem::remove(path);
 }
 
