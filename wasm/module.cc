@@ -68,8 +68,11 @@ Result<std::vector<bantam::text::TokenId>> prompt_of(const State& all, const jso
   if (request.contains("tokens") && request["tokens"].is_array()) {
     std::vector<bantam::text::TokenId> out;
     for (const json& id : request["tokens"]) {
-      if (!id.is_number_integer())
-        return bantam::fail(bantam::Code::kInvalidArgument, "tokens: found {}, expected an id", id.dump());
+      const uint32_t vocabulary = all.engine->config().vocab_size;
+      if (!id.is_number_unsigned() || id.get<uint64_t>() >= vocabulary)
+        return bantam::fail(bantam::Code::kInvalidArgument,
+                            "tokens: found {}, expected an id below the vocabulary's {}", id.dump(),
+                            vocabulary);
       out.push_back(id.get<bantam::text::TokenId>());
     }
     return out;

@@ -5,7 +5,6 @@
 #include "base/file.h"
 #include "base/usage.h"
 #include "eval/linear_baseline.h"
-#include "model/ngram_part.h"
 #include "runtime/engine.h"
 
 namespace bantam::cli {
@@ -26,13 +25,8 @@ struct Comparer {
     eval::Candidate out;
     out.name = model.name;
     out.detail = shape_text(loaded->config());
-    out.parameters = model::parameter_count(loaded->config());
-    BANTAM_ASSIGN(const auto file, formats::GgufFile::open(model.file));
-    BANTAM_ASSIGN(const auto ngrams, model::NgramPart::read(file, parts.labels.size()));
-    if (ngrams) {
-      out.detail += fmt::format(", n-grams in {} buckets", ngrams->shape().buckets);
-      out.parameters += ngrams->parameters();
-    }
+    if (!loaded->task_prior("").empty()) out.detail += ", with n-grams";
+    out.parameters = loaded->parameters();
     out.file_bytes = loaded->file_bytes();
     out.memory_bytes = loaded->memory().computed();
     out.training_cpu_seconds = model.cpu_seconds;

@@ -84,8 +84,8 @@ class Maker {
   }
 
   /// Of a job, and of the opinion that was trained for it.
-  json cost(const train::JobReport& report) {
-    return {{"cpu_seconds", report.cpu_seconds + std::exchange(linear_cpu_seconds_, 0)},
+  json cost(const train::JobReport& report, double opinion_share) const {
+    return {{"cpu_seconds", report.cpu_seconds + (opinion_share > 0 ? linear_cpu_seconds_ : 0)},
             {"kept", {{"steps", report.steps}, {"tokens", report.tokens}}}};
   }
 
@@ -106,9 +106,8 @@ class Maker {
     });
   }
 
-  /// The linear baseline's word on the training part, trained when first asked for; without a share nobody's.
-  Result<train::Opinion> linear_opinion(double share) {
-    if (share == 0) return train::Opinion{};
+  /// The linear baseline's word on the training part, trained when first asked for.
+  Result<const eval::LinearOpinion*> linear() {
     if (!linear_) {
       const double start = process_cpu_seconds();
       BANTAM_ASSIGN(auto trained, eval::LinearOpinion::train(parts_.train, parts_.labels.size(), 5,
@@ -118,10 +117,17 @@ class Maker {
       options_.say(fmt::format("linear opinion: {:.1f} % of the training part right, each example held out",
                                100 * linear_->accuracy()));
     }
+    return &*linear_;
+  }
+
+  /// What a training is told of it; without a share nothing.
+  Result<train::Opinion> linear_opinion(double share) {
+    if (share == 0) return train::Opinion{};
+    BANTAM_ASSIGN(const eval::LinearOpinion* opinion, linear());
     return train::Opinion{
-        .ask = [this](size_t item, std::string_view text) { return linear_->probabilities(item, text); },
+        .ask = [opinion](size_t item, std::string_view text) { return opinion->probabilities(item, text); },
         .share = share,
-        .print = fmt::format("linear, temperature {}", linear_->temperature())};
+        .print = fmt::format("linear, temperature {}", opinion->temperature())};
   }
   static std::string share_print(double share) { return share > 0 ? fmt::format(" linear={}", share) : ""; }
 
@@ -159,7 +165,7 @@ class Maker {
                   BANTAM_ASSIGN(auto report,
                                 train::train_classifier(parts_.train, text, r.teacher, r.teacher_train,
                                                         job(path), start.file, opinion));
-                  return cost(report);
+                  return cost(report, r.teacher_linear_share);
                 }));
     }
     BANTAM_ASSIGN(auto bytes, MappedFile::open(teacher_.file));
@@ -170,7 +176,19 @@ class Maker {
     return {};
   }
 
-  /// The model with the n-gram part that the recipe asks for, which is trained when first asked for.
+  /// Once for all models; each counts what it cost.
+  Status train_ngrams() {
+    if (ngrams_) return {};
+    auto opinion = linear();
+    if (!opinion && opinion.error().code != Code::kInvalidArgument) return std::unexpected(opinion.error());
+    const double start = process_cpu_seconds();
+    BANTAM_ASSIGN(ngrams_, eval::train_ngrams(parts_.train, parts_.labels.size(), recipe_.ngrams,
+                                              opinion ? *opinion : nullptr));
+    ngrams_cpu_seconds_ = linear_cpu_seconds_ + process_cpu_seconds() - start;
+    return {};
+  }
+
+  /// The model with the n-gram part that the recipe asks for.
   Result<Made> with_ngrams(const std::string& name, const std::string& file, const Made& from) {
     BANTAM_ASSIGN(auto bytes, MappedFile::open(from.file));
     const model::NgramShape& shape = recipe_.ngrams;
@@ -178,16 +196,12 @@ class Maker {
         fmt::format("{} ngrams {} {} {} {} {}", sha256_hex(bytes.bytes()), shape.buckets, shape.word_min,
                     shape.word_max, shape.char_min, shape.char_max);
     auto made = stage(name, file, print, [&](const std::string& path) -> Result<json> {
-      const double start = process_cpu_seconds();
-      if (!ngrams_) {
-        BANTAM_ASSIGN(ngrams_, eval::train_ngrams(parts_.train, parts_.labels.size(), shape,
-                                                  options_.progress, options_.cancel));
-      }
+      BANTAM_TRY(train_ngrams());
       BANTAM_ASSIGN(auto source, formats::GgufFile::open(from.file));
       BANTAM_TRY(copy_with(source, path, [&](formats::GgufWriter& to) {
         model::write_ngrams(*ngrams_, parts_.labels.size(), to);
       }));
-      return json{{"cpu_seconds", process_cpu_seconds() - start},
+      return json{{"cpu_seconds", ngrams_cpu_seconds_},
                   {"kept",
                    {{"from", fs::path(from.file).filename().string()},
                     {"buckets", shape.buckets},
@@ -242,7 +256,7 @@ class Maker {
       BANTAM_ASSIGN(const auto opinion, linear_opinion(r.distill_linear_share));
       BANTAM_ASSIGN(auto report, train::distill(parts_.train, teacher_.file, start, r.student, r.distill,
                                                 transfer_path(), job(path), opinion));
-      return cost(report);
+      return cost(report, r.distill_linear_share);
     });
     if (made) made->cpu_seconds += cost_before;
     return made;
@@ -308,9 +322,7 @@ class Maker {
     for (const auto& example : examples) {
       if (options_.cancel.stop_requested())
         return fail(Code::kCancelled, "stopped while scoring {}", model.name);
-      BANTAM_ASSIGN(auto prompt, loaded->task_prompt(example.text));
-      BANTAM_ASSIGN(auto choice, session->choose(prompt, loaded->task_choices(), 1.0, {},
-                                                 loaded->task_prior(example.text)));
+      BANTAM_ASSIGN(auto choice, loaded->score(*session, example.text));
       out.push_back(std::move(choice.scores));
       if (options_.progress && out.size() % 64 == 0)
         options_.progress({"score " + model.name, out.size(), examples.size(), ""});
@@ -438,7 +450,7 @@ class Maker {
   Made teacher_, product_;
   std::optional<model::NgramWeights> ngrams_;
   std::optional<eval::LinearOpinion> linear_;
-  double linear_cpu_seconds_ = 0;  // that no stage's cost counts yet
+  double linear_cpu_seconds_ = 0, ngrams_cpu_seconds_ = 0;  // the second with the first in it
   std::vector<Made> ablations_, finalists_;
   std::vector<std::vector<double>> student_scores_;
   json provenance_ = json::object();

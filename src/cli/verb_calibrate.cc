@@ -42,9 +42,7 @@ struct Scorer {
   Result<compress::ScoredExample> operator()(runtime::Session& slm_session, runtime::Session* llm_session,
                                              const formats::Example& example) const {
     compress::ScoredExample out;
-    BANTAM_ASSIGN(auto prompt, slm.task_prompt(example.text));
-    BANTAM_ASSIGN(auto choice, slm_session.choose(prompt, slm.task_choices(), 1.0, Interrupt::token(),
-                                                  slm.task_prior(example.text)));
+    BANTAM_ASSIGN(auto choice, slm.score(slm_session, example.text, Interrupt::token()));
     out.scores = std::move(choice.scores);
     out.gold = example.label;
     if (llm != nullptr) {

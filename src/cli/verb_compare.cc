@@ -9,7 +9,6 @@
 #include "eval/compare.h"
 #include "eval/linear_baseline.h"
 #include "formats/labelled.h"
-#include "model/config.h"
 
 namespace bantam::cli {
 namespace {
@@ -47,7 +46,7 @@ Result<eval::Candidate> measure_candidate(const std::string& path, const Engine&
   eval::Candidate out;
   out.name = std::filesystem::path(path).filename().string();
   out.detail = fmt::format("{}, {} layers x {}", config.architecture, config.layers, config.dim);
-  out.parameters = model::parameter_count(config);
+  out.parameters = engine.parameters();
   out.file_bytes = engine.file_bytes();
   out.memory_bytes = engine.memory().computed();
   ProgressSink named;
@@ -72,15 +71,9 @@ Result<eval::Candidate> linear_baseline(const CompareVerbOptions& options, const
   out.name = "linear baseline";
   out.detail = "TF-IDF of words and characters, linear SVM";
   out.training_cpu_seconds = process_cpu_seconds() - start;
-  out.parameters = baseline.features() * train.labels.size();
+  out.parameters = baseline.parameters();
   out.file_bytes = out.memory_bytes = baseline.bytes();
-  for (const formats::Example& example : data.examples) {
-    double wall = wall_seconds(), cpu = thread_cpu_seconds();
-    eval::Prediction prediction{.label = baseline.predict(example.text)};
-    prediction.latency = wall_seconds() - wall;
-    prediction.cpu = thread_cpu_seconds() - cpu;
-    out.predictions.push_back(prediction);
-  }
+  out.predictions = eval::predict_all(baseline, data.examples);
   return out;
 }
 

@@ -26,7 +26,7 @@ uint64_t LinearBaseline::parameters() const { return 0; }
 uint64_t LinearBaseline::bytes() const { return 0; }
 
 Result<model::NgramWeights> train_ngrams(std::span<const formats::Example>, size_t, const model::NgramShape&,
-                                         const ProgressSink&, const std::stop_token&) {
+                                         const LinearOpinion*) {
   return fail(Code::kUnsupported,
               "an n-gram part cannot be trained by this program: it was built with BANTAM_LINEAR=OFF");
 }

@@ -3,14 +3,12 @@
 #include <algorithm>
 #include <cmath>
 
-#include "eval/linear_opinion.h"
 #include "eval/linear_solver.h"
 
 namespace bantam::eval {
 namespace {
 
 constexpr double kC = 1.0;  // as the linear baseline's
-constexpr unsigned kParts = 5;
 constexpr double kUntestedScale =
     4;                           // where no label has two examples; about what it is on public intent sets
 constexpr float kNever = -3.0F;  // the margin of a label without examples: below where the others' end
@@ -32,14 +30,11 @@ std::vector<float> inverse_frequencies(std::span<const formats::Example> example
 }  // namespace
 
 Result<model::NgramWeights> train_ngrams(std::span<const formats::Example> examples, size_t labels,
-                                         const model::NgramShape& shape, const ProgressSink& progress,
-                                         const std::stop_token& cancel) {
+                                         const model::NgramShape& shape, const LinearOpinion* opinion) {
   BANTAM_TRY(check_linear_examples(examples, labels));
-  const auto opinion = LinearOpinion::train(examples, labels, kParts, progress, cancel);
-  if (!opinion && opinion.error().code != Code::kInvalidArgument) return std::unexpected(opinion.error());
   model::NgramWeights out{.shape = shape,
                           .idf = inverse_frequencies(examples, shape),
-                          .scale = opinion ? 1 / opinion->temperature() : kUntestedScale};
+                          .scale = opinion != nullptr ? 1 / opinion->temperature() : kUntestedScale};
   std::vector<Sparse> rows;
   for (const auto& example : examples) {
     auto& row = rows.emplace_back();

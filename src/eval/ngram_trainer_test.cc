@@ -35,10 +35,12 @@ std::vector<formats::Example> texts_of_three(size_t n, uint64_t seed) {
 
 TEST(NgramTrainer, LearnsAndIsDeterministic) {
   const auto train = texts_of_three(300, 1), test = texts_of_three(300, 2);
-  const auto weights = train_ngrams(train, 4, {.buckets = 512});
+  const auto opinion = LinearOpinion::train(train, 4);
+  ASSERT_TRUE(opinion) << opinion.error().message;
+  const auto weights = train_ngrams(train, 4, {.buckets = 512}, &*opinion);
   ASSERT_TRUE(weights) << weights.error().message;
-  EXPECT_GT(weights->scale, 0.5);
-  EXPECT_EQ(train_ngrams(train, 4, {.buckets = 512})->values, weights->values);
+  EXPECT_DOUBLE_EQ(weights->scale, 1 / opinion->temperature());
+  EXPECT_EQ(train_ngrams(train, 4, {.buckets = 512}, &*opinion)->values, weights->values);
   formats::GgufWriter writer;
   model::write_ngrams(*weights, 4, writer);
   const std::string path = testing::TempDir() + "ngram-trainer.gguf";
@@ -59,16 +61,16 @@ TEST(NgramTrainer, LearnsAndIsDeterministic) {
 }
 
 TEST(NgramTrainer, OneExampleOfEachLabelIsEnough) {
-  const auto weights = train_ngrams(texts_of_three(3, 1), 3, {.buckets = 64});
+  const auto weights = train_ngrams(texts_of_three(3, 1), 3, {.buckets = 64}, nullptr);
   ASSERT_TRUE(weights) << weights.error().message;
   EXPECT_EQ(weights->scale, 4);
 }
 
 TEST(NgramTrainer, ErrorsAreThoseOfTheExamples) {
-  EXPECT_THAT(train_ngrams({}, 2, {}).error().message, HasSubstr("found no training examples"));
+  EXPECT_THAT(train_ngrams({}, 2, {}, nullptr).error().message, HasSubstr("found no training examples"));
   auto examples = texts_of_three(9, 1);
   examples[4].label = 7;
-  EXPECT_THAT(train_ngrams(examples, 3, {}).error().message, HasSubstr("line 6 has label 7"));
+  EXPECT_THAT(train_ngrams(examples, 3, {}, nullptr).error().message, HasSubstr("line 6 has label 7"));
 }
 
 }  // namespace

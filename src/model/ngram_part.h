@@ -54,6 +54,7 @@ class NgramPart {
   /// For each label what is to be added to its log-probability.
   std::vector<double> scores(std::string_view text) const;
   const NgramShape& shape() const { return shape_; }
+  uint64_t bytes() const { return quanta_.size_bytes() + scales_.size_bytes() + idf_.size_bytes() + bias_.size_bytes(); }
   uint64_t parameters() const { return (uint64_t{shape_.buckets} + 1) * labels_; }
 
  private:

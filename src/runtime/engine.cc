@@ -164,12 +164,14 @@ Result<std::shared_ptr<const Engine>> Engine::make(formats::GgufFile file, const
   BANTAM_ASSIGN(impl->pooling, read_pooling(impl->file, impl->config.architecture));
   impl->table = table;
   const uint64_t own = own_memory();
+  // The n-gram part's weights are keys of the file, which were measured with the rest of them.
+  const uint64_t ngrams = impl->ngrams ? impl->ngrams->bytes() : 0, text = own - std::min(own, own_before);
   impl->plan = plan_of(
       *impl,
-      impl->config.encoder
-          ? encoder.bytes
-          : impl->weights.bytes() + model::interleaving_bytes(impl->weights, *table) + impl->adapters.bytes(),
-      own - std::min(own, own_before));
+      ngrams + (impl->config.encoder ? encoder.bytes
+                                     : impl->weights.bytes() + model::interleaving_bytes(impl->weights, *table) +
+                                           impl->adapters.bytes()),
+      text - std::min(text, ngrams));
   BANTAM_TRY(check_memory(impl->plan.computed(), impl->file.path()));
   impl->pool = std::make_unique<ThreadPool>(options.threads);
   if (impl->config.encoder) {
@@ -224,6 +226,9 @@ const model::Config& Engine::config() const { return impl_->config; }
 const text::Tokenizer& Engine::tokenizer() const { return *impl_->tokenizer; }
 const std::optional<model::Task>& Engine::task() const { return impl_->task; }
 uint32_t Engine::context_length() const { return impl_->options.context_length; }
+uint64_t Engine::parameters() const {
+  return model::parameter_count(impl_->config) + (impl_->ngrams ? impl_->ngrams->parameters() : 0);
+}
 MemoryPlan Engine::memory() const { return impl_->plan; }
 kernels::Roofline Engine::roofline() const {
   const uint64_t half = available_memory().value_or(std::numeric_limits<uint64_t>::max()) / 2;  // the rest is others'
@@ -253,10 +258,24 @@ std::vector<double> Engine::task_prior(std::string_view input) const {
   return impl_->ngrams ? impl_->ngrams->scores(input) : std::vector<double>();
 }
 
+namespace {
+
+Result<Choice> choose_label(const Engine& engine, Session& session, std::string_view input,
+                            double temperature, std::stop_token cancel) {
+  BANTAM_ASSIGN(const auto prompt, engine.task_prompt(input));
+  return session.choose(prompt, engine.task_choices(), temperature, std::move(cancel),
+                        engine.task_prior(input));
+}
+
+}  // namespace
+
+Result<Choice> Engine::score(Session& session, std::string_view input, std::stop_token cancel) const {
+  return choose_label(*this, session, input, 1.0, std::move(cancel));
+}
+
 Result<Choice> Engine::classify(Session& session, std::string_view input, std::stop_token cancel) const {
-  BANTAM_ASSIGN(auto prompt, task_prompt(input));
-  return session.choose(prompt, task_choices(), task()->calibration.temperature, std::move(cancel),
-                        task_prior(input));
+  const double temperature = task() ? task()->calibration.temperature : 1.0;  // without a task it is refused
+  return choose_label(*this, session, input, temperature, std::move(cancel));
 }
 
 }  // namespace bantam::runtime

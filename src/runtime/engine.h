@@ -201,6 +201,8 @@ class Engine {
 
   const std::string& path() const;
   uint64_t file_bytes() const;
+  /// Of the decoder or encoder, and of the n-gram part where the file has one.
+  uint64_t parameters() const;
   const model::Config& config() const;
   const text::Tokenizer& tokenizer() const;
   const std::optional<model::Task>& task() const;
@@ -220,7 +222,9 @@ class Engine {
   std::span<const std::vector<TokenId>> task_choices() const;
   /// What the n-gram part of the classifier (model/ngram_part.h) adds to the choices' scores; empty where it has none.
   std::vector<double> task_prior(std::string_view input) const;
-  /// task_prompt + choose with task_prior and the calibration's temperature, in a session of the caller's.
+  /// task_prompt + choose with task_prior, in a session of the caller's: at a temperature of 1, for calibrating.
+  Result<Choice> score(Session& session, std::string_view input, std::stop_token cancel = {}) const;
+  /// The same at the calibration's temperature.
   Result<Choice> classify(Session& session, std::string_view input, std::stop_token cancel = {}) const;
 
   struct Impl;

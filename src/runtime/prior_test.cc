@@ -47,6 +47,8 @@ TEST(Prior, ComesFromTheFilesNgrams) {
              wide = random_engine({.labels = {"other", "money"}, .ngrams = refund_says_the_second()});
   EXPECT_TRUE(plain->task_prior("refund").empty());
   EXPECT_EQ(wide->task_prior("").size(), 2U);
+  EXPECT_EQ(wide->parameters() - plain->parameters(), 1025U * 2);
+  EXPECT_EQ(wide->memory().weights - plain->memory().weights, 1024U * (1 + 4 + 4) + 2 * 4);
   auto narrow_session = *plain->new_session(), wide_session = *wide->new_session();
   for (const auto& [text, label] : {std::pair("a refund please", 1U), std::pair("good morning", 0U)}) {
     const auto a = plain->classify(*narrow_session, text), b = wide->classify(*wide_session, text);

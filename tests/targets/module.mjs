@@ -10,7 +10,9 @@ assert.throws(() => engine.generate({prompt: 'a'}), /no model is loaded/);
 assert.throws(() => engine.load(bytesSource(new Uint8Array(100))), /model\.gguf/);
 const about = engine.load(bytesSource(readFileSync(model)));
 assert.equal(about.layers, 2);
-assert.throws(() => engine.generate({tokens: [about.vocabulary]}), /vocabulary|token/);
+for (const wrong of [about.vocabulary, -1, 2 ** 40, 'a']) assert.throws(() => engine.generate({tokens: [wrong]}), /tokens: found/);
+assert.throws(() => engine.generate({prompt: 'a', temperature: 'hot'}), /temperature: found "hot", expected a number/);
+assert.throws(() => engine.generate({}), /found neither messages nor tokens nor prompt/);
 assert.throws(() => engine.generate({prompt: 'a', max_tokens: 3}, () => { throw new Error('from the page'); }), /from the page/);
 
 let text = '';

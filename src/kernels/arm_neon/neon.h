@@ -13,8 +13,5 @@ Matmul quantised_dotprod(tensor::DType type);
 Matmul quantised_i8mm(tensor::DType type);
 /// F32, F16, BF16; null for others.
 Matmul float_product(tensor::DType type);
-void attention_f32(const Attention& a);
-void attention_f16(const Attention& a);
-void attention_q8_0(const Attention& a);
 
 }  // namespace bantam::kernels::arm_neon

@@ -96,4 +96,21 @@ class FloatProduct {
   }
 };
 
+/// The product with F32, F16 or BF16; null for other types.
+template <class N>
+Matmul float_product(tensor::DType type) {
+  using tensor::DType;
+  using Product = FloatProduct<N>;
+  switch (type) {
+    case DType::kF32:
+      return Product::template run<typename Product::F32>;
+    case DType::kF16:
+      return Product::template run<typename Product::F16>;
+    case DType::kBF16:
+      return Product::template run<typename Product::BF16>;
+    default:
+      return nullptr;
+  }
+}
+
 }  // namespace bantam::kernels::simd128
